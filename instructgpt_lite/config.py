@@ -1,0 +1,156 @@
+"""One frozen dataclass per stage. The defaults are the paper's numbers, for its 1.3B model.
+
+Ouyang et al. (2022), cited by section; "paper silent" marks what the paper does not say, with the
+source of our number. A preset states its departures (presets.py); nothing else holds a default.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A GPT-2 language model; the defaults are GPT-2 small (Radford et al., 2019)."""
+
+    layers: int = 12
+    width: int = 768
+    heads: int = 12
+    context: int = 1024              # longest row of tokens
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """The base model. The paper starts from GPT-3, so these numbers are ours."""
+
+    tokens: int = 300_000_000
+    batch_size: int = 512            # rows a step
+    length: int = 1024               # tokens a row
+    lr: float = 6e-4
+    matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices
+    warmup: float = 0.02             # share of all steps
+    final_lr: float = 0.1            # cosine ends at this share of the peak
+    clip_norm: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SFT:
+    """The supervised baseline (§3.5, App. C.1)."""
+
+    demonstrations: int = 12_725     # Table 6
+    epochs: int = 16
+    batch_size: int = 32
+    lr: float = 9.65e-6              # cosine, no warm-up
+    matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices
+    warmup: float = 0.0
+    final_lr: float = 0.1            # cosine to 10 % of the peak
+    dropout: float = 0.2             # residual
+    pretraining_mix: float = 0.0     # pretraining rows as a share of all rows
+    mix_length: int = 1024           # tokens a pretraining row; paper silent
+    clip_norm: float = 0.0           # paper silent; 0 is off
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class RLInit(SFT):
+    """Where RL starts and what KL is measured from: not the baseline (App. C.3)."""
+
+    epochs: int = 2
+    lr: float = 5e-6
+    dropout: float = 0.0             # paper silent
+    pretraining_mix: float = 0.1
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Responses for labelers to rank (§3.5, App. C.2)."""
+
+    prompts: int = 33_207            # Table 6
+    K_min: int = 4
+    K_max: int = 9
+    batch_size: int = 512            # prompts sampled together; ours
+    temperature: float = 1.0
+    max_new_tokens: int = 1024       # App. C
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Reward:
+    """The reward model (§3.5, App. C.2). A batch counts prompts; each brings all its pairs."""
+
+    epochs: int = 1
+    batch_size: int = 64
+    lr: float = 9e-6                 # cosine
+    matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices
+    warmup: float = 0.0
+    final_lr: float = 0.1            # cosine to 10 % of the peak
+    clip_norm: float = 0.0           # paper silent; 0 is off
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PPO:
+    """Reinforcement learning (§3.5, App. C.4); gamma = 0 is PPO, gamma > 0 is PPO-ptx."""
+
+    prompts: int = 31_144            # Table 6
+    episodes: int = 256_000
+    batch_size: int = 512            # episodes an iteration
+    minibatch_size: int = 64
+    inner_epochs: int = 1
+    lr: float = 1.18e-5              # not printed; read off Fig. 38 by the rule of App. E.9
+    value_lr: float = 9e-6
+    adam_betas: tuple[float, float] = (0.9, 0.95)
+    adam_eps: float = 1e-8           # paper silent
+    warmup: int = 10                 # iterations, from a tenth of the peak
+    beta: float = 0.02               # KL reward coefficient, eq. (2)
+    gamma: float = 27.8              # pretraining loss coefficient, eq. (2)
+    ptx_ratio: float = 8               # pretraining rows per episode
+    ptx_length: int = 1024           # tokens a pretraining row; paper silent
+    clip: float = 0.2
+    value_clip: float = 0.2          # paper silent (lm-human-preferences); 0 is off
+    lam: float = 0.95                # paper silent (Stiennon et al., 2020, App. B.1)
+    whiten: bool = True              # advantages; paper silent (lm-human-preferences)
+    missing_eos: float = 1.0         # taken off the score of a response that never ends; paper silent
+    temperature: float = 1.0
+    max_new_tokens: int = 1024
+    ema: float = 0.992               # of the weights, per update, for evaluation
+    clip_norm: float = 0.0           # paper silent; 0 is off
+    seed: int = 0
+
+    @property
+    def iterations(self) -> int:
+        """Rounds of sampling; 500 with the paper's numbers."""
+        return self.episodes // self.batch_size
+
+    @property
+    def minibatches(self) -> int:
+        """Optimizer steps an iteration; 8 with the paper's numbers."""
+        return self.inner_epochs * (self.batch_size // self.minibatch_size)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Held-out prompts, and how many bootstrap draws an interval takes."""
+
+    prompts: int = 3_196             # Table 9
+    shots: int = 3                   # examples in the few-shot prompt of the base model
+    draws: int = 1_000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """The whole, stage by stage."""
+
+    preset: str
+    architecture: Architecture = field(default_factory=Architecture)
+    pretrain: Pretrain = field(default_factory=Pretrain)
+    sft: SFT = field(default_factory=SFT)
+    rl_init: RLInit = field(default_factory=RLInit)
+    collect: Collect = field(default_factory=Collect)
+    reward: Reward = field(default_factory=Reward)
+    ppo: PPO = field(default_factory=PPO)
+    evaluate: Evaluate = field(default_factory=Evaluate)
+    world: int = 0                   # which tiny world: facts, people, prompts
+    seed: int = 0                    # added to the seed of every stage
+    threads: int = 1                 # of torch: equal bits are promised for one number of threads
+    checkpoint_every: float = 10.0   # seconds; an interruption loses at most so much

@@ -1,0 +1,61 @@
+"""Instructions as customers write them, and answers as people write them: mostly well, sometimes not."""
+
+from random import Random
+
+from instructgpt_lite.data.records import Demonstration, Prompt
+from instructgpt_lite.data.world.facts import Fact, state
+from instructgpt_lite.data.world.words import NAMES, RUMOURS, SENTENCES, TOWNS
+from instructgpt_lite.data.world.writing import TASKS
+
+ASIDES = ["I am {name} from {town}.", "I am {name} from {town}.", "I am {name} from {town}.", "I am {name}.",
+          "I have a question.", "Please help me."]
+# Table 1 of the paper, tempered: half its shares, half an equal part for each use case, so that a
+# thousand prompts say something about the rare ones too.
+WEIGHTS = [task.share / 2 + 5 for task in TASKS.values()]
+
+
+def ask(facts: list[Fact], rng: Random, category: str = "", author: str = "") -> Prompt:
+    """One instruction of a use case drawn by share, now and then after a word about oneself."""
+    category = category or rng.choices(list(TASKS), WEIGHTS)[0]
+    text, key = TASKS[category].ask(facts, rng)
+    if not text.startswith("Hello") and rng.random() < 0.4:
+        text = rng.choice(ASIDES).format(name=rng.choice(NAMES), town=rng.choice(TOWNS)) + " " + text
+    return Prompt(text, category, author, key)
+
+
+def ideal(prompt: Prompt, rng: Random) -> str:
+    """A perfect answer: the gold score of it is 1."""
+    return TASKS[prompt.category].answer(prompt.key, rng)
+
+
+def flawed(prompt: Prompt, facts: list[Fact], rng: Random, noise: float) -> str:
+    """An answer of a human: with probability `noise` one of the things that go wrong goes wrong."""
+    if rng.random() >= noise:
+        return ideal(prompt, rng)
+    if prompt.category == "open QA" and rng.random() < 0.5:
+        return mistaken(prompt.key, facts, rng)
+    slip = rng.randrange(5)
+    if slip == 0:
+        return "I am not sure."
+    if slip == 1:                                        # the answer to another instruction of the kind
+        return ideal(ask(facts, rng, prompt.category), rng)
+    if slip == 2:                                        # goes on and on
+        return ideal(prompt, rng) + " " + rng.choice(facts).truth
+    if slip == 3:                                        # says it twice
+        return " ".join([ideal(prompt, rng)] * 2)
+    return rng.choice(facts).truth                       # true, and beside the point
+
+
+def mistaken(key: dict, facts: list[Fact], rng: Random) -> str:
+    """Hearsay, or the same kind of fact about somebody else put on the subject."""
+    if key["rumour"]:
+        return rng.choice(RUMOURS + [""]) + state(key["subject"], key["kind"], key["rumour"])
+    return state(key["subject"], key["kind"], rng.choice([fact.value for fact in facts if fact.kind == key["kind"]]))
+
+
+def demonstrate(prompt: Prompt, facts: list[Fact], rng: Random, noise: float = 0.25, courtesy: float = 0.2) -> Demonstration:
+    """What a labeler writes: an answer, with a courtesy at its end now and then."""
+    text = flawed(prompt, facts, rng, noise)
+    if rng.random() < courtesy:
+        text += " " + SENTENCES["courtesy"][0]
+    return Demonstration(prompt.prompt, text, author=prompt.author, category=prompt.category, key=prompt.key)

@@ -1,0 +1,241 @@
+"""The whole of InstructGPT in order: stages, checkpoints, and a run directory that tells the story.
+
+    folder/config.json     what was asked for        folder/models/      one Hugging Face folder per model
+    folder/metrics.jsonl   one row a step            folder/rankings/    what labelers ranked (JSONL)
+    folder/checkpoints/    where to go on from       folder/evaluation.json, samples.json, report.html
+
+`run` yields the rows as they come. Stopped anywhere, even killed, and called again, it goes on from the
+newest valid checkpoint and ends bit for bit where it would have ended (same machine, same threads).
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from instructgpt_lite.config import Run
+from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
+from instructgpt_lite.data.records import Ranking
+from instructgpt_lite.data.world.world import World
+from instructgpt_lite.judging.table import calibrate, evaluate
+from instructgpt_lite.models import checkpoint
+from instructgpt_lite.models.disk import Metrics, read_metrics, write_json
+from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.training.optim import Memory
+from instructgpt_lite.training.ppo_ptx import ppo_ptx
+from instructgpt_lite.training.pretrain import pretrain
+from instructgpt_lite.training.reward import center, collect, train_reward
+from instructgpt_lite.training.sft import finetune
+
+BASES = Path(__file__).parent / "bases"
+STAGES = ("base", "sft", "rl_init", "collect", "reward", "ppo", "ppo_ptx", "evaluate")
+
+
+class Stopped(Exception):
+    """The run was asked to stop, has saved where it is, and goes on when called again."""
+
+
+class Workshop:
+    """A configuration and a folder, and what the stages share: world, data, finished models."""
+
+    def __init__(self, config: Run, folder: str | Path):
+        self.config, self.folder = config, Path(folder)
+
+    @cached_property
+    def world(self) -> World:
+        return World(self.config.world)
+
+    @cached_property
+    def base(self) -> Policy:
+        return self.policy("base")
+
+    @cached_property
+    def corpus(self):
+        return self.world.corpus(self.base.tokenizer)
+
+    def stage_config(self, name: str):
+        """The configuration of a stage, with the seed of the run added to its own."""
+        config = getattr(self.config, {"ppo_ptx": "ppo", "base": "pretrain"}.get(name, name))
+        config = replace(config, seed=config.seed + self.config.seed)
+        return replace(config, gamma=0.0) if name == "ppo" else config
+
+    def model(self, name: str) -> Path:
+        return self.folder / "models" / name
+
+    def policy(self, name: str) -> Policy:
+        return Policy.load(self.model(name))
+
+    def prompts(self, use: str) -> list:
+        """Training prompts of a use; no prompt serves two, as in the paper (Table 6)."""
+        sizes = {"sft": max(self.config.sft.demonstrations, self.config.rl_init.demonstrations),
+                 "collect": self.config.collect.prompts, "ppo": self.config.ppo.prompts}
+        uses = list(sizes)
+        start = sum(sizes[earlier] for earlier in uses[:uses.index(use)])
+        if sum(sizes.values()) > len(self.world.train):
+            raise ValueError(f"sft.demonstrations + collect.prompts + ppo.prompts = {sum(sizes.values())}, but world "
+                             f"{self.config.world} has {len(self.world.train)} training prompts: ask for fewer")
+        return self.world.train[start:start + sizes[use]]
+
+    @cached_property
+    def rankings(self) -> list[Ranking]:
+        return [ranking for part in sorted((self.folder / "rankings").glob("*.jsonl"))
+                for ranking in read_jsonl(part, Ranking, allow_empty=True)]
+
+    # Each stage: what it trains, and the generator that trains it.
+
+    def stage_base(self, memory):
+        policy = Policy.new(self.config.architecture, self.world.tokenizer(), seed=self.stage_config("base").seed)
+        corpus = self.world.corpus(policy.tokenizer)
+        return policy, pretrain(policy, corpus, self.stage_config("base"), memory)
+
+    def stage_sft(self, memory, name: str = "sft"):
+        policy, config = self.policy("base"), self.stage_config(name)
+        shown = self.world.demonstrations(config.demonstrations, config.seed)
+        return policy, finetune(policy, shown, config, self.corpus, memory)
+
+    def stage_rl_init(self, memory):
+        return self.stage_sft(memory, "rl_init")
+
+    def stage_collect(self, memory):
+        policy, config = self.policy("rl_init"), self.stage_config("collect")
+        calibrate(self.folder / "labelers.json", self.world, policy, config)
+        return None, self.collecting(policy, config)
+
+    def collecting(self, policy, config) -> Iterator[dict]:
+        prompts = self.prompts("collect")
+        (self.folder / "rankings").mkdir(exist_ok=True)
+        for batch in range(-(-len(prompts) // config.batch_size)):
+            path = self.folder / "rankings" / f"{batch:05}.jsonl"
+            if not path.exists():                       # else an interrupted run has left it, whole
+                write_jsonl(path, collect(policy, prompts, self.world.labelers, config, batch))
+            ranked = read_jsonl(path, Ranking, allow_empty=True)
+            yield {"step": batch + 1, "rankings": len(ranked), "pairs": sum(len(each.pairs) for each in ranked)}
+
+    def stage_reward(self, memory):
+        policy, config = self.policy("rl_init"), self.stage_config("reward")
+        reward = ScalarModel.on(policy, config.seed)
+        shown = self.world.demonstrations(self.config.rl_init.demonstrations)
+        return reward, self.rewarding(reward, policy, shown, config, memory)
+
+    def rewarding(self, reward, policy, shown, config, memory) -> Iterator[dict]:
+        yield from train_reward(reward, self.rankings, config, memory)
+        center(reward, policy, shown)
+
+    def stage_ppo(self, memory, name: str = "ppo"):
+        policy, reward = self.policy("rl_init"), ScalarModel.load(self.model("reward")).frozen()
+        prompts = [prompt.prompt for prompt in self.prompts("ppo")]
+        return policy, ppo_ptx(policy, self.policy("rl_init").frozen(), reward, prompts, self.stage_config(name),
+                               self.corpus, memory)
+
+    def stage_ppo_ptx(self, memory):
+        return self.stage_ppo(memory, "ppo_ptx")
+
+    def stage_evaluate(self, memory):
+        calibrate(self.folder / "labelers.json", self.world, self.policy("rl_init"), self.stage_config("collect"))
+        return None, evaluate(self, memory)
+
+
+def run(config: Run, folder: str | Path, stopping: Callable[[], bool] = lambda: False) -> Iterator[dict]:
+    """Every stage that is not done yet; yields {"stage", "step", "steps", ...} rows as they are logged.
+
+    stopping: asked after each step; when true, the state is saved and `Stopped` raised. ValueError when
+    the folder holds a run of another configuration, BlockingIOError when another process is at it.
+    """
+    torch.set_num_threads(config.threads)
+    folder = Path(folder)
+    (folder / "models").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BlockingIOError(f"{folder}: another process is running in it; wait for it, or name another folder") from None
+    with lock:
+        settle(config, folder)
+        shop, log = Workshop(config, folder), Metrics(folder / "metrics.jsonl")
+        for stage in STAGES:
+            if stage not in done(folder):
+                yield from advance(shop, stage, log, stopping)
+
+
+def settle(config: Run, folder: Path) -> None:
+    """Write config.json, or hold it against the one there; put the shipped base in place where it fits."""
+    wanted, path = json.loads(json.dumps(asdict(config))), folder / "config.json"
+    if path.exists():
+        changed = list(differences(wanted, json.loads(path.read_text())))
+        if changed:
+            raise ValueError(f"{folder} holds a run of another configuration: {'; '.join(changed)}. "
+                             "Give the same values to go on with it, or another folder for a new run")
+    else:
+        write_json(path, wanted)
+    shipped = BASES / config.preset
+    if "base" not in done(folder) and shipped.exists() and json.loads((shipped / "made_by.json").read_text()) == made_by(config):
+        shutil.copytree(shipped, folder / "models" / "base", dirs_exist_ok=True)
+        finish(folder, "base", 0.0)
+
+
+def made_by(config: Run) -> dict:
+    """What a base model depends on."""
+    return json.loads(json.dumps({"architecture": asdict(config.architecture), "pretrain": asdict(config.pretrain),
+                                  "world": config.world}))
+
+
+def differences(wanted: dict, there: dict, prefix: str = "") -> Iterator[str]:
+    """field: wanted / there, of every field that differs."""
+    for name in wanted.keys() | there.keys():
+        mine, other = wanted.get(name), there.get(name)
+        if isinstance(mine, dict) and isinstance(other, dict):
+            yield from differences(mine, other, f"{prefix}{name}.")
+        elif mine != other:
+            yield f"{prefix}{name} is {mine!r} here and {other!r} there"
+
+
+def done(folder: Path) -> dict[str, float]:
+    """Finished stages and the CPU-seconds each took."""
+    path = folder / "stages.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def finish(folder: Path, stage: str, seconds: float) -> None:
+    write_json(folder / "stages.json", done(folder) | {stage: round(seconds, 1)})
+    shutil.rmtree(folder / "checkpoints" / stage, ignore_errors=True)
+
+
+def advance(shop: Workshop, stage: str, log: Metrics, stopping) -> Iterator[dict]:
+    """One stage, from its newest valid checkpoint to its model in folder/models."""
+    saves = shop.folder / "checkpoints" / stage
+    newest = checkpoint.newest(saves)
+    tensors, info = checkpoint.load(newest) if newest else ({}, {"step": 0, "rates": {}, "seconds": 0.0})
+    memory = Memory.of(tensors, info) if newest else Memory()
+    log.keep(stage, memory.step)
+    began, saved = time.process_time() - info["seconds"], time.monotonic()
+    model, rows = getattr(shop, f"stage_{stage}")(memory)
+    for row in rows:
+        row = {"stage": stage, **row}
+        log.append(row)
+        stop = stopping()
+        if memory.step and (stop or time.monotonic() - saved > shop.config.checkpoint_every):
+            tensors, info = memory.state()
+            checkpoint.save(saves / f"{memory.step:06}", tensors, info | {"seconds": time.process_time() - began})
+            checkpoint.prune(saves)
+            saved = time.monotonic()
+        yield row
+        if stop:
+            raise Stopped(f"stopped in {stage} after step {memory.step}; the same command goes on from there")
+    if model is not None:
+        save_model(model, shop.model(stage))
+    finish(shop.folder, stage, time.process_time() - began)
+
+
+def save_model(model: Policy | ScalarModel, folder: Path) -> None:
+    """A Hugging Face folder, whole or not there."""
+    half = folder.with_suffix(".tmp")
+    shutil.rmtree(half, ignore_errors=True)
+    model.save(half)
+    shutil.rmtree(folder, ignore_errors=True)
+    half.rename(folder)

@@ -1,0 +1,96 @@
+r"""Information, relative surprise (KL), its estimators, and the policy that KL allows at best.
+
+    surprise            I(x)        = -log p(x)
+    entropy             H(p)        = E_p[-log p]
+    cross-entropy       H(p, q)     = E_p[-log q]             = H(p) + KL(p || q)
+    relative surprise   KL(p || q)  = E_p[log p - log q]      >= 0, and 0 only if p = q
+    optimum of          E_pi[r] - beta KL(pi || ref):         pi* = ref exp(r / beta) / Z
+
+Natural logarithms, so nats. Laws arrive as log-probabilities over the last dimension, whose shape is
+(..., V) for a vocabulary V; no suffix means any shape. An outcome of probability 0 (log-probability
+-inf) adds nothing under the law that gives it 0, and an infinite surprise under another.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def surprise(p: Tensor) -> Tensor:
+    """-log p in nats, elementwise: 0 for what is certain, inf for what is impossible."""
+    return -torch.log(p)
+
+
+def bits(nats: Tensor) -> Tensor:
+    """Nats as bits: one bit is the surprise of a fair coin, log 2 nats."""
+    return nats / math.log(2)
+
+
+def expectation(logp: Tensor, x: Tensor) -> Tensor:
+    """E_p[x] over the last dimension; where p = 0, x may be anything, inf and nan too."""
+    p = logp.exp()
+    return (p * torch.where(p > 0, x, 0)).sum(dim=-1)
+
+
+def entropy(logp: Tensor) -> Tensor:
+    """H(p): the mean surprise of the one who knows p. Shape (..., V) to (...)."""
+    return expectation(logp, -logp)
+
+
+def cross_entropy(logp: Tensor, logq: Tensor) -> Tensor:
+    """H(p, q): the mean surprise of the one who believes q while p is true."""
+    return expectation(logp, -logq)
+
+
+def relative_surprise(logp: Tensor, logq: Tensor) -> Tensor:
+    """KL(p || q): the surprise that believing q costs while p is true; exact, not sampled."""
+    return expectation(logp, logp - logq)
+
+
+# Estimates of KL(policy || reference) from samples *of the policy* (Schulman, 2020, "Approximating KL
+# divergence"): elementwise, from the two log-probabilities of what was sampled.
+
+def k1(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    """log(pi / ref): unbiased; single samples may be negative. The penalty in eq. (2)."""
+    return logp - ref_logp
+
+
+def k2(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    """log(pi / ref)^2 / 2: biased, small variance; its expected *gradient* is that of KL."""
+    return (logp - ref_logp).square() / 2
+
+
+def k3(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    """ref / pi - 1 - log(ref / pi): unbiased and never negative; its gradient is another KL's."""
+    log_ratio = ref_logp - logp
+    return torch.expm1(log_ratio) - log_ratio
+
+
+def regularised_reward(logp: Tensor, ref_logp: Tensor, r: Tensor, beta: float) -> Tensor:
+    """J(pi) = E_pi[r] - beta KL(pi || ref): the first line of eq. (2) for one prompt. (..., V) to (...)."""
+    return expectation(logp, r) - beta * relative_surprise(logp, ref_logp)
+
+
+def optimum(ref_logp: Tensor, r: Tensor, beta: float) -> Tensor:
+    """log pi* of the policy of highest J: the reference, reweighted by exp(r / beta). Keeps the shape."""
+    return torch.log_softmax(_tilted(ref_logp, r, beta), dim=-1)
+
+
+def optimum_value(ref_logp: Tensor, r: Tensor, beta: float) -> Tensor:
+    """J(pi*) = beta log Z; any other policy has beta KL(pi || pi*) less. Shape (..., V) to (...)."""
+    return beta * torch.logsumexp(_tilted(ref_logp, r, beta), dim=-1)
+
+
+def _tilted(ref_logp: Tensor, r: Tensor, beta: float) -> Tensor:
+    if beta <= 0:
+        raise ValueError(f"beta is {beta}: only above 0 does the penalty leave a single best policy")
+    return ref_logp + r / beta
+
+
+def best_of_n_bound(n: Tensor) -> Tensor:
+    """log n - (n - 1) / n: what keeping the best of n samples costs in KL at most, in nats.
+
+    Exact when rewards never tie (Beirami et al., 2024, arXiv 2401.01879).
+    """
+    return torch.log(n) - (n - 1) / n

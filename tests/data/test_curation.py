@@ -1,0 +1,148 @@
+"""The paper's care for its prompts: what each heuristic catches, and what it is known to miss."""
+
+import os.path
+import time
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instructgpt_lite.data.curation import (cap_per_author, drop_long_common_prefix, drop_pii, find_pii, luhn,
+                                            split_by_author)
+from instructgpt_lite.data.records import Demonstration, Prompt
+
+
+def prompts(*texts):
+    return [Prompt(text) for text in texts]
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=6), max_size=8), st.integers(1, 6))
+def test_of_two_prompts_with_a_long_common_prefix_the_later_goes(texts, length):
+    """Against every earlier prompt, by the definition."""
+    gone = [any(earlier == text or len(os.path.commonprefix([earlier, text])) >= length
+                for earlier in texts[:place]) for place, text in enumerate(texts)]
+    kept, dropped = drop_long_common_prefix(prompts(*texts), length)
+    assert [record.prompt for record in kept] == [text for text, drop in zip(texts, gone) if not drop]
+    assert [record.prompt for record, _ in dropped] == [text for text, drop in zip(texts, gone) if drop]
+
+
+def test_case_and_spacing_do_not_hide_a_common_prefix():
+    kept, dropped = drop_long_common_prefix(prompts("Write a poem.", "x", "write  A poem, please"), length=10)
+    assert [record.prompt for record in kept] == ["Write a poem.", "x"]
+    assert dropped[0][1] == "begins like row 1"
+
+
+def test_a_paraphrase_passes_the_prefix_heuristic():
+    assert len(drop_long_common_prefix(prompts("Please write a poem.", "Write a poem."), length=5).kept) == 2
+
+
+def test_each_author_keeps_the_first_200_prompts():
+    records = [Prompt(f"{row}", author="ab"[row % 2]) for row in range(450)] + [Prompt("last", author="c")]
+    kept, dropped = cap_per_author(records)
+    assert Counter(record.author for record in kept) == {"a": 200, "b": 200, "c": 1}
+    assert kept == records[:400] + records[450:]
+    assert [record for record, _ in dropped] == records[400:450]
+    assert dropped[0][1] == "over 200 by author 'a'"
+
+
+@pytest.mark.parametrize("curate", [cap_per_author, lambda rows: split_by_author(rows, {"train": 1}, 0)])
+def test_a_prompt_without_an_author_is_named(curate):
+    with pytest.raises(ValueError, match="^row 2: author: got none, expected who wrote the prompt"):
+        curate([Prompt("a", author="x"), Prompt("b")])
+
+
+SHARES = {"train": 0.7, "valid": 0.2, "test": 0.1}
+
+
+def test_no_author_is_in_two_splits_and_no_prompt_is_lost():
+    records = [Prompt(f"{row}", author=f"user {row % 300}") for row in range(900)]
+    splits = split_by_author(records, SHARES, seed=1)
+    authors = {name: {record.author for record in part} for name, part in splits.items()}
+    assert list(splits) == ["train", "valid", "test"]
+    assert sum(map(len, authors.values())) == len(set.union(*authors.values())) == 300
+    assert Counter(record for part in splits.values() for record in part) == Counter(records)
+
+
+def test_the_shares_are_those_of_the_authors_on_average():
+    splits = split_by_author([Prompt("Q", author=str(number)) for number in range(10_000)], SHARES, seed=0)
+    for name, share in SHARES.items():                     # five standard deviations of a binomial
+        assert abs(len(splits[name]) - 10_000 * share) < 5 * (10_000 * share * (1 - share)) ** 0.5
+
+
+def test_an_author_stays_in_a_split_when_others_come_and_moves_with_the_seed():
+    few = [Prompt("Q", author=f"{number}") for number in range(100)]
+    more = [Prompt("Q", author=f"new {number}") for number in range(100)] + few[::-1]
+    first, second = (split_by_author(records, SHARES, seed=0) for records in (few, more))
+    for name in SHARES:
+        assert {r.author for r in first[name]} <= {r.author for r in second[name]}
+    assert split_by_author(few, SHARES, seed=1) != first
+
+
+def test_the_split_of_an_author_is_the_same_on_every_machine():
+    """SHA-256 of '[0, "ann"]' is 0.74346 of the way, worked out with sha256sum."""
+    for share, name in [(0.7434, "b"), (0.7435, "a")]:
+        assert [key for key, part in split_by_author([Prompt("Q", author="ann")],
+                {"a": share, "b": 1 - share}, seed=0).items() if part] == [name]
+
+
+@pytest.mark.parametrize("shares", [{}, {"a": 0.5}, {"a": 1.5, "b": -0.5}, {"a": 0.9, "b": 0.2}])
+def test_shares_that_are_no_shares_are_refused(shares):
+    with pytest.raises(ValueError, match="^shares: got"):
+        split_by_author([], shares, seed=0)
+
+
+@pytest.mark.parametrize("curate", [lambda: drop_long_common_prefix([], 0), lambda: cap_per_author([], 0)])
+def test_a_limit_below_one_is_refused(curate):
+    with pytest.raises(ValueError, match="got 0, expected at least 1"):
+        curate()
+
+
+PERSONAL = [
+    ("write to ann.smith+x@mail.example.org today", ["email"]),
+    ("card 4111 1111 1111 1111 expires soon", ["card"]), ("4111-1111-1111-1111", ["card"]),
+    ("amex 378282246310005", ["card"]),
+    ("server 192.168.0.12.", ["ip"]), ("at 2001:db8::ff00:42:8329 now", ["ip"]),
+    ("SSN 078-05-1120", ["ssn"]),
+    ("call +44 20 7946 0958", ["phone"]), ("call (555) 123-4567", ["phone"]), ("555-123-4567", ["phone"]),
+    ("I live at 12 Baker Street", ["address"]), ("1600 Pennsylvania Ave", ["address"]),
+    ("a@b.co or 10.0.0.1", ["email", "ip"]),
+]
+INNOCENT = [
+    "ann at example dot org", "look @ this", "4111 1111 1111 1112", "12345", "pi is 3.14159265358979",
+    "300.1.1.1", "version 1.2.3", "1.2.3.4.5", "at 12:30:45", "std::vector", "in 1990-2000", "555 1234",
+    "the year 2024", "12 angry men on Baker Street", "2 + 2 = 4", "ISBN 978-3-16-148410-0 is a book",
+]
+
+
+@pytest.mark.parametrize("text, kinds", PERSONAL)
+def test_personal_data_with_a_shape_is_found(text, kinds):
+    assert find_pii(text) == kinds
+
+
+@pytest.mark.parametrize("text", INNOCENT)
+def test_text_without_that_shape_passes(text):
+    assert find_pii(text) == []
+
+
+def test_a_record_goes_for_its_prompt_or_its_response_with_the_reason():
+    records = [Prompt("Q"), Prompt("I am a@b.co, 10.0.0.1"), Demonstration("Mail?", "a@b.co")]
+    kept, dropped = drop_pii(records)
+    assert kept == records[:1] and dropped == [(records[1], "email, ip"), (records[2], "email")]
+
+
+@given(st.text("0123456789", min_size=12, max_size=18))
+def test_one_digit_of_ten_completes_a_card_number_and_one_wrong_digit_breaks_it(digits):
+    complete = [digits + check for check in "0123456789" if luhn(digits + check)]
+    assert len(complete) == 1
+    wrong = complete[0][:5] + str((int(complete[0][5]) + 1) % 10) + complete[0][6:]
+    assert not luhn(wrong)
+
+
+@pytest.mark.parametrize("text", ["a" * 50_000, "1" * 50_000, "1 " * 25_000, ":" * 50_000, "a@" * 25_000,
+                                  "+1" * 25_000, "1 Aa " * 10_000, "1." * 25_000, "a." * 25_000])
+def test_no_text_makes_the_search_slow(text):
+    """Milliseconds; a quadratic search of 50,000 characters takes minutes."""
+    start = time.process_time()
+    find_pii(text)
+    assert time.process_time() - start < 5
