@@ -27,7 +27,7 @@ from instructgpt_lite.judging.table import calibrate, evaluate
 from instructgpt_lite.models import checkpoint
 from instructgpt_lite.models.disk import Metrics, read_metrics, write_json
 from instructgpt_lite.models.networks import Policy, ScalarModel
-from instructgpt_lite.training.optim import Memory
+from instructgpt_lite.training.memory import Memory
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.training.pretrain import pretrain
 from instructgpt_lite.training.reward import center, collect, train_reward
@@ -110,12 +110,13 @@ class Workshop:
     def collecting(self, policy, config) -> Iterator[dict]:
         prompts = self.prompts("collect")
         (self.folder / "rankings").mkdir(exist_ok=True)
-        for batch in range(-(-len(prompts) // config.batch_size)):
+        steps = -(-len(prompts) // config.batch_size)
+        for batch in range(steps):
             path = self.folder / "rankings" / f"{batch:05}.jsonl"
             if not path.exists():                       # else an interrupted run has left it, whole
                 write_jsonl(path, collect(policy, prompts, self.world.labelers, config, batch))
             ranked = read_jsonl(path, Ranking, allow_empty=True)
-            yield {"step": batch + 1, "rankings": len(ranked), "pairs": sum(len(each.pairs) for each in ranked)}
+            yield {"step": batch + 1, "steps": steps, "rankings": len(ranked), "pairs": sum(len(each.pairs) for each in ranked)}
 
     def stage_reward(self, memory):
         policy, config = self.policy("rl_init"), self.stage_config("reward")

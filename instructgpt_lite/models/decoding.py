@@ -18,7 +18,7 @@ class Cache:
     """
 
     def __init__(self, rows: int, capacity: int) -> None:
-        self.rows, self.capacity = rows, capacity
+        self.rows, self.capacity, self.used = rows, capacity, 0
         self.layers: list[Tensor] = []             # each (rows, heads, 2, capacity, D / heads)
 
     def reading(self, start: int, stop: int, parent_R: Tensor | slice) -> "Cache":
@@ -39,6 +39,7 @@ class Cache:
             self.layers.append(key.new_zeros(shape))
         if self.slot_B is None:
             kv = self.layers[layer][self.start:self.stop, :, :, :key.size(2)]
+            self.used = max(self.used, key.size(2))
             kv[:, :, 0], kv[:, :, 1] = key[self.parent_R], value[self.parent_R]
             return key, value
         k, v = self.layers[layer][:len(self.slot_B)].unbind(dim=2)
@@ -57,7 +58,7 @@ class Cache:
         stay_B[hole] = going_B[alive:].nonzero()[:, 0] + alive
         if len(hole):
             for kv in self.layers:
-                kv[hole] = kv[stay_B[hole]]
+                kv[hole, :, :, :self.used] = kv[stay_B[hole], :, :, :self.used]
         return stay_B
 
     def get_seq_length(self, *_) -> int:

@@ -98,6 +98,6 @@ def _write(path: Path, data: bytes) -> None:
         temporary.replace(path)
         flush(path.parent)
     except OSError as error:
+        if temporary.is_file():
+            temporary.unlink()
         raise cannot_save(path, len(data), error) from error
-    finally:
-        temporary.unlink(missing_ok=True)

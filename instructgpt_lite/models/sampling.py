@@ -112,7 +112,7 @@ def top(logits_BV: Tensor, k: int) -> Tensor:
 @torch.no_grad()
 def sample(model: nn.Module, prompts: list[list[int]], *, eos: int, pad: int, max_new_tokens: int,
            temperature: float = 1.0, generator: torch.Generator | None = None,
-           copies: int | list[int] = 1, top_k: int = 0, places: int = 64) -> Rollout:
+           copies: int | list[int] = 1, top_k: int = 0, places: int = 128) -> Rollout:
     """Draw `copies` responses to every prompt, in the order given, copies of one prompt side by side.
 
     temperature: of `theory.objective.tempered`, in the draw and in the log-probs that are recorded.

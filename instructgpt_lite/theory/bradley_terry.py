@@ -126,6 +126,6 @@ def _groups(beats_NN: Tensor) -> list[list[int]]:
     """Items from each of which wins lead to every other and back: strongly connected components."""
     reach_NN = (beats_NN | torch.eye(len(beats_NN), dtype=torch.bool)).double()
     for _ in range(len(beats_NN).bit_length()):          # a squaring doubles the length of the paths
-        reach_NN = (reach_NN @ reach_NN)
+        reach_NN = (reach_NN @ reach_NN).clamp(max=1)
     both_ways_NN = reach_NN * reach_NN.T
     return sorted(map(list, {tuple(row.nonzero().flatten().tolist()) for row in both_ways_NN}))

@@ -82,7 +82,7 @@ def clip_grad(module: nn.Module, max_norm: float) -> float:
 def check_finite(stage: str, step: int, **named: Tensor | float) -> None:
     """FloatingPointError, naming the first entry, if anything is infinite or NaN; call before a step."""
     for name, value in named.items():
-        value = torch.as_tensor(value)
+        value = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
         wrong = ~value.isfinite()
         if wrong.any():
             first = wrong.nonzero()[0].tolist()

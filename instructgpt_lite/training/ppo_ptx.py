@@ -16,7 +16,8 @@ from instructgpt_lite.models.sampling import Rollout
 from instructgpt_lite.theory.masked import masked_mean, masked_whiten
 from instructgpt_lite.theory.objective import (clip_fraction, explained_variance, gae, policy_loss, ptx_loss,
                                                token_rewards, value_loss)
-from instructgpt_lite.training.optim import Memory, check_finite, generator, optimizers, set_lr, update_average, warm_up
+from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.training.optim import check_finite, generator, optimizers, set_lr, update_average, warm_up
 from instructgpt_lite.training.steps import picks, update
 
 
@@ -55,7 +56,7 @@ def ppo_ptx(policy: Policy, sft: Policy, reward: Callable[[Rollout], Tensor], pr
         if memory.step == config.iterations:
             policy.load_state_dict(average.state_dict())
         means = {name: sum(each[name] for each in losses) / len(losses) for name in losses[0]}
-        yield {"step": memory.step, **summary(rollout, known), **means}
+        yield {"step": memory.step, "steps": config.iterations, **summary(rollout, known), **means}
 
 
 @torch.no_grad()

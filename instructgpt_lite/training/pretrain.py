@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from instructgpt_lite.config import Pretrain
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.theory.objective import ptx_loss
-from instructgpt_lite.training.optim import Memory, generator, optimizers
+from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.training.optim import generator, optimizers
 from instructgpt_lite.training.steps import schedule, update
 
 
@@ -22,4 +23,4 @@ def pretrain(policy: Policy, corpus, config: Pretrain, memory: Memory | None = N
         schedule(adams, step, steps, config)
         update("pretrain", step, policy, adams, config.clip_norm, loss=loss)
         memory.step = step + 1
-        yield {"step": memory.step, "tokens": memory.step * rows.numel(), "loss": loss.item()}
+        yield {"step": memory.step, "steps": steps, "tokens": memory.step * rows.numel(), "loss": loss.item()}

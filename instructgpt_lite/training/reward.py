@@ -13,7 +13,8 @@ import torch
 from instructgpt_lite.config import Collect, Reward
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.theory.bradley_terry import pair_accuracy, reward_loss
-from instructgpt_lite.training.optim import Memory, generator, optimizers
+from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.training.optim import generator, optimizers
 from instructgpt_lite.training.steps import picks, schedule, update
 from instructgpt_lite.training.sft import demonstrated
 
@@ -56,17 +57,17 @@ def train_reward(reward: ScalarModel, rankings, config: Reward,
     adams = optimizers(reward, config.lr, config.matrix_lr)
     memory.track(reward=reward, adams=adams)
     prompts, responses = tokens(reward, rankings)
-    each = math.ceil(len(rankings) / config.batch_size)
-    for step in range(memory.step, config.epochs * each):
+    steps = config.epochs * math.ceil(len(rankings) / config.batch_size)
+    for step in range(memory.step, steps):
         pick = picks(step, len(rankings), config.batch_size, config.seed, "reward").tolist()
         r_BK, mask_BK = reward.scores([prompts[n] for n in pick], [responses[n] for n in pick])
         rank_BK = rank_table([rankings[n] for n in pick])
         loss = reward_loss(r_BK, rank_BK, mask_BK)
         loss.backward()
-        schedule(adams, step, config.epochs * each, config)
+        schedule(adams, step, steps, config)
         update("reward", step, reward, adams, config.clip_norm, loss=loss)
         memory.step = step + 1
-        yield {"step": step + 1, "prompts": min(len(rankings), (step + 1) * config.batch_size), "loss": loss.item(),
+        yield {"step": memory.step, "steps": steps, "prompts": min(len(rankings), (step + 1) * config.batch_size), "loss": loss.item(),
                "accuracy": pair_accuracy(r_BK.detach(), rank_BK, mask_BK).item()}
 
 

@@ -13,7 +13,8 @@ from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.models.sampling import Rollout
 from instructgpt_lite.theory.masked import masked_mean
 from instructgpt_lite.theory.objective import ptx_loss
-from instructgpt_lite.training.optim import Memory, generator, optimizers
+from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.training.optim import generator, optimizers
 from instructgpt_lite.training.steps import picks, schedule, update
 
 
@@ -37,16 +38,16 @@ def finetune(policy: Policy, demonstrations, config: SFT, corpus=None,
     adams = optimizers(policy, config.lr, config.matrix_lr)
     memory.track(policy=policy, adams=adams)
     shown, mix = demonstrated(policy, demonstrations), config.pretraining_mix
-    each = math.ceil(len(shown) / config.batch_size)
-    for step in range(memory.step, config.epochs * each):
+    steps = config.epochs * math.ceil(len(shown) / config.batch_size)
+    for step in range(memory.step, steps):
         draw = generator(config.seed, "sft", step)
         part = shown[picks(step, len(shown), config.batch_size, config.seed, "sft")]
         loss = -masked_mean(policy.logp(part, dropout=config.dropout, generator=draw), part.mask_BT)
         ((1 - mix) * loss).backward()
-        row = {"step": step + 1, "epoch": (step + 1) / each, "loss": loss.item()}
+        row = {"step": step + 1, "steps": steps, "epoch": (step + 1) * config.epochs / steps, "loss": loss.item()}
         if mix:
             row["ptx_loss"] = mixed_in(policy, corpus, config, draw)
-        schedule(adams, step, config.epochs * each, config)
+        schedule(adams, step, steps, config)
         update("sft", step, policy, adams, config.clip_norm, loss=row["loss"], ptx_loss=row.get("ptx_loss", 0.0))
         memory.step = step + 1
         yield row

@@ -81,7 +81,7 @@ def token_rewards(r_B, logp_BT, ref_logp_BT, mask_BT, beta, sign=-1, last_column
 
 
 @pytest.mark.parametrize("mistake, sentence", [
-    (dict(sign=1), "is penalised"), (dict(last_column=True), r"last \*counted\* one")])
+    ({"sign": 1}, "is penalised"), ({"last_column": True}, r"last \*counted\* one")])
 def test_mistakes_in_token_rewards_get_their_sentence(mistake, sentence):
     checks.check_token_rewards(token_rewards)
     with pytest.raises(AssertionError, match=sentence):
@@ -99,7 +99,7 @@ def gae(reward_BT, value_BT, mask_BT, lam, discount=1.0, bootstrap=0.0):
     return advantage_BT
 
 
-@pytest.mark.parametrize("mistake", [dict(discount=0.99), dict(bootstrap=0.5)])
+@pytest.mark.parametrize("mistake", [{"discount": 0.99}, {"bootstrap": 0.5}])
 def test_a_discount_and_a_value_after_the_end_are_refused(mistake):
     checks.check_gae(gae)
     with pytest.raises(AssertionError, match="no value after the last token"):

@@ -106,7 +106,7 @@ def test_loss_accuracy_and_gradient_equal_the_loop_over_pairs(seed):
         loss = reward_loss(leaf, *args[1:])
         loss.backward()
         assert loss.item() == pytest.approx(checks.reward_loss_oracle(*args), rel=1e-12)
-        want = sum(checks.reward_loss_gradient_oracle(*args), [])
+        want = tensor(checks.reward_loss_gradient_oracle(*args)).flatten().tolist()
         assert leaf.grad.flatten().tolist() == pytest.approx(want, rel=1e-11, abs=1e-15)
         assert leaf.grad.sum(dim=1).tolist() == pytest.approx([0] * len(r), abs=1e-15)
         assert pair_accuracy(*args).item() == pytest.approx(checks.pair_accuracy_oracle(*args), rel=1e-12)
@@ -296,7 +296,7 @@ def test_prior_is_imaginary_games_against_an_opponent_of_strength_zero(prior):
         imaginary = sum(math.log(checks.sigmoid(x)) + math.log(checks.sigmoid(-x)) for x in s)
         return -log_likelihood(s, wins) - prior * imaginary
 
-    best = minimize(minus_log_posterior, [0.0] * 4, tol=1e-12, options=dict(gtol=1e-7)).x
+    best = minimize(minus_log_posterior, [0.0] * 4, tol=1e-12, options={"gtol": 1e-7}).x
     assert strengths(wins, prior).tolist() == pytest.approx((best - best.mean()).tolist(), abs=1e-5)
 
 

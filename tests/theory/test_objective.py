@@ -19,7 +19,7 @@ from instructgpt_lite.theory.objective import (
     value_loss,
 )
 
-REL = dict(rel=1e-12, abs=1e-14)
+REL = {"rel": 1e-12, "abs": 1e-14}
 ONE = torch.ones(1, 1, dtype=torch.bool)
 GARBAGE = [0.0, 1e300, math.inf, -math.inf, math.nan]
 

@@ -184,7 +184,7 @@ def test_estimators_on_gaussians_match_schulman(mean, e_k2, spread):
 
 
 def test_estimators_of_two_known_ratios():
-    old_logp, logp = log(1.0, 1.0), log(1.1, 0.9)        # drawn by old, so old is the policy of KL(old || new)
+    old_logp, logp = log(1.0, 1.0), log(1.1, 0.9)      # drawn by old: old is the policy of KL(old || new)
     means = [k(old_logp, logp).mean().item() for k in (k2, k1, k3)]
     assert means == pytest.approx([0.0050462172, 0.0050251679, 0.0050251679], abs=1e-10)
 

@@ -1,0 +1,228 @@
+"""Randomness by name, Adam and Muon against their formulas, schedules, clipping, guards and the average."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers.pytorch_utils import Conv1D
+
+from instructgpt_lite.training.optim import (check_finite, clip_grad, generator, lr_scale, optimizers, set_lr,
+                                             update_average, warm_up)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Blocks(nn.Module):
+    """One weight in a numbered block, one before it."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.embed, self.blocks = nn.Embedding(5, 4), nn.ModuleList([inner])
+
+
+# Randomness
+
+def test_a_stream_depends_on_each_argument_and_their_order_and_type() -> None:
+    names = [(0,), (1,), (0, "sft"), (0, "sft", 1), (0, "sft", 2), (0, "sft", "1"), (0, 1, "sft"), (0, "sf", "t"),
+             (0, "sft,1"), (10, "sft"), (1, "0", "sft")]
+    drawn = {tuple(torch.rand(2, generator=generator(*each)).tolist()) for each in names}
+    assert len(drawn) == len(names)
+
+
+def test_a_stream_is_the_same_in_every_process_and_release() -> None:
+    """The seed is the first 32 bits of sha256('[0, "sft", 7]'), by sha256sum."""
+    assert generator(0, "sft", 7).initial_seed() == 0x5356FA0A
+
+
+def test_a_thousand_steps_draw_a_thousand_streams() -> None:
+    assert len({generator(0, "ppo", step).initial_seed() for step in range(1000)}) == 1000
+
+
+def test_drawing_leaves_the_global_stream_alone() -> None:
+    before = torch.get_rng_state()
+    torch.rand(3, generator=generator(0, "sft"))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# Optimizers
+
+def test_adam_takes_the_step_of_its_formula() -> None:
+    """Three steps of Kingma and Ba (2015), Algorithm 1, in float64, without weight decay."""
+    module = nn.Linear(3, 2, bias=False).double()
+    weight, first, second = module.weight.detach().clone(), torch.zeros(2, 3), torch.zeros(2, 3)
+    [adam] = optimizers(module, 0.1, betas=(0.8, 0.95), eps=1e-3)
+    for t in (1, 2, 3):
+        grad = noise(2, 3, seed=t).double()
+        first, second = 0.8 * first + 0.2 * grad, 0.95 * second + 0.05 * grad**2
+        weight -= 0.1 * (first / (1 - 0.8**t)) / ((second / (1 - 0.95**t)).sqrt() + 1e-3)
+        module.weight.grad = grad
+        adam.step()
+    torch.testing.assert_close(module.weight.detach(), weight, rtol=1e-12, atol=0)
+
+
+def test_without_a_matrix_lr_one_adam_has_all_weights_that_train() -> None:
+    module = Blocks(nn.Linear(4, 4))
+    module.blocks[0].bias.requires_grad_(False)
+    [adam] = optimizers(module, 0.1)
+    assert {id(p) for p in adam.param_groups[0]["params"]} == {id(module.embed.weight), id(module.blocks[0].weight)}
+    assert adam.param_groups[0]["weight_decay"] == 0 and adam.param_groups[0]["betas"] == (0.9, 0.95)
+
+
+def test_muon_has_the_matrices_of_the_blocks_and_adam_the_rest() -> None:
+    tiny = dict(vocab_size=11, bos_token_id=0, eos_token_id=0)
+    gpt2 = GPT2LMHeadModel(GPT2Config(n_positions=8, n_embd=8, n_layer=2, n_head=2, **tiny))
+    llama = LlamaForCausalLM(LlamaConfig(hidden_size=8, intermediate_size=12, num_hidden_layers=2,
+                                         num_attention_heads=2, **tiny))
+    for module, blocks, matrices in ((gpt2, gpt2.transformer.h, 4), (llama, llama.model.layers, 7)):
+        adam, muon = optimizers(module, 0.1, 0.2)
+        expected = {id(p) for p in blocks.parameters() if p.ndim == 2}
+        assert {id(p) for p in muon.param_groups[0]["params"]} == expected and len(expected) == 2 * matrices
+        assert {id(p) for p in adam.param_groups[0]["params"]} == {id(p) for p in module.parameters()} - expected
+        assert adam.param_groups[0]["lr"] == 0.1 and muon.param_groups[0]["lr"] == 0.2
+
+
+def test_muon_moves_along_the_gradient_with_all_singular_values_about_one() -> None:
+    module = Blocks(nn.Linear(16, 6, bias=False))
+    weight = module.blocks[0].weight
+    before, weight.grad = weight.detach().clone(), noise(6, 16)
+    optimizers(module, 0.1, 0.01)[1].step()
+    U, _, Vh = torch.linalg.svd(weight.grad, full_matrices=False)
+    along = U.T @ ((before - weight.detach()) / (0.01 * 0.2 * math.sqrt(16))) @ Vh.T
+    assert (0.6 < along.diag()).all() and (along.diag() < 1.4).all()
+    assert (along - along.diag().diag()).abs().max() < 0.05
+
+
+def test_muon_moves_a_conv1d_as_it_moves_a_linear_layer() -> None:
+    """GPT-2 stores its matrices transposed, (in, out); a step must not depend on that."""
+    linear, conv = Blocks(nn.Linear(4, 12, bias=False)), Blocks(Conv1D(12, 4))
+    conv.blocks[0].weight.data = linear.blocks[0].weight.data.T.clone()
+    linear.blocks[0].weight.grad = noise(12, 4)
+    conv.blocks[0].weight.grad = noise(12, 4).T.clone()
+    for module in (linear, conv):
+        optimizers(module, 0.1, 0.02)[1].step()
+    torch.testing.assert_close(conv.blocks[0].weight.T, linear.blocks[0].weight, rtol=0, atol=1e-3)
+
+
+def test_muon_does_not_pull_weights_to_zero() -> None:
+    module = Blocks(nn.Linear(4, 4, bias=False))
+    before, module.blocks[0].weight.grad = module.blocks[0].weight.detach().clone(), torch.zeros(4, 4)
+    optimizers(module, 0.1, 0.5)[1].step()
+    assert torch.equal(module.blocks[0].weight.detach(), before)
+
+
+def test_a_matrix_lr_needs_blocks() -> None:
+    with pytest.raises(ValueError, match="matrix_lr = 0.1, but Linear has no blocks: set it to 0"):
+        optimizers(nn.Linear(2, 2), 0.1, 0.1)
+
+
+# Learning rates
+
+def test_the_rate_rises_in_a_line_and_falls_in_a_cosine_to_its_final_share() -> None:
+    """10 steps, 2 of warm-up, 7 intervals of cosine from 1 to 0.1."""
+    expected = [1 / 3, 2 / 3] + [0.55 + 0.45 * math.cos(math.pi * k / 7) for k in range(8)]
+    assert [lr_scale(step, 10, 0.2, 0.1) for step in range(10)] == pytest.approx(expected, rel=1e-12)
+    assert lr_scale(2, 10, 0.2, 0.1) == 1.0 and lr_scale(9, 10, 0.2, 0.1) == pytest.approx(0.1, rel=1e-12)
+
+
+def test_without_warm_up_the_first_step_has_the_peak() -> None:
+    assert lr_scale(0, 100, 0.0, 0.1) == 1.0 and lr_scale(0, 1, 0.0, 0.1) == 1.0
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 101])
+@pytest.mark.parametrize("warmup", [0.0, 0.02, 0.5, 1.0])
+def test_no_step_has_a_rate_of_zero_or_above_the_peak(steps: int, warmup: float) -> None:
+    assert all(0 < lr_scale(step, steps, warmup, 0.1) <= 1 for step in range(steps))
+
+
+@pytest.mark.parametrize("step", [-1, 10])
+def test_a_step_outside_the_schedule_is_refused(step: int) -> None:
+    with pytest.raises(ValueError, match=rf"step {step} is outside 0 .. 9"):
+        lr_scale(step, 10, 0.0, 0.1)
+
+
+def test_ppo_warms_up_from_a_tenth_over_its_first_iterations() -> None:
+    """App. C.4: ten iterations, from a tenth of the peak."""
+    expected = [0.1, 0.19, 0.28, 0.37, 0.46, 0.55, 0.64, 0.73, 0.82, 0.91, 1.0, 1.0]
+    assert [warm_up(iteration, 10) for iteration in range(12)] == pytest.approx(expected, rel=1e-12)
+    assert warm_up(0, 0) == 1.0
+
+
+def test_rates_are_shares_of_their_own_peaks_however_often_they_are_set() -> None:
+    made = optimizers(Blocks(nn.Linear(4, 4)), 0.5, 0.25)
+    for scale in (0.1, 0.5, 1.0, 0.5):
+        set_lr(made, scale)
+        assert [each.param_groups[0]["lr"] for each in made] == [0.5 * scale, 0.25 * scale]
+
+
+# Guards
+
+@pytest.mark.parametrize("max_norm, scale", [(0.0, 1.0), (26.0, 1.0), (6.5, 0.5)])
+def test_gradients_are_scaled_to_the_norm_and_the_norm_before_is_told(max_norm: float, scale: float) -> None:
+    module = nn.Linear(2, 1).double()
+    module.weight.grad, module.bias.grad = torch.tensor([[3.0, 4.0]]).double(), torch.tensor([12.0]).double()
+    assert clip_grad(module, max_norm) == pytest.approx(13.0, rel=1e-12)
+    grads = torch.cat([module.weight.grad.flatten(), module.bias.grad])
+    assert grads.tolist() == pytest.approx([3 * scale, 4 * scale, 12 * scale], rel=1e-6)
+
+
+def test_weights_without_gradients_are_no_obstacle() -> None:
+    module = nn.Linear(2, 1)
+    module.weight.grad = torch.tensor([[3.0, 4.0]])
+    assert clip_grad(module, 1.0) == 5.0 and module.bias.grad is None
+    assert clip_grad(nn.Linear(2, 1), 1.0) == 0.0
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_not_finite_is_named_with_stage_step_and_place(bad: float) -> None:
+    logp_BT = torch.zeros(3, 4)
+    logp_BT[1, 2] = logp_BT[2, 0] = bad
+    with pytest.raises(FloatingPointError, match=rf"^ppo, step 17: logp_BT\[1, 2\] is {bad}, with 2 of 12 entries"):
+        check_finite("ppo", 17, loss=0.5, reward=torch.ones(3), logp_BT=logp_BT)
+    for value in (bad, torch.tensor(bad)):
+        with pytest.raises(FloatingPointError, match=rf"^sft, step 0: loss is {bad}, with 1 of 1 entries"):
+            check_finite("sft", 0, loss=value)
+
+
+def test_what_is_finite_passes() -> None:
+    check_finite("sft", 0, loss=1e308, count=3, mask=torch.tensor([True]), empty=torch.empty(0),
+                 weight=torch.ones(2, requires_grad=True), big=torch.tensor(1e30))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("max_norm", [0.0, 1.0])
+def test_a_gradient_that_is_not_finite_stops_a_step_before_the_weights_move(bad: float, max_norm: float) -> None:
+    module = Blocks(nn.Linear(4, 4))
+    made = optimizers(module, 0.1, 0.1)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    for p in module.parameters():
+        p.grad = torch.ones_like(p)
+    module.embed.weight.grad[2, 1] = bad
+    with pytest.raises(FloatingPointError, match="sft, step 3: grad_norm is"):
+        check_finite("sft", 3, grad_norm=clip_grad(module, max_norm))
+        for each in made:
+            each.step()
+    assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+
+
+# The average of weights
+
+def test_the_average_is_the_weighted_sum_of_all_weights_so_far() -> None:
+    """After n updates: d^n w_0 + (1 - d) sum over k of d^(n - k) w_k."""
+    module, average = nn.Linear(3, 2).double(), nn.Linear(3, 2).double().requires_grad_(False)
+    history = [noise(2, 3, seed=k).double() for k in range(5)]
+    average.weight.data = history[0].clone()
+    for weight in history[1:]:
+        module.weight.data = weight.clone()
+        update_average(average, module, 0.992)
+    expected = 0.992**4 * history[0] + sum(0.008 * 0.992 ** (4 - k) * history[k] for k in range(1, 5))
+    torch.testing.assert_close(average.weight, expected, rtol=1e-12, atol=1e-15)
+    assert torch.equal(module.weight, history[-1]) and not average.weight.requires_grad
+
+
+def test_two_modules_of_other_sizes_have_no_average() -> None:
+    with pytest.raises(ValueError):
+        update_average(nn.Linear(2, 2), nn.Linear(2, 2, bias=False), 0.9)
