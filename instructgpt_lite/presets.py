@@ -1,22 +1,22 @@
 """Named runs. A preset is the paper's configuration (config.py) with the departures written here, and why.
 
-tiny  about 0.5M parameters: the whole of InstructGPT in three minutes on a laptop
+tiny  about 0.4M parameters: the whole of InstructGPT in three minutes on a laptop
 nano  about 0.1M parameters: the same in under a minute, for tests and assignments
 micro a few thousand parameters: every stage in seconds; too small to learn anything, for unit tests
 """
 
 from dataclasses import replace
 
-from instructgpt_lite.config import (PPO, SFT, Architecture, Collect, Evaluate, Pretrain, Reward, RLInit, Run)
+from instructgpt_lite.config import PPO, SFT, Architecture, Collect, Evaluate, Pretrain, Reward, RLInit, Run
 
-# Learning rates grow as width shrinks, from 1e-5 at 1.3B parameters to 1e-3 at 0.5M. Muon takes the hidden
+# Learning rates grow as width shrinks, from 1e-5 at 1.3B parameters to 1e-3 at 0.4M. Muon takes the hidden
 # matrices (matrix_lr) because it learns to copy from the context in a third of Adam's tokens. Rows, prompts
 # and responses are short because the world's texts are. One KL nat buys more on short responses, hence a
 # larger beta; gamma weighs a mean over tokens, so 27.8 does not carry over.
 tiny = Run(
     preset="tiny",
-    architecture=Architecture(layers=3, width=112, heads=4, context=128),
-    pretrain=Pretrain(tokens=10_000_000, batch_size=16, length=64, lr=4e-3, matrix_lr=0.012, final_lr=0.05),
+    architecture=Architecture(layers=3, width=104, heads=4, context=128),
+    pretrain=Pretrain(tokens=6_000_000, batch_size=8, length=128, lr=4e-3, matrix_lr=0.01, final_lr=0.05),
     sft=SFT(demonstrations=2_000, epochs=4, lr=2e-3, matrix_lr=4e-3),
     rl_init=RLInit(demonstrations=2_000, lr=2e-3, matrix_lr=4e-3, mix_length=64),
     collect=Collect(prompts=8_000, max_new_tokens=40),
@@ -29,7 +29,7 @@ tiny = Run(
 nano = replace(
     tiny,
     preset="nano",
-    architecture=replace(tiny.architecture, layers=3, width=56, heads=4),
+    architecture=replace(tiny.architecture, width=48),
     collect=replace(tiny.collect, prompts=3_000),
     ppo=replace(tiny.ppo, episodes=4_096),
     evaluate=replace(tiny.evaluate, prompts=500),

@@ -25,7 +25,7 @@ from instructgpt_lite.data.records import Ranking
 from instructgpt_lite.data.world.world import World
 from instructgpt_lite.judging.table import calibrate, evaluate
 from instructgpt_lite.models import checkpoint
-from instructgpt_lite.models.disk import Metrics, read_metrics, write_json
+from instructgpt_lite.models.disk import Metrics, write_json
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training.memory import Memory
 from instructgpt_lite.training.ppo_ptx import ppo_ptx

@@ -21,10 +21,11 @@ def file_in(archive: bytes, ending: str, name: str) -> bytes | None:
         else:
             data = _from_tar(BytesIO(archive), ending)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error, RuntimeError) as error:
-        raise DataError(f"{name}: got {len(archive):,} bytes that are no whole zip or tar.gz ({error}), expected an "
-                        "archive; download it again") from None
+        raise DataError(f"{name}: got {len(archive):,} bytes that are no whole zip or tar.gz ({error}), "
+                        "expected an archive; download it again") from None
     if data is not None and len(data) > MOST:
-        raise DataError(f"{name}: got a file *{ending} of more than {MOST:,} bytes, expected less; is it the right archive?")
+        raise DataError(f"{name}: got a file *{ending} of more than {MOST:,} bytes, expected less; is it the "
+                        "right archive?")
     return data
 
 

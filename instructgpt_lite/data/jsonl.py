@@ -67,7 +67,7 @@ def parsed_rows(data: bytes, drop_tail: bool, path: str) -> tuple[dict[int, dict
                 raise Fault("row", f"a {type(row).__name__}", "an object {...}", "write one object a line")
             rows[number] = row
         except Unreadable as fault:
-            cut = number == len(lines) and not whole
+            cut = number == len(lines)             # a whole file ends in an empty piece, left out above
             if cut and drop_tail:
                 warnings.warn(f"{path}:{number}: dropped the last row, which is cut off", stacklevel=3)
             else:

@@ -27,7 +27,7 @@ def refuse_pickle(folder: str | Path) -> None:
     """ValueError for a folder without safetensors; a name on the Hub is left to transformers."""
     path = Path(folder)
     if path.is_dir() and not any(path.glob("*.safetensors")):
-        raise ValueError(f"{folder}: no .safetensors file. Weights in other formats are never opened, because "
+        raise ValueError(f"{folder}: no .safetensors file. Weights in other formats are never opened, as "
                          "unpickling can run code: save them again with save_pretrained of transformers")
 
 
@@ -35,8 +35,8 @@ def special_ids(tokenizer) -> tuple[int, int]:
     """Ids of EOS and padding. ValueError unless both exist and differ."""
     eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     if eos is None or pad is None or eos == pad:
-        raise ValueError(f"the tokenizer's eos id is {eos} and its pad id {pad}: they must be two ids, or the end "
-                         "of a response looks like padding; add_special_tokens({'pad_token': '<|pad|>'})")
+        raise ValueError(f"the tokenizer's eos id is {eos} and its pad id {pad}: they must be two ids, or "
+                         "the end looks like padding; add_special_tokens({'pad_token': '<|pad|>'})")
     return eos, pad
 
 

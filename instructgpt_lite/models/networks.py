@@ -59,6 +59,11 @@ class Policy(nn.Module):
             self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
+    @property
+    def context(self) -> int:
+        """The longest row in tokens."""
+        return self.model.config.max_position_embeddings
+
     def frozen(self) -> "Policy":
         """A copy that no gradient reaches: what KL is measured from."""
         return copy.deepcopy(self).requires_grad_(False)
@@ -94,10 +99,10 @@ class Policy(nn.Module):
         return logp_M.new_zeros(rollout.mask_BT.shape).index_put((row_M, column_M), logp_M)
 
     def sample(self, prompts: list[str] | list[list[int]], **options) -> Rollout:
-        """Draw responses: `sampling.sample` (max_new_tokens, temperature, generator, copies, top_k)."""
+        """Draw responses; options are those of `sampling.sample`."""
         if prompts and isinstance(prompts[0], str):
             prompts = self.encode(prompts)
-        return sampling.sample(self.model, prompts, eos=self.eos, pad=self.pad, **options)
+        return sampling.sample(self.model, prompts, **{"eos": self.eos, "pad": self.pad} | options)
 
 
 class ScalarModel(nn.Module):
@@ -141,8 +146,8 @@ class ScalarModel(nn.Module):
                 folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True)
             tokenizer = AutoTokenizer.from_pretrained(folder)
         if info["missing_keys"] or model.config.num_labels != 1:
-            raise ValueError(f"{folder}: no trained head for one score ({model.config.num_labels} labels; missing "
-                             f"weights: {sorted(info['missing_keys'])}); start one with ScalarModel.on(policy)")
+            raise ValueError(f"{folder}: no trained head for one score ({model.config.num_labels} labels, "
+                             f"missing {sorted(info['missing_keys'])}); start one by ScalarModel.on(policy)")
         return cls(model, tokenizer, getattr(model.config, "score_bias", 0.0))
 
     def save(self, folder: str | Path) -> None:

@@ -14,11 +14,12 @@ from instructgpt_lite.models.sampling import Rollout, padded
 from instructgpt_lite.models.trunk import Rows
 
 
-def plain_scores(reward, prompts: list[list[int]], responses: list[list[list[int]]]) -> tuple[Tensor, Tensor]:
+def plain_scores(reward, prompts: list[list[int]],
+                 responses: list[list[list[int]]]) -> tuple[Tensor, Tensor]:
     """r_BK and mask_BK, one row for each response; r is 0 where a prompt has no k-th response."""
     each = [prompt for prompt, group in zip(prompts, responses, strict=True) for _ in group]
-    rollout = Rollout.of(each, [response for group in responses for response in group], reward.pad, reward.eos)
-    return _table(reward(rollout), responses)
+    flat = [response for group in responses for response in group]
+    return _table(reward(Rollout.of(each, flat, reward.pad, reward.eos)), responses)
 
 
 def shared_prefix_scores(reward, prompts: list[list[int]],
@@ -56,5 +57,5 @@ def _table(r_M: Tensor, responses: list[list[list[int]]]) -> tuple[Tensor, Tenso
 def _check(prompts: list[list[int]], responses: list[list[list[int]]]) -> None:
     for index, (prompt, group) in enumerate(zip(prompts, responses, strict=True)):
         if not len(prompt) or not group or not all(map(len, group)):
-            raise ValueError(f"prompt {index} has {len(prompt)} tokens and responses of {[*map(len, group)]}: "
-                             "each needs one token at least (a response ends with EOS)")
+            raise ValueError(f"prompt {index} has {len(prompt)} tokens, its responses {[*map(len, group)]}: "
+                             "each needs one at least (a response ends with EOS)")

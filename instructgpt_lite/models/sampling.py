@@ -127,15 +127,17 @@ def sample(model: nn.Module, prompts: list[list[int]], *, eos: int, pad: int, ma
     prompts = [prompt for prompt, count in zip(prompts, counts, strict=True) for _ in range(count)]
     device, shape = model.device, (len(prompts), max_new_tokens)
     uniform_BT = torch.rand(shape, generator=generator, dtype=torch.float64).to(device)
-    token_BT, logp_BT = torch.full(shape, eos, device=device), torch.zeros(shape, device=device, dtype=model.dtype)
+    token_BT = torch.full(shape, eos, device=device)
+    logp_BT = torch.zeros(shape, device=device, dtype=model.dtype)
     length_B = torch.tensor([len(prompt) for prompt in prompts], device=device)
     cache = Cache(places, int(length_B.max()) + max_new_tokens)
     waiting = _groups(prompts, places)
-    row_A, t_A, logits_AV = length_B[:0], length_B[:0], torch.zeros(0, model.config.vocab_size, device=device)
+    row_A, t_A, logits_AV = length_B[:0], length_B[:0], logp_BT.new_zeros(0, model.config.vocab_size)
     while waiting or len(row_A):
         while waiting and len(row_A) + len(waiting[-1]) <= places:
             group = waiting.pop()
-            logits_AV = torch.cat([logits_AV, _read(model, [prompts[row] for row in group], cache, len(row_A))])
+            new_RV = _read(model, [prompts[row] for row in group], cache, start=len(row_A))
+            logits_AV = torch.cat([logits_AV, new_RV])
             row_A = torch.cat([row_A, torch.tensor(group, device=device)])
             t_A = torch.cat([t_A, torch.zeros_like(row_A[len(t_A):])])
         logits_AV = top(logits_AV, top_k)
@@ -149,7 +151,8 @@ def sample(model: nn.Module, prompts: list[list[int]], *, eos: int, pad: int, ma
     return _rollout(prompts, token_BT.tolist(), logp_BT, pad, eos)
 
 
-def _rollout(prompts: list[list[int]], tokens: list[list[int]], logp_BT: Tensor, pad: int, eos: int) -> Rollout:
+def _rollout(prompts: list[list[int]], tokens: list[list[int]], logp_BT: Tensor, pad: int,
+             eos: int) -> Rollout:
     responses = [row[:row.index(eos) + 1] if eos in row else row for row in tokens]
     rollout = Rollout.of(prompts, responses, pad, eos).to(logp_BT.device)
     return replace(rollout, logp_BT=logp_BT[:, :rollout.mask_BT.size(1)])
@@ -160,7 +163,7 @@ def _groups(prompts: list[list[int]], places: int) -> list[list[int]]:
     groups: list[list[int]] = []
     for row in sorted(range(len(prompts)), key=lambda row: (-len(prompts[row]), prompts[row])):
         same = groups and prompts[groups[-1][-1]] == prompts[row]
-        if groups and len(groups[-1]) < (places if same else GROUP):
+        if groups and len(groups[-1]) < (places if same else min(GROUP, places)):
             groups[-1].append(row)
         else:
             groups.append([row])
@@ -185,8 +188,9 @@ def _check(model: nn.Module, prompts: list[list[int]], max_new_tokens: int) -> N
     for index, prompt in enumerate(prompts):
         if len(prompt) + max_new_tokens > context:
             total = len(prompt) + max_new_tokens
-            raise ValueError(f"prompt {index}: {len(prompt)} tokens + max_new_tokens {max_new_tokens} = {total}, "
-                             f"{total - context} more than the model's context of {context}: shorten one")
+            raise ValueError(f"prompt {index}: {len(prompt)} tokens + {max_new_tokens} new ones = {total}, "
+                             f"{total - context} more than the model's context of {context}: shorten the "
+                             "prompt or max_new_tokens")
         wrong = [token for token in prompt if not 0 <= token < V]
         if wrong:
             raise ValueError(f"prompt {index}: token id {wrong[0]} is outside the vocabulary of {V}: "

@@ -80,7 +80,7 @@ def plain_logits(model: nn.Module, rows: Rows, keep_M: Tensor) -> Tensor:
 
 def plain_states(model: nn.Module, rows: Rows, keep_M: Tensor) -> Tensor:
     """As `states`, by the forward of the model without its head."""
-    return model.base_model(**_inputs(model, rows)).last_hidden_state.flatten(0, 1)[keep_M]
+    return model.base_model(**_inputs(model, rows)).last_hidden_state.flatten(0, 1).index_select(0, keep_M)
 
 
 def additive(sees: Tensor, dtype: torch.dtype) -> Tensor:
@@ -104,8 +104,8 @@ def _check_context(model: nn.Module, rows: Rows) -> None:
     context = getattr(model.config, "max_position_embeddings", None)
     length = rows.token_BS.size(1) if rows.position_BS is None else int(rows.position_BS.max()) + 1
     if context is not None and length > context:
-        raise ValueError(f"rows of {length} tokens, {length - context} more than the model's context of {context}: "
-                         "shorten prompt or response")
+        raise ValueError(f"rows of {length} tokens, {length - context} more than the model's context of "
+                         f"{context}: shorten prompt or response")
 
 
 def _refuse(drop: Callable, model: nn.Module) -> None:
@@ -136,7 +136,7 @@ def gpt2_blocks(gpt2: nn.Module, x_ND: Tensor, attend: Callable[[int, Tensor], T
     for layer, block in enumerate(gpt2.h):
         a_ND = attend(layer, _linear(block.attn.c_attn, block.ln_1(x_ND)))
         if keep_M is not None and layer == len(gpt2.h) - 1:
-            a_ND, x_ND = a_ND[keep_M], x_ND[keep_M]
+            a_ND, x_ND = a_ND.index_select(0, keep_M), x_ND.index_select(0, keep_M)
         x_ND = x_ND + drop(_linear(block.attn.c_proj, a_ND))
         hidden = F.gelu(_linear(block.mlp.c_fc, block.ln_2(x_ND)), approximate=gelu)
         x_ND = x_ND + drop(_linear(block.mlp.c_proj, hidden))
@@ -163,7 +163,7 @@ def gpt2_states(gpt2: nn.Module, rows: Rows, keep_M: Tensor, drop: Callable[[Ten
             cache.update(k, v, layer)
         a = F.scaled_dot_product_attention(q, k, v, attn_mask=sees, is_causal=sees is None)
         a_ND = a.transpose(1, 2).reshape(B * S, D)
-        return a_ND if len(real_N) == B * S else a_ND[real_N]
+        return a_ND if len(real_N) == B * S else a_ND.index_select(0, real_N)
 
     x_ND = gpt2.wte(rows.safe_BS.flatten()[real_N]) + gpt2.wpe(position_N)
     return gpt2_blocks(gpt2, x_ND, attend, rank_BS[keep_M], drop)

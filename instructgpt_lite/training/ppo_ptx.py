@@ -14,15 +14,30 @@ from instructgpt_lite.config import PPO
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.sampling import Rollout
 from instructgpt_lite.theory.masked import masked_mean, masked_whiten
-from instructgpt_lite.theory.objective import (clip_fraction, explained_variance, gae, policy_loss, ptx_loss,
-                                               token_rewards, value_loss)
+from instructgpt_lite.theory.objective import (
+    clip_fraction,
+    explained_variance,
+    gae,
+    policy_loss,
+    ptx_loss,
+    token_rewards,
+    value_loss,
+)
 from instructgpt_lite.training.memory import Memory
-from instructgpt_lite.training.optim import check_finite, generator, optimizers, set_lr, update_average, warm_up
+from instructgpt_lite.training.optim import (
+    check_finite,
+    generator,
+    optimizers,
+    set_lr,
+    update_average,
+    warm_up,
+)
 from instructgpt_lite.training.steps import picks, update
 
 
 def ppo_ptx(policy: Policy, sft: Policy, reward: Callable[[Rollout], Tensor], prompts: list[str], config: PPO,
-            corpus=None, memory: Memory | None = None, value: ScalarModel | None = None) -> Iterator[dict[str, float]]:
+            corpus=None, memory: Memory | None = None,
+            value: ScalarModel | None = None) -> Iterator[dict[str, float]]:
     """Improve `policy` in place; `sft` and `reward` stay frozen. Yields one row an iteration.
 
     reward: any function of a rollout to r_B. The value function starts as `value`, or as a copy of it.
@@ -42,16 +57,16 @@ def ppo_ptx(policy: Policy, sft: Policy, reward: Callable[[Rollout], Tensor], pr
         pick = picks(iteration, len(prompts), config.batch_size, config.seed, "ppo")
         rollout = policy.sample([prompts[n] for n in pick], temperature=config.temperature,
                                 max_new_tokens=config.max_new_tokens, generator=draw)
-        known = experience(rollout, sft, reward, value, config)
+        known = experience(rollout, sft, reward, value, config, iteration)
         losses = []
         for _ in range(config.inner_epochs):
             for part in torch.randperm(len(pick), generator=draw).split(config.minibatch_size):
                 seen = {name: tensor[part] for name, tensor in known.items()}
-                losses.append(learn(policy, rollout[part], seen, config, corpus, draw))
+                losses.append(learn(policy, rollout[part], seen, config, corpus, draw)
+                              | learn_value(value, rollout[part], seen, config))
                 update("ppo", iteration, policy, policy_adam, config.clip_norm, **losses[-1])
+                update("ppo", iteration, value, value_adam, config.clip_norm)
                 update_average(average, policy, config.ema)
-                losses[-1] |= learn_value(value, rollout[part], seen, config)
-                update("ppo", iteration, value, value_adam, config.clip_norm, **losses[-1])
         memory.step = iteration + 1
         if memory.step == config.iterations:
             policy.load_state_dict(average.state_dict())
@@ -60,21 +75,23 @@ def ppo_ptx(policy: Policy, sft: Policy, reward: Callable[[Rollout], Tensor], pr
 
 
 @torch.no_grad()
-def experience(rollout: Rollout, sft: Policy, reward, value: ScalarModel, config: PPO) -> dict[str, Tensor]:
+def experience(rollout: Rollout, sft: Policy, reward, value: ScalarModel, config: PPO,
+               iteration: int) -> dict[str, Tensor]:
     """What the updates of an iteration need to know of its rollout, computed once, without gradients."""
     mask_BT = rollout.mask_BT
     value_BT, ref_logp_BT = value.values(rollout), sft.logp(rollout, config.temperature)
     score_B = reward(rollout)
+    check_finite("ppo", iteration, score=score_B, value=value_BT, ref_logp=ref_logp_BT, logp=rollout.logp_BT)
     r_B = score_B - config.missing_eos * ~rollout.ended_B
     reward_BT = token_rewards(r_B, rollout.logp_BT, ref_logp_BT, mask_BT, config.beta)
-    check_finite("ppo", 0, score=score_B, value=value_BT, ref_logp=ref_logp_BT, logp=rollout.logp_BT)
     advantage_BT = gae(reward_BT, value_BT, mask_BT, config.lam)
     return {"score_B": score_B, "ref_logp_BT": ref_logp_BT, "value_BT": value_BT,
             "return_BT": advantage_BT + value_BT,
             "advantage_BT": masked_whiten(advantage_BT, mask_BT) if config.whiten else advantage_BT}
 
 
-def learn(policy: Policy, part: Rollout, seen: dict[str, Tensor], config: PPO, corpus, draw) -> dict[str, float]:
+def learn(policy: Policy, part: Rollout, seen: dict[str, Tensor], config: PPO, corpus,
+          draw: torch.Generator) -> dict[str, float]:
     """Gradients of one minibatch: PPO's, then gamma times the pretraining loss's, into the same buffers."""
     logp_BT = policy.logp(part, config.temperature)
     ppo = (logp_BT, part.logp_BT, seen["advantage_BT"], part.mask_BT, config.clip)
@@ -90,7 +107,8 @@ def learn(policy: Policy, part: Rollout, seen: dict[str, Tensor], config: PPO, c
     return row
 
 
-def learn_value(value: ScalarModel, part: Rollout, seen: dict[str, Tensor], config: PPO) -> dict[str, float]:
+def learn_value(value: ScalarModel, part: Rollout, seen: dict[str, Tensor],
+                config: PPO) -> dict[str, float]:
     """Gradient of the value function, a network of its own, towards the returns."""
     loss = value_loss(value.values(part), seen["value_BT"], seen["return_BT"], part.mask_BT, config.value_clip)
     loss.backward()
@@ -103,5 +121,6 @@ def summary(rollout: Rollout, known: dict[str, Tensor]) -> dict[str, float]:
     log_ratio_BT = rollout.logp_BT - known["ref_logp_BT"]
     return {"score": known["score_B"].mean().item(), "kl": log_ratio_BT.sum(dim=1).mean().item(),
             "surprise": -masked_mean(rollout.logp_BT, mask_BT).item(),
-            "length": mask_BT.sum(dim=1).double().mean().item(), "ended": rollout.ended_B.double().mean().item(),
+            "length": mask_BT.sum(dim=1).double().mean().item(),
+            "ended": rollout.ended_B.double().mean().item(),
             "explained_variance": explained_variance(known["value_BT"], known["return_BT"], mask_BT).item()}

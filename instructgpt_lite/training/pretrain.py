@@ -10,7 +10,8 @@ from instructgpt_lite.training.optim import generator, optimizers
 from instructgpt_lite.training.steps import schedule, update
 
 
-def pretrain(policy: Policy, corpus, config: Pretrain, memory: Memory | None = None) -> Iterator[dict[str, float]]:
+def pretrain(policy: Policy, corpus, config: Pretrain,
+             memory: Memory | None = None) -> Iterator[dict[str, float]]:
     """Train `policy` in place on `corpus.rows`; yields step, tokens and loss (nats per token)."""
     memory = memory or Memory()
     adams = optimizers(policy, config.lr, config.matrix_lr)

@@ -15,8 +15,8 @@ from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.theory.bradley_terry import pair_accuracy, reward_loss
 from instructgpt_lite.training.memory import Memory
 from instructgpt_lite.training.optim import generator, optimizers
-from instructgpt_lite.training.steps import picks, schedule, update
 from instructgpt_lite.training.sft import demonstrated
+from instructgpt_lite.training.steps import picks, schedule, update
 
 
 def collect(policy: Policy, prompts, labelers, config: Collect, batch: int) -> list:
@@ -37,7 +37,8 @@ def collect(policy: Policy, prompts, labelers, config: Collect, batch: int) -> l
 
 def tokens(reward: ScalarModel, rankings) -> tuple[list[list[int]], list[list[list[int]]]]:
     """Prompts, and K responses to each, as token ids; EOS ends a response."""
-    prompts = reward.tokenizer([ranking.prompt + "\n" for ranking in rankings], add_special_tokens=False)["input_ids"]
+    prompts = reward.tokenizer([ranking.prompt + "\n" for ranking in rankings],
+                               add_special_tokens=False)["input_ids"]
     responses = [[[*ids, reward.eos] for ids in
                   reward.tokenizer(list(ranking.completions), add_special_tokens=False)["input_ids"]]
                  for ranking in rankings]
@@ -67,7 +68,8 @@ def train_reward(reward: ScalarModel, rankings, config: Reward,
         schedule(adams, step, steps, config)
         update("reward", step, reward, adams, config.clip_norm, loss=loss)
         memory.step = step + 1
-        yield {"step": memory.step, "steps": steps, "prompts": min(len(rankings), (step + 1) * config.batch_size), "loss": loss.item(),
+        yield {"step": memory.step, "steps": steps,
+               "prompts": min(len(rankings), memory.step * config.batch_size), "loss": loss.item(),
                "accuracy": pair_accuracy(r_BK.detach(), rank_BK, mask_BK).item()}
 
 

@@ -44,11 +44,13 @@ def finetune(policy: Policy, demonstrations, config: SFT, corpus=None,
         part = shown[picks(step, len(shown), config.batch_size, config.seed, "sft")]
         loss = -masked_mean(policy.logp(part, dropout=config.dropout, generator=draw), part.mask_BT)
         ((1 - mix) * loss).backward()
-        row = {"step": step + 1, "steps": steps, "epoch": (step + 1) * config.epochs / steps, "loss": loss.item()}
+        row = {"step": step + 1, "steps": steps, "epoch": (step + 1) * config.epochs / steps,
+               "loss": loss.item()}
         if mix:
             row["ptx_loss"] = mixed_in(policy, corpus, config, draw)
         schedule(adams, step, steps, config)
-        update("sft", step, policy, adams, config.clip_norm, loss=row["loss"], ptx_loss=row.get("ptx_loss", 0.0))
+        losses = {name: row[name] for name in ("loss", "ptx_loss") if name in row}
+        update("sft", step, policy, adams, config.clip_norm, **losses)
         memory.step = step + 1
         yield row
 

@@ -18,7 +18,8 @@ def test_both_orders_of_one_pair_contradict():
 
 
 def test_a_longer_ranking_contradicts_through_any_of_its_pairs():
-    assert list(contradictions({1: Ranking("Q", "a b c d".split(), (1, 2, 3, 4)), 2: pair("d", "b")})) == [2]
+    four = Ranking("Q", ("a", "b", "c", "d"), (1, 2, 3, 4))
+    assert list(contradictions({1: four, 2: pair("d", "b")})) == [2]
 
 
 @pytest.mark.parametrize("other", [pair("b", "a", prompt="R"), pair("b", "a", labeler="M"), pair("a", "b"),
@@ -28,8 +29,9 @@ def test_another_prompt_labeler_pair_or_a_tie_does_not_contradict(other):
 
 
 def test_the_length_baseline_takes_the_better_direction_and_counts_equal_lengths_against_it():
-    pairs = [pair("aaa", "b")] + [pair("a", "bb")] * 2 + [pair("a", "b")]
-    assert length_baseline(pairs) == (0.5, 4)
+    longer, shorter, equal = pair("aaa", "b"), pair("a", "bb"), pair("a", "b")
+    assert length_baseline([longer, shorter, shorter, equal]) == (0.5, 4)
+    assert length_baseline([longer, longer, equal, equal, equal]) == (0.4, 5)
     assert length_baseline([Ranking("Q", ("a", "aa", "aaa"), (3, 2, 1))]) == (1.0, 3)
     assert length_baseline([]) == (0.0, 0)
 

@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructgpt_lite.data.curation import (cap_per_author, drop_long_common_prefix, drop_pii, find_pii, luhn,
-                                            split_by_author)
+from instructgpt_lite.data.curation import (
+    cap_per_author,
+    drop_long_common_prefix,
+    drop_pii,
+    find_pii,
+    luhn,
+    split_by_author,
+)
 from instructgpt_lite.data.records import Demonstration, Prompt
 
 

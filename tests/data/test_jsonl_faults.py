@@ -89,6 +89,15 @@ def test_all_bad_rows_are_collected_and_the_first_20_shown(tmp_path):
     assert last == "... and 5 more" and len(caught.value.faults) == 25
 
 
+def test_faults_of_different_kinds_come_in_the_order_of_their_lines(tmp_path):
+    unknown = PAIR.replace(b"completions", b"texts")
+    opposite = PAIR.replace(b"[1, 2]", b"[2, 1]")
+    with pytest.raises(DataError) as caught:
+        read_jsonl(file_of(tmp_path, PAIR + opposite + unknown + b"{\n" + PAIR[:-9]), R)
+    assert [fault.split("jsonl:")[1][:8] for fault in caught.value.faults] == [
+        "2: ranks", "3: compl", "4: row: ", "5: row: "]
+
+
 THREE = [b'{"prompt": "\xc3\xa9", "completion": "a"}', b'{"prompt": "Q", "completion": "{}"}',
          b'{"prompt": "Q", "completion": "c", "key": {"k": {}}}']
 

@@ -1,4 +1,4 @@
-"""A save is killed, refused and starved at every call it makes to the system; files are bent in every byte."""
+"""A save is killed and refused at every call it makes to the system; files are bent in every byte."""
 
 import errno
 import os
@@ -23,7 +23,8 @@ from instructgpt_lite.models.checkpoint import Damaged, load, newest, prune, sav
 
 
 def some(step: int) -> dict[str, Tensor]:
-    return {"weight": torch.randn(3, 4, generator=torch.Generator().manual_seed(step)), "step": torch.tensor(step)}
+    noise = torch.randn(3, 4, generator=torch.Generator().manual_seed(step))
+    return {"weight": noise, "step": torch.tensor(step)}
 
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
@@ -51,8 +52,10 @@ def root(tmp_path: Path) -> Path:
 
 def test_every_type_and_shape_comes_back_bit_for_bit(tmp_path: Path) -> None:
     floats = torch.tensor([0.0, -0.0, float("nan"), float("-inf"), 1e-45, 1 / 3])
-    tensors = {str(kind): floats.to(kind) for kind in (torch.float64, torch.float32, torch.bfloat16, torch.float16)}
-    tensors |= {str(kind): torch.tensor([-1, 0, 100]).to(kind) for kind in (torch.int64, torch.int8, torch.bool)}
+    tensors = {str(kind): floats.to(kind)
+               for kind in (torch.float64, torch.float32, torch.bfloat16, torch.float16)}
+    tensors |= {str(kind): torch.tensor([-1, 0, 100]).to(kind)
+                for kind in (torch.int64, torch.int8, torch.bool)}
     tensors |= {"scalar": torch.tensor(3.5), "empty": torch.empty(0, 3), "nothing": torch.empty(0),
                 "turned": torch.arange(6.0).view(2, 3).T, "strided": torch.arange(9)[::2],
                 "weight": torch.nn.Parameter(torch.ones(2)), "a.b.0-c d/é": torch.ones(1)}
@@ -152,7 +155,8 @@ def check_goes_on(root: Path) -> None:
 
 
 @pytest.mark.parametrize("already", ["nothing", "the same", "a damaged one", "a stray"])
-def test_a_kill_after_any_change_by_a_save_costs_no_older_checkpoint(root: Path, tmp_path_factory, already) -> None:
+def test_a_kill_after_any_change_by_a_save_costs_no_older_checkpoint(root: Path, tmp_path_factory,
+                                                                     already: str) -> None:
     if already in ("the same", "a damaged one"):
         save(root / "step-10", some(10), {"step": 10})
     if already == "a damaged one":
@@ -169,7 +173,7 @@ def test_a_kill_after_any_change_by_a_save_costs_no_older_checkpoint(root: Path,
     assert at > 10
 
 
-def test_a_kill_after_any_change_by_a_prune_leaves_the_newest_checkpoints(root: Path, tmp_path_factory) -> None:
+def test_a_kill_after_any_change_by_a_prune_leaves_the_newest(root: Path, tmp_path_factory) -> None:
     save(root / "step-7", some(7), {"step": 7})
     (root / "step-6.tmp").mkdir()
     at, place, going = 0, tmp_path_factory.mktemp("crash") / "run", True
@@ -330,7 +334,8 @@ class Payload:
         return Path.touch, (Path("ran"),)
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "optimizer.pt", "state.pkl", "tensors.safetensors", "info.json"])
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "optimizer.pt", "state.pkl",
+                                  "tensors.safetensors", "info.json"])
 def test_nothing_is_ever_unpickled(root: Path, name: str, monkeypatch) -> None:
     found = []
     monkeypatch.chdir(root)

@@ -12,7 +12,8 @@ import pytest
 
 from instructgpt_lite.models.disk import Metrics, read_metrics, write_json
 
-ROWS = [{"stage": stage, "step": step, "loss": 1 / step} for stage in ("sft", "reward", "ppo") for step in (1, 2, 3)]
+ROWS = [{"stage": stage, "step": step, "loss": 1 / step}
+        for stage in ("sft", "reward", "ppo") for step in (1, 2, 3)]
 
 
 @pytest.fixture
@@ -68,7 +69,8 @@ def test_a_broken_row_in_the_middle_is_named_by_file_and_line(log: Path) -> None
 @pytest.mark.parametrize("stage, step, rows", [
     ("sft", 0, 0), ("sft", 2, 2), ("sft", 3, 3), ("reward", 0, 3), ("reward", 1, 4),
     ("ppo", 2, 8), ("ppo", 3, 9), ("ppo", 99, 9), ("judging", 0, 9)])
-def test_a_resumed_run_keeps_the_rows_up_to_its_checkpoint(log: Path, stage: str, step: int, rows: int) -> None:
+def test_a_resumed_run_keeps_the_rows_up_to_its_checkpoint(log: Path, stage: str, step: int,
+                                                           rows: int) -> None:
     lines = log.read_bytes().splitlines(keepends=True)
     Metrics(log).keep(stage, step)
     assert log.read_bytes() == b"".join(lines[:rows])
@@ -87,7 +89,8 @@ def test_a_resumed_run_has_the_bytes_of_one_that_never_stopped(log: Path) -> Non
 @pytest.mark.parametrize("room", [0, 1, 20])
 def test_a_row_that_does_not_fit_leaves_no_part_behind(log: Path, room: int) -> None:
     whole = log.read_bytes()
-    with files_of_at_most(len(whole) + room), pytest.raises(OSError, match="metrics.jsonl.* needs 43 bytes") as caught:
+    told = "metrics.jsonl.* needs 43 bytes"
+    with files_of_at_most(len(whole) + room), pytest.raises(OSError, match=told) as caught:
         Metrics(log).append({"stage": "ppo", "step": 4, "loss": 0.125})
     assert caught.value.errno in (errno.EFBIG, errno.ENOSPC) and log.read_bytes() == whole
 
@@ -108,7 +111,8 @@ def test_json_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> No
 def test_json_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch) -> None:
     order, replace = [], Path.replace
     monkeypatch.setattr(os, "fsync", lambda number: order.append(os.fstat(number).st_ino))
-    monkeypatch.setattr(Path, "replace", lambda path, target: order.append("replace") or replace(path, target))
+    monkeypatch.setattr(Path, "replace",
+                        lambda path, target: order.append("replace") or replace(path, target))
     write_json(tmp_path / "run.json", {})
     assert order == [(tmp_path / "run.json").stat().st_ino, "replace", tmp_path.stat().st_ino]
 

@@ -6,10 +6,11 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from instructgpt_lite.models import checkpoint
-from instructgpt_lite.training.optim import (Memory, generator, lr_scale, optimizers, set_lr, update_average)
+from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.training.optim import generator, lr_scale, optimizers, set_lr, update_average
 
-SMALL = GPT2Config(vocab_size=11, n_positions=8, n_embd=8, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0,
-                   embd_pdrop=0.0, resid_pdrop=0.0, attn_pdrop=0.0)
+SMALL = GPT2Config(vocab_size=11, n_positions=8, n_embd=8, n_layer=1, n_head=2,
+                   bos_token_id=0, eos_token_id=0, embd_pdrop=0.0, resid_pdrop=0.0, attn_pdrop=0.0)
 
 
 def gpt2(seed: int) -> GPT2LMHeadModel:
@@ -139,7 +140,7 @@ def test_what_is_missing_or_of_another_shape_or_type_is_named() -> None:
     small, wide = nn.Linear(2, 3), nn.Linear(4, 3)
     with pytest.raises(ValueError, match=r"value is not in the checkpoint, which has policy, adam"):
         saved(policy=small, adam=optimizers(small, 0.1)).track(value=small)
-    with pytest.raises(ValueError, match=r"policy.weight is float32\[3, 2\] in the checkpoint and float32\[3, 4\]"):
+    with pytest.raises(ValueError, match=r"policy.weight is float32\[3, 2\] .* and float32\[3, 4\] here"):
         saved(policy=small).track(policy=wide)
     with pytest.raises(ValueError, match=r"policy.bias is float32\[3\] in the checkpoint and missing here"):
         saved(policy=small).track(policy=nn.Linear(2, 3, bias=False))
@@ -149,7 +150,7 @@ def test_what_is_missing_or_of_another_shape_or_type_is_named() -> None:
         saved(policy=small).track(policy=nn.Linear(2, 3).double())
     with pytest.raises(ValueError, match=r"adam.0.0.weight is float32\[3, 2\] in the checkpoint"):
         saved(adam=optimizers(small, 0.1)).track(adam=optimizers(wide, 0.1))
-    with pytest.raises(ValueError, match=r"c_attn.weight is float32\[8, 24\] in the checkpoint and missing here"):
+    with pytest.raises(ValueError, match=r"c_attn.weight is float32\[8, 24\] .* and missing here"):
         saved(adams=optimizers(gpt2(0), 0.1)).track(adams=optimizers(gpt2(0), 0.1, 0.1))
 
 

@@ -27,8 +27,8 @@ class Blocks(nn.Module):
 # Randomness
 
 def test_a_stream_depends_on_each_argument_and_their_order_and_type() -> None:
-    names = [(0,), (1,), (0, "sft"), (0, "sft", 1), (0, "sft", 2), (0, "sft", "1"), (0, 1, "sft"), (0, "sf", "t"),
-             (0, "sft,1"), (10, "sft"), (1, "0", "sft")]
+    names = [(0,), (1,), (0, "sft"), (0, "sft", 1), (0, "sft", 2), (0, "sft", "1"), (0, 1, "sft"),
+             (0, "sf", "t"), (0, "sft,1"), (10, "sft"), (1, "0", "sft")]
     drawn = {tuple(torch.rand(2, generator=generator(*each)).tolist()) for each in names}
     assert len(drawn) == len(names)
 
@@ -68,8 +68,9 @@ def test_without_a_matrix_lr_one_adam_has_all_weights_that_train() -> None:
     module = Blocks(nn.Linear(4, 4))
     module.blocks[0].bias.requires_grad_(False)
     [adam] = optimizers(module, 0.1)
-    assert {id(p) for p in adam.param_groups[0]["params"]} == {id(module.embed.weight), id(module.blocks[0].weight)}
-    assert adam.param_groups[0]["weight_decay"] == 0 and adam.param_groups[0]["betas"] == (0.9, 0.95)
+    [group] = adam.param_groups
+    assert {id(p) for p in group["params"]} == {id(module.embed.weight), id(module.blocks[0].weight)}
+    assert group["weight_decay"] == 0 and group["betas"] == (0.9, 0.95)
 
 
 def test_muon_has_the_matrices_of_the_blocks_and_adam_the_rest() -> None:
@@ -79,10 +80,11 @@ def test_muon_has_the_matrices_of_the_blocks_and_adam_the_rest() -> None:
                                          num_attention_heads=2, **tiny))
     for module, blocks, matrices in ((gpt2, gpt2.transformer.h, 4), (llama, llama.model.layers, 7)):
         adam, muon = optimizers(module, 0.1, 0.2)
+        [rest], [hidden] = adam.param_groups, muon.param_groups
         expected = {id(p) for p in blocks.parameters() if p.ndim == 2}
-        assert {id(p) for p in muon.param_groups[0]["params"]} == expected and len(expected) == 2 * matrices
-        assert {id(p) for p in adam.param_groups[0]["params"]} == {id(p) for p in module.parameters()} - expected
-        assert adam.param_groups[0]["lr"] == 0.1 and muon.param_groups[0]["lr"] == 0.2
+        assert {id(p) for p in hidden["params"]} == expected and len(expected) == 2 * matrices
+        assert {id(p) for p in rest["params"]} == {id(p) for p in module.parameters()} - expected
+        assert rest["lr"] == 0.1 and hidden["lr"] == 0.2
 
 
 def test_muon_moves_along_the_gradient_with_all_singular_values_about_one() -> None:
@@ -180,7 +182,8 @@ def test_weights_without_gradients_are_no_obstacle() -> None:
 def test_what_is_not_finite_is_named_with_stage_step_and_place(bad: float) -> None:
     logp_BT = torch.zeros(3, 4)
     logp_BT[1, 2] = logp_BT[2, 0] = bad
-    with pytest.raises(FloatingPointError, match=rf"^ppo, step 17: logp_BT\[1, 2\] is {bad}, with 2 of 12 entries"):
+    told = rf"^ppo, step 17: logp_BT\[1, 2\] is {bad}, with 2 of 12 entries"
+    with pytest.raises(FloatingPointError, match=told):
         check_finite("ppo", 17, loss=0.5, reward=torch.ones(3), logp_BT=logp_BT)
     for value in (bad, torch.tensor(bad)):
         with pytest.raises(FloatingPointError, match=rf"^sft, step 0: loss is {bad}, with 1 of 1 entries"):
@@ -194,7 +197,7 @@ def test_what_is_finite_passes() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("max_norm", [0.0, 1.0])
-def test_a_gradient_that_is_not_finite_stops_a_step_before_the_weights_move(bad: float, max_norm: float) -> None:
+def test_a_gradient_that_is_not_finite_stops_a_step_before_weights_move(bad: float, max_norm: float) -> None:
     module = Blocks(nn.Linear(4, 4))
     made = optimizers(module, 0.1, 0.1)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}

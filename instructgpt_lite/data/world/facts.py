@@ -3,8 +3,18 @@
 import random
 from dataclasses import dataclass
 
-from instructgpt_lite.data.world.words import (ANIMALS, FOODS, JOBS, NAMES, RUMOURS, SENTENCES, SIGHTS, TOWNS,
-                                               WEATHERS, a)
+from instructgpt_lite.data.world.words import (
+    ANIMALS,
+    FOODS,
+    JOBS,
+    NAMES,
+    RUMOURS,
+    SENTENCES,
+    SIGHTS,
+    TOWNS,
+    WEATHERS,
+    a,
+)
 
 VALUES = {"home": TOWNS, "job": JOBS, "pet": ANIMALS, "food": FOODS, "sight": SIGHTS, "weather": WEATHERS}
 SLOT = {"home": "town", "job": "a_job", "pet": "a_animal", "food": "food", "sight": "sight", "weather": "weather"}

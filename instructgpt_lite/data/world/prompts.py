@@ -1,5 +1,6 @@
 """Instructions as customers write them, and answers as people write them: mostly well, sometimes not."""
 
+from itertools import accumulate
 from random import Random
 
 from instructgpt_lite.data.records import Demonstration, Prompt
@@ -11,38 +12,45 @@ ASIDES = ["I am {name} from {town}.", "I am {name} from {town}.", "I am {name} f
           "I have a question.", "Please help me."]
 # Table 1 of the paper, tempered: half its shares, half an equal part for each use case, so that a
 # thousand prompts say something about the rare ones too.
-WEIGHTS = [task.share / 2 + 5 for task in TASKS.values()]
+CATEGORIES = list(TASKS)
+WEIGHTS = list(accumulate(task.share / 2 + 5 for task in TASKS.values()))
 
 
-def ask(facts: list[Fact], rng: Random, category: str = "", author: str = "") -> Prompt:
-    """One instruction of a use case drawn by share, now and then after a word about oneself."""
-    category = category or rng.choices(list(TASKS), WEIGHTS)[0]
+def question(facts: list[Fact], rng: Random, category: str = "") -> tuple[str, str, dict]:
+    """An instruction of a use case drawn by share, now and then after a word about oneself: category, text, key."""
+    category = category or rng.choices(CATEGORIES, cum_weights=WEIGHTS)[0]
     text, key = TASKS[category].ask(facts, rng)
     if not text.startswith("Hello") and rng.random() < 0.4:
         text = rng.choice(ASIDES).format(name=rng.choice(NAMES), town=rng.choice(TOWNS)) + " " + text
+    return category, text, key
+
+
+def ask(facts: list[Fact], rng: Random, category: str = "", author: str = "") -> Prompt:
+    """One such instruction as a record."""
+    category, text, key = question(facts, rng, category)
     return Prompt(text, category, author, key)
 
 
-def ideal(prompt: Prompt, rng: Random) -> str:
+def ideal(category: str, key: dict, rng: Random) -> str:
     """A perfect answer: the gold score of it is 1."""
-    return TASKS[prompt.category].answer(prompt.key, rng)
+    return TASKS[category].answer(key, rng)
 
 
-def flawed(prompt: Prompt, facts: list[Fact], rng: Random, noise: float) -> str:
+def flawed(category: str, key: dict, facts: list[Fact], rng: Random, noise: float) -> str:
     """An answer of a human: with probability `noise` one of the things that go wrong goes wrong."""
     if rng.random() >= noise:
-        return ideal(prompt, rng)
-    if prompt.category == "open QA" and rng.random() < 0.5:
-        return mistaken(prompt.key, facts, rng)
+        return ideal(category, key, rng)
+    if category == "open QA" and rng.random() < 0.5:
+        return mistaken(key, facts, rng)
     slip = rng.randrange(5)
     if slip == 0:
         return "I am not sure."
     if slip == 1:                                        # the answer to another instruction of the kind
-        return ideal(ask(facts, rng, prompt.category), rng)
+        return ideal(category, TASKS[category].ask(facts, rng)[1], rng)
     if slip == 2:                                        # goes on and on
-        return ideal(prompt, rng) + " " + rng.choice(facts).truth
+        return ideal(category, key, rng) + " " + rng.choice(facts).truth
     if slip == 3:                                        # says it twice
-        return " ".join([ideal(prompt, rng)] * 2)
+        return " ".join([ideal(category, key, rng)] * 2)
     return rng.choice(facts).truth                       # true, and beside the point
 
 
@@ -55,7 +63,7 @@ def mistaken(key: dict, facts: list[Fact], rng: Random) -> str:
 
 def demonstrate(prompt: Prompt, facts: list[Fact], rng: Random, noise: float = 0.25, courtesy: float = 0.2) -> Demonstration:
     """What a labeler writes: an answer, with a courtesy at its end now and then."""
-    text = flawed(prompt, facts, rng, noise)
+    text = flawed(prompt.category, prompt.key, facts, rng, noise)
     if rng.random() < courtesy:
         text += " " + SENTENCES["courtesy"][0]
     return Demonstration(prompt.prompt, text, author=prompt.author, category=prompt.category, key=prompt.key)

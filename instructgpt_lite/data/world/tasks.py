@@ -10,8 +10,24 @@ from random import Random
 from typing import NamedTuple
 
 from instructgpt_lite.data.world.facts import Fact, state
-from instructgpt_lite.data.world.words import (ANIMALS, BLAME, DEEDS, FOODS, GLAD, LOW, MOVES, NAMES,
-                                               OBJECTS, OPPOSITES, PLACES, PRAISE, THINGS, Sentence, a, items, listing)
+from instructgpt_lite.data.world.words import (
+    ANIMALS,
+    BLAME,
+    DEEDS,
+    GLAD,
+    LOW,
+    MOVES,
+    NAMES,
+    OBJECTS,
+    OPPOSITES,
+    PLACES,
+    PRAISE,
+    THINGS,
+    Sentence,
+    a,
+    items,
+    listing,
+)
 
 
 class Task(NamedTuple):
@@ -66,14 +82,14 @@ def value_of(said: Sentence) -> str:
 def ask_closed_qa(facts, rng):
     people, things = rng.sample(NAMES, 4), rng.sample(OBJECTS, 4)
     count = rng.randint(2, 3)
-    text = " ".join(f"{who} has the {what}." for who, what in zip(people[:count], things))
+    text = " ".join(f"The {what} is with {who}." for who, what in zip(people[:count], things))
     asked = rng.randrange(count) if rng.random() < 0.8 else 3
     key = {"object": things[asked], "name": people[asked] if asked < 3 else ""}
-    return f"{text} Who has the {key['object']}?", key
+    return f"{text} Where is the {key['object']}?", key
 
 
 def answer_closed_qa(key, rng):
-    return f"{key['name']} has the {key['object']}." if key["name"] else "The text does not say."
+    return f"The {key['object']} is with {key['name']}." if key["name"] else "The text does not say."
 
 
 def judge_closed_qa(key, told):

@@ -9,23 +9,23 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-NAMES = "Ada Ben Cora Dan Ella Finn Gus Hana Ida Jon Kai Lena Mia Ned Otto Rosa".split()
-TOWNS = "Ashby Elmdale Fairview Millbrook Oakford Riverton Stonegate Westhill".split()
-JOBS = "actor baker doctor farmer painter sailor tailor teacher".split()
-ANIMALS = "cat dog duck eagle fox goat hen mouse owl pony".split()
-FOODS = "bread cake cheese corn fish honey pie rice salad soup".split()
-OBJECTS = "clock coin drum kettle key lamp ring rope spoon umbrella".split()
-PLACES = "garden hill market mill river tower".split()
-SIGHTS = "bridge castle garden harbor market mill museum tower".split()
-WEATHERS = "dry foggy mild rainy snowy stormy sunny windy".split()
-GLAD = "calm glad happy proud".split()
-LOW = "angry hungry lonely sad tired".split()
-PRAISE = "clean fresh friendly lovely quick warm".split()
-BLAME = "awful cold dirty rude slow stale".split()
-THINGS = "bed food music room shop waiter".split()
-NUMBERS = "two three four".split()
-OPPOSITES = dict(zip("big dark early fast full hot loud old open rich".split(),
-                     "small light late slow empty cold quiet new closed poor".split()))
+NAMES = ["Ada", "Ben", "Cora", "Dan", "Ella", "Finn", "Gus", "Hana", "Ida", "Jon", "Kai", "Lena", "Mia", "Ned", "Otto", "Rosa"]
+TOWNS = ["Ashby", "Elmdale", "Fairview", "Millbrook", "Oakford", "Riverton", "Stonegate", "Westhill"]
+JOBS = ["actor", "baker", "doctor", "farmer", "painter", "sailor", "tailor", "teacher"]
+ANIMALS = ["cat", "dog", "duck", "eagle", "fox", "goat", "hen", "mouse", "owl", "pony"]
+FOODS = ["bread", "cake", "cheese", "corn", "fish", "honey", "pie", "rice", "salad", "soup"]
+OBJECTS = ["clock", "coin", "drum", "kettle", "key", "lamp", "ring", "rope", "spoon", "umbrella"]
+PLACES = ["garden", "hill", "market", "mill", "river", "tower"]
+SIGHTS = ["bridge", "castle", "garden", "harbor", "market", "mill", "museum", "tower"]
+WEATHERS = ["dry", "foggy", "mild", "rainy", "snowy", "stormy", "sunny", "windy"]
+GLAD = ["calm", "glad", "happy", "proud"]
+LOW = ["angry", "hungry", "lonely", "sad", "tired"]
+PRAISE = ["clean", "fresh", "friendly", "lovely", "quick", "warm"]
+BLAME = ["awful", "cold", "dirty", "rude", "slow", "stale"]
+THINGS = ["bed", "food", "music", "room", "shop", "waiter"]
+NUMBERS = ["two", "three", "four"]
+OPPOSITES = dict(zip(["big", "dark", "early", "fast", "full", "hot", "loud", "old", "open", "rich"],
+                     ["small", "light", "late", "slow", "empty", "cold", "quiet", "new", "closed", "poor"]))
 OPPOSITES |= {right: left for left, right in OPPOSITES.items()}
 MOVES = {"walks": "walked", "runs": "ran", "rides": "rode", "goes": "went", "drives": "drove", "hurries": "hurried"}
 DEEDS = {"finds": "found", "loses": "lost", "buys": "bought", "sells": "sold", "paints": "painted",
@@ -63,7 +63,7 @@ SENTENCES = {
     "ending": ["Then the {animal} went home.", "At night the {animal} slept near the {place}.",
                "The {animal} and {name} became friends."],
     # what happens to people
-    "holds": ["{name} has the {object}."],
+    "holds": ["The {object} is with {name}."],
     "moves": ["{name} {move} to the {place}."],
     "moved": ["{name} {moved} to the {place}."],
     "deed": ["{name} {deed} the {object}."],

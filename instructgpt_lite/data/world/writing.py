@@ -2,8 +2,23 @@
 
 from instructgpt_lite.data.world import tasks
 from instructgpt_lite.data.world.tasks import Task, share_of
-from instructgpt_lite.data.world.words import (ANIMALS, FOODS, GLAD, LOW, NAMES, NUMBERS, OBJECTS, PLACES, SENTENCES, SLOTS,
-                                               TOWNS, a, items, listing, split_sentences)
+from instructgpt_lite.data.world.words import (
+    ANIMALS,
+    FOODS,
+    GLAD,
+    LOW,
+    NAMES,
+    NUMBERS,
+    OBJECTS,
+    PLACES,
+    SENTENCES,
+    SLOTS,
+    TOWNS,
+    a,
+    items,
+    listing,
+    split_sentences,
+)
 
 STORY = ("opening", "middle", "ending")
 IDEAS = {"foods": ("Name {} foods to cook.", FOODS), "visits": ("Name {} towns to visit.", TOWNS),

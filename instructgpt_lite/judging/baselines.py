@@ -1,0 +1,86 @@
+"""What a reward model must beat: the length of a response, its words; and what bounds it: people disagree.
+
+All are shares of held-out pairs, ties aside, with 95 % intervals over rankings (`intervals.bootstrap`).
+
+Shapes: N responses, P pairs, V words of the vocabulary, I and J ratings of two texts.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from instructgpt_lite.data.records import Ranking
+from instructgpt_lite.judging.intervals import Interval, bootstrap
+from instructgpt_lite.judging.rewards import accuracy
+
+
+def by_length(train: Sequence[Ranking], heldout: Sequence[Ranking]) -> Interval:
+    """Accuracy of "the longer response wins", or "the shorter": whichever training says more often."""
+    gaps = [len(better) - len(worse) for ranking in train for better, worse in ranking.comparisons()]
+    sign = 1 if sum(map(np.sign, gaps)) >= 0 else -1
+    lengths = [[float(sign * len(text)) for text in ranking.completions] for ranking in heldout]
+    return accuracy(lengths, heldout)
+
+
+def by_words(train: Sequence[Ranking], heldout: Sequence[Ranking], C: float = 1.0) -> Interval:
+    """Accuracy of a Bradley-Terry fit in which a response is worth the sum of its words' weights.
+
+    Logistic regression on differences of word counts: log sigmoid(w . (x_w - x_l)), no intercept, a prior of
+    variance C on w, and a ranking's pairs weighing 1 together, as in eq. (1).
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    counter = CountVectorizer(token_pattern=r"(?u)\w+|[^\w\s]")
+    counter.fit(text for ranking in train for text in ranking.completions)
+    difference_PV, weight_P = pair_differences(counter, train)
+    sign_P = np.where(np.arange(len(weight_P)) % 2, 1, -1)             # a classifier wants two classes
+    model = LogisticRegression(C=C, fit_intercept=False, max_iter=1_000)
+    model.fit(difference_PV.multiply(sign_P[:, None]).tocsr(), sign_P, sample_weight=weight_P)
+    texts = [counter.transform(ranking.completions) for ranking in heldout]
+    return accuracy([(counts @ model.coef_[0]).tolist() for counts in texts], heldout)
+
+
+def pair_differences(counter, rankings: Sequence[Ranking]):
+    """x_w - x_l of every ranked pair (P rows, V words, sparse), and 1 / pairs of its ranking (P)."""
+    count_NV = counter.transform([text for ranking in rankings for text in ranking.completions])
+    better_P, worse_P, weight_P, first = [], [], [], 0
+    for ranking in rankings:
+        better_P += [first + w for w, _ in ranking.pairs]
+        worse_P += [first + l for _, l in ranking.pairs]
+        weight_P += [1 / len(ranking.pairs)] * len(ranking.pairs)
+        first += len(ranking.completions)
+    return count_NV[better_P] - count_NV[worse_P], np.array(weight_P)
+
+
+def agreement(groups: Sequence[Sequence[Sequence[int]]]) -> Interval:
+    """How often two raters order a pair of texts alike, where neither sees a tie.
+
+    groups: of each ranking, the ratings of each of its texts. Exact: over every pair of texts in a group and
+    all ways to draw two different ratings of each.
+    """
+    alike, decided = [], []
+    for group in groups:
+        counts = [two_orders(first, second) for n, first in enumerate(group) for second in group[:n]]
+        alike.append(sum(agreeing for agreeing, _ in counts))
+        decided.append(sum(both for _, both in counts))
+    share = np.divide(alike, decided, out=np.zeros(len(groups)), where=np.array(decided) > 0)
+    return bootstrap(share, decided)
+
+
+def two_orders(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
+    """P(two raters agree on the order) and P(neither sees a tie), for two texts with several ratings each.
+
+    With s_ij the sign of (rating i of one, rating j of the other), a sum over i != i', j != j' of s_ij s_i'j'
+    is (sum s)^2 - sum_i (sum_j s_ij)^2 - sum_j (sum_i s_ij)^2 + sum s^2: agreements less disagreements.
+    """
+    s_IJ = np.sign(np.subtract.outer(np.asarray(first, dtype=float), np.asarray(second, dtype=float)))
+    ways = len(first) * (len(first) - 1) * len(second) * (len(second) - 1)
+    net, both = _over_different(s_IJ) / ways, _over_different(abs(s_IJ)) / ways
+    return (both + net) / 2, both
+
+
+def _over_different(s_IJ: np.ndarray) -> float:
+    """Sum of s_ij s_i'j' over i != i' and j != j'."""
+    rows, columns = (s_IJ.sum(axis=1) ** 2).sum(), (s_IJ.sum(axis=0) ** 2).sum()
+    return float(s_IJ.sum() ** 2 - rows - columns + (s_IJ ** 2).sum())

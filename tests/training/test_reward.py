@@ -1,0 +1,205 @@
+"""Collecting rankings, and the reward model's stage against a double loop over pairs on plain forward passes."""
+
+import math
+from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from instructgpt_lite.config import Collect, Reward
+from instructgpt_lite.data.records import Ranking
+from instructgpt_lite.models.networks import ScalarModel
+from instructgpt_lite.training import reward as stage
+from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.training.reward import center, collect, rank_table, tokens, train_reward
+from tests.training.conftest import (EOS, LINE_END, Updates, backward, demonstrations, digest, ids, new_reward, rankings,
+                                     row_score, same, with_dropout)
+
+CONFIG = Reward(batch_size=4, lr=1e-2)
+SIZES = [4, 9, 5, 6, 7, 8, 4, 9, 2, 4]
+RANKED = rankings(SIZES)
+
+
+def row_of(prompt: str, completion: str) -> list[int]:
+    return [*ids(prompt), LINE_END, *ids(completion), EOS]
+
+
+def loop(reward, ranked) -> tuple[torch.Tensor, float]:
+    """Eq. (1) and the pair accuracy: each prompt's pairs one by one, their mean, then the mean over prompts."""
+    losses, right = [], []
+    for ranking in ranked:
+        r = [row_score(reward, row_of(ranking.prompt, text)) for text in ranking.completions]
+        pairs = [(r[w], r[l]) for w in range(len(r)) for l in range(len(r)) if ranking.ranks[w] < ranking.ranks[l]]
+        losses.append(sum(F.softplus(worse - better) for better, worse in pairs) / len(pairs))
+        right.append(sum(float(better > worse) for better, worse in pairs) / len(pairs))
+    return sum(losses) / len(losses), sum(right) / len(right)
+
+
+def in_order(monkeypatch) -> None:
+    monkeypatch.setattr(stage, "picks", lambda step, count, size, *_: torch.arange(count)[step * size:][:size])
+
+
+def test_tokens_are_prompt_and_line_end_and_responses_that_end(reward):
+    prompts, responses = tokens(reward, RANKED)
+    assert prompts == [[*ids(ranking.prompt), LINE_END] for ranking in RANKED]
+    assert responses == [[[*ids(text), EOS] for text in ranking.completions] for ranking in RANKED]
+
+
+def test_one_prompt_is_one_batch_element(reward, monkeypatch):
+    """K from 4 to 9 in one batch, ties among them: the mean over prompts of the mean over a prompt's pairs."""
+    in_order(monkeypatch)
+    updates, twin = Updates(monkeypatch, stage), new_reward()
+    row = next(train_reward(reward, RANKED, replace(CONFIG, batch_size=9)))
+    loss, right = loop(twin, RANKED[:9])
+    assert row["loss"] == pytest.approx(loss.item(), rel=1e-10)
+    assert row["accuracy"] == pytest.approx(right, rel=1e-12)
+    same(updates.seen[0]["gradient"], backward(loss, twin))
+
+
+def test_K_responses_are_read_K_times_and_each_token_once(reward, monkeypatch):
+    """Not K (K - 1) / 2 pairs, which would read each response K - 1 times (§3.5); the prompt is read once."""
+    in_order(monkeypatch)
+    scores, read, at = [], [], ScalarModel.at
+    monkeypatch.setattr(ScalarModel, "at", lambda self, rows, keep_M: (
+        scores.append(len(keep_M)), read.append(int(rows.real_BS.sum())), at(self, rows, keep_M))[2])
+    list(train_reward(reward, RANKED, CONFIG))
+    assert scores == [sum(SIZES[:4]), sum(SIZES[4:8]), sum(SIZES[8:])]
+    lengths = [len(row_of(r.prompt, "")) - 1 + sum(len(ids(text)) + 1 for text in r.completions) for r in RANKED]
+    assert read == [sum(lengths[:4]), sum(lengths[4:8]), sum(lengths[8:])]
+
+
+def test_each_batch_of_prompts_makes_one_update_and_an_epoch_takes_each_prompt_once(reward, monkeypatch):
+    updates, drawn = Updates(monkeypatch, stage), []
+    scores = ScalarModel.scores
+    monkeypatch.setattr(ScalarModel, "scores", lambda self, prompts, responses: (
+        drawn.extend(responses), scores(self, prompts, responses))[1])
+    rows = list(train_reward(reward, RANKED, CONFIG))
+    assert len(rows) == len(updates.seen) == 3 and [row["step"] for row in rows] == [1, 2, 3]
+    assert [row["prompts"] for row in rows] == [4, 8, 10]
+    everything = tokens(reward, RANKED)[1]
+    assert sorted(drawn) == sorted(everything) and drawn != everything
+
+
+def test_a_constant_added_to_all_rewards_changes_nothing(monkeypatch):
+    rows = []
+    for shift in (0.0, 100.0):
+        reward = new_reward()
+        reward.bias += shift
+        rows.append(next(train_reward(reward, RANKED, CONFIG))["loss"])
+    assert rows[0] == pytest.approx(rows[1], rel=1e-10)
+
+
+def test_there_is_no_dropout(reward, monkeypatch):
+    in_order(monkeypatch)
+    with_dropout(reward).model.train()
+    row = next(train_reward(reward, RANKED, CONFIG))
+    assert row["loss"] == pytest.approx(loop(new_reward(), RANKED[:4])[0].item(), rel=1e-10)
+
+
+def test_the_rate_starts_at_its_peak_and_falls_in_a_cosine_to_a_tenth(reward, monkeypatch):
+    """App. C.2."""
+    updates = Updates(monkeypatch, stage)
+    list(train_reward(reward, RANKED, replace(CONFIG, lr=0.5, epochs=2)))
+    expected = [0.5 * (0.55 + 0.45 * math.cos(math.pi * k / 5)) for k in range(6)]
+    assert [entry["lr"] for entry in updates.seen] == [pytest.approx([lr]) for lr in expected]
+
+
+def test_a_table_of_ranks_is_ragged_on_the_right():
+    two = [Ranking("a", ("b", "c"), (2, 1)), Ranking("a", ("b", "c", "d"), (1, 1, 3))]
+    assert rank_table(two).tolist() == [[2, 1, 0], [1, 1, 3]]
+
+
+def test_centred_on_demonstrations_they_score_zero_on_average(reward, policy):
+    """The loss cannot see the constant; PPO can (§3.5)."""
+    shown = demonstrations(7)
+    rows = [row_of(each.prompt, each.completion) for each in shown]
+    before = [row_score(reward, row).item() for row in rows]
+    bias = center(reward, policy, shown)
+    after = [row_score(reward, row).item() for row in rows]
+    assert abs(sum(before)) > 0.1 and sum(after) / 7 == pytest.approx(0, abs=1e-12)
+    assert bias == pytest.approx(0.25 - sum(before) / 7, rel=1e-10) and reward.bias.item() == bias
+    assert [b - a for a, b in zip(after, before)] == pytest.approx([sum(before) / 7] * 7, rel=1e-9)
+
+
+def test_centring_twice_is_centring_once(reward, policy):
+    once = center(reward, policy, demonstrations(7))
+    assert center(reward, policy, demonstrations(7)) == pytest.approx(once, rel=1e-12)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_weights_as_they_were(reward):
+    running = train_reward(reward, RANKED, CONFIG)
+    next(running)
+    with torch.no_grad():
+        reward.model.score.weight[0, 0] = math.inf
+    before = digest(reward)
+    with pytest.raises(FloatingPointError, match="^reward, step 1: loss is"):
+        next(running)
+    assert digest(reward) == before
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k):
+    config = replace(CONFIG, epochs=2, matrix_lr=1e-2, warmup=0.3)
+    whole, half, rest = new_reward(), new_reward(), new_reward(seed=9)
+    rows = list(train_reward(whole, RANKED, config))
+    memory = Memory()
+    stopped = train_reward(half, RANKED, config, memory)
+    seen = [next(stopped) for _ in range(k)]
+    assert seen + list(train_reward(rest, RANKED, config, Memory.of(*memory.state()))) == rows
+    assert digest(rest) == digest(whole)
+
+
+def test_a_reward_model_learns_an_order(reward):
+    """Responses with more a's are better."""
+    learned = [Ranking("h", tuple(" ".join("a" * n + "b" * (4 - n)) for n in range(5)), (5, 4, 3, 2, 1))] * 8
+    rows = list(train_reward(reward, learned, replace(CONFIG, epochs=10)))
+    assert rows[-1]["accuracy"] == 1 and rows[-1]["loss"] < 0.3
+
+
+# Collecting
+
+class Ranker:
+    """Ranks by length, shorter is better; nothing to rank where all are equally long."""
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    def rank(self, prompt, texts, rng):
+        self.asked.append((prompt.prompt, texts, rng.random()))
+        ranks = tuple(1 + sum(len(other) < len(text) for other in texts) for text in texts)
+        return Ranking(prompt.prompt, tuple(f"{n} {text}" for n, text in enumerate(texts)), ranks) if max(ranks) > 1 else None
+
+
+PROMPTS = [SimpleNamespace(prompt=f"a {letter}") for letter in "abcdefgh" * 8]
+COLLECT = Collect(batch_size=24, max_new_tokens=5)
+
+
+def test_each_prompt_of_a_batch_gets_four_to_nine_responses(policy):
+    ranker = Ranker()
+    for batch in range(3):
+        ranked = collect(policy, PROMPTS, ranker, COLLECT, batch)
+        assert 0 < len(ranked) <= len(PROMPTS[batch * 24:(batch + 1) * 24]) and None not in ranked
+    assert [asked[0] for asked in ranker.asked] == [prompt.prompt for prompt in PROMPTS]
+    assert set(Counter(len(asked[1]) for asked in ranker.asked)) == {4, 5, 6, 7, 8, 9}
+
+
+def test_responses_are_those_that_the_policy_drew_for_their_prompt(policy):
+    """With a response that repeats its prompt's last letter, a mix-up shows."""
+    policy.sample = lambda texts, copies, **_: [(text[-1], n) for text, count in zip(texts, copies) for n in range(count)]
+    policy.texts = lambda drawn: [f"{letter} {n}" for letter, n in drawn]
+    ranker = Ranker()
+    collect(policy, PROMPTS, ranker, COLLECT, 1)
+    for prompt, texts, _ in ranker.asked:
+        assert texts == [f"{prompt[-1]} {n}" for n in range(len(texts))]
+
+
+def test_a_batch_depends_on_its_number_alone(policy):
+    """A resumed run makes batch 1 without having made batch 0."""
+    rankers = [Ranker() for _ in range(4)]
+    for ranker, batch, config in zip(rankers, (1, 1, 0, 1), [COLLECT] * 3 + [replace(COLLECT, seed=1)]):
+        collect(policy, PROMPTS, ranker, config, batch)
+    one, two, other, seeded = [ranker.asked for ranker in rankers]
+    assert one == two and one[0][1:] != other[0][1:] and one[0][1:] != seeded[0][1:]
