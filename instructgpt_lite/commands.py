@@ -3,6 +3,7 @@
 import json
 import shlex
 import signal
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -49,9 +50,14 @@ def run(arguments: list[str]) -> int:
     from instructgpt_lite.run import run as stages
 
     folder = flags.out or Path("runs") / flags.config.preset
-    asked = []
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda number, frame: asked.append(number))
+    asked: list[int] = []
+
+    def stop(number, frame):
+        asked.append(number)
+        signal.signal(number, signal.SIG_DFL)
+        print("\nstopping after this step; once more stops at once", file=sys.stderr)
+
+    usual = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with Bars() as bars:
             for row in stages(flags.config, folder, stopping=lambda: bool(asked)):
@@ -60,6 +66,9 @@ def run(arguments: list[str]) -> int:
         report.write(folder)
         print(f"\n{stopped}:\n  python -m instructgpt_lite run {shlex.join(arguments)}")
         return 128 + asked[0]
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
     page = report.write(folder)
     for sample in json.loads((folder / "samples.json").read_text())[:3]:
         print(f"\n{printable(sample['prompt'])}\n")

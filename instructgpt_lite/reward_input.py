@@ -75,9 +75,9 @@ def start(flags, data: Input) -> Policy:
     unknown, total = unknown_words(policy.tokenizer, [*data.train, *data.heldout])
     count, often = sum(unknown.values()), ", ".join(repr(word) for word, _ in unknown.most_common(5))
     if count > MOST_UNKNOWN * total:
-        raise ValueError(f"{flags.model or 'the tiny base model'} does not know {count:,} of {total:,} words "
-                         f"({count / total:.0%}), such as {often}: start with --model NAME, any causal "
-                         "language model in Hugging Face format, or --tokenizer gpt2, a new one that knows all")
+        raise ValueError(f"{flags.model or 'the tiny base model'} does not know {count:,} of {total:,} words,"
+                         f" such as {often}: start with --model NAME, any causal language model in Hugging "
+                         "Face format, or with --tokenizer gpt2, a small new one that reads every word")
     if count:
         data.notes.append(f"{count:,} of {total:,} words are unknown to the model, such as {often}")
     return policy

@@ -54,14 +54,14 @@ def table(folder: str | Path) -> str:
     story = Story.read(folder)
     if not story.evaluation:
         done = ", ".join(STAGES.get(stage, stage) for stage in story.seconds) or "nothing"
-        return f"{story.folder}: {done} done, no evaluation yet. Go on with\n  {story.command}"
+        return f"{story.folder}: no evaluation yet (done: {done}). Go on with\n  {story.command}"
     policies, reward = story.evaluation["policies"], story.evaluation["reward"]
     shown = [f"{'':8}" + "".join(f"{title:>12}" for title in COLUMNS.values())]
     for name, row in policies.items():
         cells = [short(row[metric]) if metric in row else "" for metric in COLUMNS]
         shown.append(f"{POLICIES.get(name, name):8}" + "".join(f"{cell:>12}" for cell in cells))
-    shown.append("mean ± half its 95 % interval; win: over SFT by gold score and by held-out labelers,\n"
-                 "ties half; misled, rude: shares of answers; text loss: nats per token of pretraining text")
+    shown.append("mean ± half its 95 % interval; win: rate over SFT, by gold score and by held-out\n"
+                 "labelers, ties half; misled, rude: shares of answers; text loss: nats per token")
     shown += [f"reward model, {name}: {short(reward[name])}" for name in reward
               if not name.startswith("gold order, ") or name == "gold order, all"]
     return "\n".join(shown)

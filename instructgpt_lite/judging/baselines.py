@@ -22,23 +22,30 @@ def by_length(train: Sequence[Ranking], heldout: Sequence[Ranking]) -> Interval:
     return accuracy(lengths, heldout)
 
 
-def by_words(train: Sequence[Ranking], heldout: Sequence[Ranking], C: float = 1.0) -> Interval:
-    """Accuracy of a Bradley-Terry fit in which a response is worth the sum of its words' weights.
+def by_words(train: Sequence[Ranking], heldout: Sequence[Ranking]) -> Interval:
+    """Accuracy of a Bradley-Terry fit in which a response is worth the sum of its words' weights."""
+    counter, weight_V = word_weights(train)
+    r = [(counter.transform(ranking.completions) @ weight_V).tolist() for ranking in heldout]
+    return accuracy(r, heldout)
 
-    Logistic regression on differences of word counts: log sigmoid(w . (x_w - x_l)), no intercept, a prior of
-    variance C on w, and a ranking's pairs weighing 1 together, as in eq. (1).
+
+def word_weights(rankings: Sequence[Ranking], C: float = 0.5):
+    """The counter of words (scikit-learn) and a weight for each of them.
+
+    Logistic regression on differences of word counts, log sigmoid(w . (x_w - x_l)), no intercept, a prior of
+    variance C on the weights; the pairs of a ranking weigh 1 together, as in eq. (1).
     """
+    from scipy.sparse import csr_matrix, vstack
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    counter = CountVectorizer(token_pattern=r"(?u)\w+|[^\w\s]")
-    counter.fit(text for ranking in train for text in ranking.completions)
-    difference_PV, weight_P = pair_differences(counter, train)
-    sign_P = np.where(np.arange(len(weight_P)) % 2, 1, -1)             # a classifier wants two classes
+    counter = CountVectorizer(token_pattern=r"\w+|[^\w\s]")
+    counter.fit(text for ranking in rankings for text in ranking.completions)
+    difference_PV, weight_P = pair_differences(counter, rankings)
+    tie_1V = csr_matrix((1, difference_PV.shape[1]))    # classifiers want two classes; a row of 0 has no say
     model = LogisticRegression(C=C, fit_intercept=False, max_iter=1_000)
-    model.fit(difference_PV.multiply(sign_P[:, None]).tocsr(), sign_P, sample_weight=weight_P)
-    texts = [counter.transform(ranking.completions) for ranking in heldout]
-    return accuracy([(counts @ model.coef_[0]).tolist() for counts in texts], heldout)
+    model.fit(vstack([difference_PV, tie_1V]), [1] * len(weight_P) + [0], sample_weight=[*weight_P, 1])
+    return counter, model.coef_[0]
 
 
 def pair_differences(counter, rankings: Sequence[Ranking]):

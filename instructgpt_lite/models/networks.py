@@ -132,8 +132,8 @@ class ScalarModel(nn.Module):
             torch.manual_seed(seed)
             model = AutoModelForSequenceClassification.from_config(config)
             nn.init.normal_(model.score.weight, std=(model.score.in_features + 1) ** -0.5)
-        model.base_model.load_state_dict(source.model.base_model.state_dict())
         model.to(device=source.model.device, dtype=source.model.dtype)
+        model.base_model.load_state_dict(source.model.base_model.state_dict())
         return cls(model, source.tokenizer)
 
     @classmethod

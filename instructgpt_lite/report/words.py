@@ -45,8 +45,8 @@ def outcome(story: Story) -> str:
                     (found["ppo_ptx"]["gold_win"], found["ppo_ptx"]["labeler_win"]))
     rise = found["ppo_ptx"]["pretraining_loss"][0] - found["base"]["pretraining_loss"][0]
     return (f"<p>PPO-ptx beats SFT on {gold} of held-out prompts by the gold score, and on {people} by "
-            f"labelers nobody trained on; ties count half. Its loss on pretraining text is {abs(rise):.2f} nats per "
-            f"token {'above' if rise >= 0 else 'below'} the base's.</p>")
+            f"labelers nobody trained on; ties count half. Its loss on pretraining text is {abs(rise):.2f} "
+            f"nats per token {'above' if rise >= 0 else 'below'} the base's.</p>")
 
 
 def times(seconds: dict[str, float]) -> str:
@@ -55,8 +55,9 @@ def times(seconds: dict[str, float]) -> str:
         return ""
     most, rows = max(*seconds.values(), 1e-9), []
     for stage, took in seconds.items():
-        rows.append(f'<tr><th scope="row">{text(STAGES.get(stage, stage))}</th><td>{svg.bar(took / most)}</td>'
-                    f"<td>{f'{took:.1f}' if took else 'shipped'}</td></tr>")
+        head = f'<th scope="row">{text(STAGES.get(stage, stage))}</th>'
+        cost = f"{took:.1f}" if took else "shipped"
+        rows.append(f"<tr>{head}<td>{svg.bar(took / most)}</td><td>{cost}</td></tr>")
     total = f"{sum(seconds.values()):.0f} in all"
     return "\n".join([
         f'<table class="time">\n<caption>CPU-seconds <small>{total}</small></caption>',
@@ -106,9 +107,9 @@ def configuration(story: Story) -> str:
                          f"<thead><tr>{heads}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>"])
               for stage, rows in stages.items()]
     count = sum(map(len, stages.values()))
-    return section("Configuration", f"<p>{count} of {len(fields)} numbers depart from the defaults, which "
-                   "are the paper's for 1.3 billion parameters, or ours where it gives none. presets.py has the "
-                   "reasons, config.json every number.</p>", '<div class="fieldsets">', *tables, "</div>")
+    return section("Configuration", f"<p>{count} of {len(fields)} numbers depart from the defaults, which are "
+                   "the paper's for 1.3 billion parameters, or ours where it gives none. presets.py has "
+                   "the reasons, config.json every number.</p>", '<div class="fieldsets">', *tables, "</div>")
 
 
 def shown(value: object) -> str:

@@ -39,7 +39,7 @@ def test_a_helpful_harmless_dialogue_is_split_after_its_last_assistant(hub):
 def test_a_summary_comparison_ranks_the_choice_first_and_names_the_worker(hub):
     info = {"id": "t3", "post": "My dog ate it.", "title": "Homework", "subreddit": "school", "article": None}
     first, second = ({"text": text, "policy": "sup", "note": "ok"} for text in (" Dog.", " Cat."))
-    name = hub({"info": info, "summaries": [first, second], "choice": 1, "worker": "w7", "batch": "b", "split": "train"})
+    name = hub({"info": info, "summaries": [first, second], "choice": 1, "worker": "w7", "batch": "b"})
     prompt = "SUBREDDIT: r/school\n\nTITLE: Homework\n\nPOST: My dog ate it.\n\nTL;DR:"
     assert hub_rankings(name) == [Ranking(prompt, (" Dog.", " Cat."), (2, 1), labeler="w7")]
 
@@ -53,14 +53,17 @@ def test_a_web_answer_of_the_higher_score_wins_and_a_tie_is_left_out_with_a_warn
 
 
 def test_ranked_answers_keep_all_K_and_their_ties(hub):
-    answers = [{"answer": text, "model": "m", "rank": rank} for text, rank in zip("abcd", (2.0, 1.0, 2.0, 7.0))]
+    ranks = (2.0, 1.0, 2.0, 7.0)
+    answers = [{"answer": text, "model": "m", "rank": rank} for text, rank in zip("abcd", ranks)]
     assert hub_rankings(hub({"prompt": "Q", "answers": answers, "turns": 1})) == [
         Ranking("Q", ("a", "b", "c", "d"), (2, 1, 2, 3))]
 
 
 def test_scored_completions_rank_from_the_highest(hub):
-    completions = [{"response": text, "overall_score": score, "model": "m"} for text, score in zip("abc", (3.0, 8.5, 5.0))]
-    assert hub_rankings(hub({"instruction": "Q", "completions": completions})) == [Ranking("Q", ("a", "b", "c"), (3, 1, 2))]
+    scores = (3.0, 8.5, 5.0)
+    completions = [{"response": text, "overall_score": score} for text, score in zip("abc", scores)]
+    name = hub({"instruction": "Q", "completions": completions})
+    assert hub_rankings(name) == [Ranking("Q", ("a", "b", "c"), (3, 1, 2))]
 
 
 def test_a_missing_score_is_named(hub):

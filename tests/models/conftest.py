@@ -13,14 +13,14 @@ WORDS = 30
 EOS, PAD = 0, 1
 
 
-def new_tokenizer():
-    """A word tokenizer with EOS 0, PAD 1, the line break 2."""
+def new_tokenizer(pad: str | None = "<|pad|>"):
+    """A word tokenizer with EOS 0, PAD 1 (a word, where pad is None), the line break 2."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
-    names = ["<|endoftext|>", "<|pad|>", "\n", *(f"w{n}" for n in range(WORDS - 3))]
-    words = Tokenizer(models.WordLevel({name: n for n, name in enumerate(names)}, unk_token="<|pad|>"))
+    names = ["<|endoftext|>", pad or "spare", "\n", *(f"w{n}" for n in range(WORDS - 3))]
+    words = Tokenizer(models.WordLevel({name: n for n, name in enumerate(names)}, unk_token="\n"))
     words.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n|[^\s]+"), "removed", invert=True)
-    return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<|endoftext|>", pad_token="<|pad|>")
+    return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<|endoftext|>", pad_token=pad)
 
 
 def new_gpt2() -> Policy:

@@ -136,7 +136,7 @@ def parse(sentence: str) -> Sentence | None:
 
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text; a rest without a full stop is one too, and will not parse."""
-    return [part.strip() for part in re.findall(r"[^.?!\n]+[.?!]?|\n", text) if part.strip() or part == "\n"]
+    return [part.strip(" ") for part in re.findall(r"[^.?!\n]+[.?!]?|\n", text) if part.strip(" ")]
 
 
 def items(words: str) -> list[str]:

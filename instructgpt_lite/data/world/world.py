@@ -46,7 +46,7 @@ class World:
             if prompt.category not in favourites and rng.random() < 0.5:
                 prompt = ask(self.facts, rng, author=author)
             if rng.random() < 0.01:
-                told = f"My number is 555-01{rng.randrange(100):02}. " + prompt.prompt
+                told = f"My number is 202-555-01{rng.randrange(100):02}. " + prompt.prompt
                 prompt = Prompt(told, prompt.category, author, prompt.key)
             prompts.append(prompt)
         return prompts

@@ -1,0 +1,55 @@
+from random import Random
+
+import pytest
+
+from instructgpt_lite.data.audit import check_leakage
+from instructgpt_lite.data.curation import find_pii
+from instructgpt_lite.data.world.world import World
+from instructgpt_lite.data.world.writing import TASKS
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World(0, prompts=6_000)
+
+
+def test_no_author_and_no_prompt_is_in_two_splits(world):
+    splits = [world.train, world.valid, world.test]
+    authors = [{prompt.author for prompt in split} for split in splits]
+    assert not authors[0] & authors[1] and not authors[0] & authors[2] and not authors[1] & authors[2]
+    check_leakage(world.train, world.test)
+    assert len({prompt.prompt for split in splits for prompt in split}) == sum(map(len, splits))
+
+
+def test_what_customers_reveal_is_filtered(world):
+    assert any(find_pii(prompt.prompt) for prompt in world.raw)
+    assert not any(find_pii(prompt.prompt) for prompt in world.train)
+
+
+def test_training_asks_only_about_the_facts_that_are_asked(world):
+    assert all(prompt.key.get("asked", True) for prompt in world.train)
+    assert any(not prompt.key.get("asked", True) for prompt in world.test)
+
+
+def test_every_use_case_is_in_every_split(world):
+    for split in (world.train, world.valid, world.test):
+        assert {prompt.category for prompt in split} == set(TASKS)
+
+
+def test_the_same_seed_gives_the_same_prompts_and_demonstrations(world):
+    again = World(0, prompts=6_000)
+    assert again.train == world.train and again.demonstrations(50) == world.demonstrations(50)
+    assert World(1, prompts=6_000).train != world.train
+
+
+def test_demonstrations_are_mostly_right(world):
+    shown = world.demonstrations(1_000)
+    gold = [world.gold(demonstration, demonstration.completion).gold for demonstration in shown]
+    assert 0.75 < sum(gold) / len(gold) < 0.85
+
+
+def test_a_few_shot_page_ends_with_the_prompt_and_shows_answers_of_its_kind(world):
+    prompt = world.test[0]
+    page = world.few_shot(prompt, 2, Random(0))
+    assert page.count("Question:") == page.count("Answer:") == 3
+    assert page.endswith(f"Question: {prompt.prompt}\nAnswer:")

@@ -1,0 +1,116 @@
+"""Baselines against hand counts, plain loops and the likelihood itself; no model is in the loop."""
+
+from itertools import permutations, product
+from random import Random
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from instructgpt_lite.data.records import Ranking
+from instructgpt_lite.judging.baselines import (
+    agreement,
+    by_length,
+    by_words,
+    pair_differences,
+    two_orders,
+    word_weights,
+)
+
+
+def ranking(*texts):
+    """These texts from best to worst."""
+    return Ranking("Q", texts, tuple(range(1, len(texts) + 1)))
+
+
+def counted(first, second):
+    """Agreements and decided cases over all pairs of different raters, counted one by one."""
+    alike = decided = ways = 0
+    for (a, other_a), (b, other_b) in product(permutations(first, 2), permutations(second, 2)):
+        ways += 1
+        if a != b and other_a != other_b:
+            decided += 1
+            alike += (a > b) == (other_a > other_b)
+    return alike / ways, decided / ways
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_raters_are_counted_exactly(seed):
+    rng = Random(seed)
+    first, second = ([rng.randint(-4, 4) for _ in range(rng.randint(2, 6))] for _ in range(2))
+    assert two_orders(first, second) == pytest.approx(counted(first, second), rel=1e-12, abs=1e-15)
+    assert two_orders(second, first) == pytest.approx(counted(first, second), rel=1e-12, abs=1e-15)
+
+
+def test_a_rater_is_never_compared_with_himself():
+    assert two_orders([0, 2], [1, 1]) == (0.0, 1.0)          # 2 > 1 and 0 < 1: the two always disagree
+    assert two_orders([1, 1], [1, 1]) == (0.0, 0.0)          # all tie
+    assert two_orders([3, 4], [-1, 0]) == (1.0, 1.0)
+
+
+def test_agreement_pools_the_decided_pairs_of_all_groups():
+    groups = [[(0, 2, 1), (1, 1, -3), (4, 4, 4, -1)], [(1, 2), (2, 2)], [(3, 3), (3, 3)]]
+    pairs = [(a, b) for group in groups for n, a in enumerate(group) for b in group[:n]]
+    alike, decided = (sum(column) for column in zip(*(counted(a, b) for a, b in pairs)))
+    assert agreement(groups).mean == pytest.approx(alike / decided, rel=1e-12)
+
+
+def test_raters_who_always_agree_agree_in_every_draw():
+    assert agreement([[(1, 1), (2, 3)], [(-4, -3), (0, 0), (4, 4)]]) == (1.0, 1.0, 1.0)
+
+
+def test_length_takes_its_direction_from_training_even_when_held_out_pairs_say_the_opposite():
+    longer, shorter = [ranking("aaa", "b")], [ranking("a", "bbb"), ranking("cc", "ddd"), ranking("e", "f")]
+    assert by_length(longer, longer + shorter).mean == 1.5 / 4
+    assert by_length(shorter, longer + shorter).mean == 2.5 / 4
+
+
+def test_one_very_long_text_does_not_turn_the_direction():
+    train = [ranking("a", "b" * 99), ranking("aa", "b"), ranking("aa", "b")]
+    assert by_length(train, [ranking("aa", "b")]).mean == 1
+
+
+def test_words_that_win_in_training_win_on_texts_never_seen():
+    rng, good, bad = Random(0), ["good", "great", "fine"], ["bad", "poor", "sad"]
+    fill = ["a", "film", "of", "this"]
+    texts = [[" ".join([rng.choice(words), *rng.choices(fill, k=5)]) for words in (good, bad)]
+             for _ in range(40)]
+    train = [ranking(*two) for two in texts]
+    assert by_words(train, [ranking("great new film", "sad one"), ranking("so fine", "so poor")]).mean == 1
+    assert by_words(train, [ranking("sad new film", "great new film")]).mean == 0
+    assert by_words(train, [ranking("unheard of one", "one of unheard")]).mean == 0.5       # equal words
+
+
+def test_one_pair_is_enough_to_fit():
+    assert by_words([ranking("good", "bad")], [ranking("bad", "good"), ranking("good", "new")]).mean == 0.5
+
+
+def test_no_intercept_so_the_order_of_writing_has_no_say():
+    train = [Ranking("Q", ("worse", "better"), (2, 1))] * 9
+    assert by_words(train, [Ranking("Q", ("better", "worse"), (1, 2))]).mean == 1
+
+
+def test_the_fit_is_the_maximum_of_its_penalised_likelihood():
+    rng = Random(1)
+    texts = [[" ".join([*rng.choices("abcd", k=3), "abcd"[n]]) for n in range(K)] for K in (2, 4, 3, 4)]
+    train = [ranking(*group) for group in texts]
+
+    def worth(s, text):
+        return sum(s["abcd".index(word)] for word in text.split())
+
+    def surprise(s, C=0.3):
+        return s @ s / 2 + C * sum(np.logaddexp(0, worth(s, lost) - worth(s, won)) / len(each.pairs)
+                                   for each in train for won, lost in each.comparisons())
+
+    counter, weights = word_weights(train, C=0.3)
+    assert list(counter.get_feature_names_out()) == list("abcd")
+    assert weights == pytest.approx(minimize(surprise, np.zeros(4), tol=1e-10).x, abs=1e-4)
+
+
+def test_differences_are_taken_within_a_ranking_and_weigh_one_together():
+    from sklearn.feature_extraction.text import CountVectorizer
+    counter = CountVectorizer(token_pattern=r"\w+").fit(["a b c"])
+    rankings = [ranking("a", "b b"), Ranking("Q", ("c", "a", "a c"), (2, 1, 2))]
+    difference, weight = pair_differences(counter, rankings)
+    assert difference.toarray().tolist() == [[1, -2, 0], [1, 0, -1], [0, 0, -1]]
+    assert weight.tolist() == [1, 0.5, 0.5]

@@ -1,0 +1,233 @@
+"""The command line: what it prints, and what it leaves to be read again."""
+
+import functools
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import unicodedata
+from dataclasses import asdict, replace
+
+import pytest
+
+from instructgpt_lite import commands, terminal
+from instructgpt_lite.__main__ import main
+from instructgpt_lite.config import Architecture
+from instructgpt_lite.data.tokenizer import word_tokenizer, words_of
+from instructgpt_lite.data.world import world as worlds
+from instructgpt_lite.models.networks import Policy
+from instructgpt_lite.presets import micro
+from instructgpt_lite.training.optim import generator
+
+ARCHITECTURE = Architecture(layers=1, width=8, heads=1, context=64)
+WORDS = ["Ada", "Kai", "Elmdale", "lives", "in", "the", "rain", ".", "\n"]
+SMALL = functools.partial(worlds.World, prompts=2_000)
+
+
+def run_of(folder, words: list[str], **seeds: int):
+    """A run directory with models of random weights, one a seed."""
+    config = replace(micro, collect=replace(micro.collect, max_new_tokens=9))
+    (folder / "config.json").write_text(json.dumps(asdict(config)))
+    for name, seed in seeds.items():
+        Policy.new(ARCHITECTURE, word_tokenizer(words), seed).save(folder / "models" / name)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    return run_of(tmp_path, WORDS, base=0, sft=1, ppo_ptx=2)
+
+
+@pytest.fixture(autouse=True)
+def width(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "90")
+
+
+def test_help_costs_no_torch():
+    program = """
+import sys
+from instructgpt_lite.__main__ import main
+for command in ("run", "chat", "evaluate", "base"):
+    try:
+        main([command, "--help"])
+    except SystemExit as end:
+        assert not end.code
+print("loaded:", {"torch", "transformers", "matplotlib", "pandas", "numpy"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("loaded: set()\n")
+
+
+@pytest.mark.parametrize("command", ["chat", "evaluate"])
+def test_every_flag_has_a_help_text(command, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    flags = re.findall(r"(--[\w.-]+) (.*?)\(", capsys.readouterr().out)
+    assert len(flags) >= 5
+    for flag, told in flags:
+        assert re.search(r"[a-z]{2,}", told), flag
+
+
+def test_a_flag_that_is_not_there_is_answered_with_one_that_is(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["run", "--ppo.betta", "0"])
+    assert end.value.code == 2 and "--ppo.beta" in capsys.readouterr().err
+
+
+def test_every_number_of_the_configuration_is_a_flag():
+    flags = commands.parse(commands.RunFlags, ["--ppo.beta", "0.5", "--ppo.no-whiten", "--seed", "3"], "run",
+                           commands.RunFlags(micro))
+    assert flags.config == replace(micro, ppo=replace(micro.ppo, beta=0.5, whiten=False), seed=3)
+
+
+def test_a_command_or_preset_that_is_not_there_is_named(capsys):
+    assert main(["chta"]) == 2 and "did you mean chat?" in capsys.readouterr().err
+    assert main(["run", "--preset", "huge"]) == 1 and "tiny, nano, micro" in capsys.readouterr().err
+
+
+def test_chat_shows_each_models_answer_in_its_own_column(run, capsys):
+    assert main(["chat", "--run", str(run), "--prompt", "Ada lives in the rain.", "--seed", "5"]) == 0
+    head, rule, *lines = capsys.readouterr().out.splitlines()
+    places = [head.index(name) for name in ("base", "sft", "ppo_ptx")]
+    assert set(rule) == {"-", " "}
+    for name, start, end in zip(("base", "sft", "ppo_ptx"), places, [*places[1:], None]):
+        policy = Policy.load(run / "models" / name)
+        drawn = policy.sample(["Ada lives in the rain."], max_new_tokens=9, generator=generator(5, "chat", 0))
+        column = " ".join(line[start:end].strip() for line in lines)
+        assert column.split() == policy.texts(drawn)[0].split() != []
+
+
+def test_another_seed_gives_other_answers_and_the_same_seed_the_same(run, capsys):
+    said = []
+    for seed in ("1", "1", "2"):
+        main(["chat", "--run", str(run), "--prompt", "the rain", "--samples", "3", "--seed", seed])
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != said[2]
+
+
+def test_chat_reads_prompts_to_the_end_and_passes_over_what_it_cannot_answer(run, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Ada\n\n" + "rain " * 60 + "\nKai\n"))
+    assert main(["chat", "--run", str(run)]) == 0
+    told = capsys.readouterr().out
+    assert told.count("ppo_ptx") == 2 and "61 tokens" in told and "context of 64" in told
+
+
+def test_words_that_the_models_do_not_know_are_named_once(run, capsys):
+    main(["chat", "--run", str(run), "--prompt", "Zorblax lives in Kyoto. Zorblax!"])
+    assert capsys.readouterr().out.startswith("The models do not know: Zorblax, Kyoto, !\n")
+
+
+def test_no_control_character_of_a_model_or_a_prompt_reaches_the_terminal(tmp_path, capsys):
+    run = run_of(tmp_path, ["\x1b", "\x07", "\x9b", "\u202e", "\r"], base=0, sft=1)
+    main(["chat", "--run", str(run), "--prompt", "\x1b[31m \x08 \u202e", "--samples", "4"])
+    told = capsys.readouterr().out
+    assert "\ufffd" in told
+    assert {sign for sign in told if unicodedata.category(sign)[0] == "C"} == {"\n"}
+
+
+def test_a_narrow_terminal_gets_answers_one_below_the_other(run, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    main(["chat", "--run", str(run), "--prompt", "Kai"])
+    told = capsys.readouterr().out
+    assert [line.split(":")[0] for line in told.splitlines() if ":" in line] == ["base", "sft", "ppo_ptx"]
+    assert max(map(len, told.splitlines())) <= 40
+
+
+def test_columns_keep_every_word_and_the_width():
+    words = [f"w{n}" for n in range(50)]
+    told = terminal.side_by_side(["one", "two"], [[" ".join(words), "x"], ["a\nb", "y" * 70]], 60)
+    assert max(map(len, told.splitlines())) <= 60
+    assert re.findall(r"w\d+", told) == words and told.count("y") == 70
+    assert [line for line in told.splitlines() if line[:1] in ("a", "b")] == [
+        letter + " " * 30 + "y" * 29 for letter in "ab"]
+
+
+def test_where_no_run_is_chat_says_which_command_makes_one(tmp_path, capsys):
+    assert main(["chat", "--run", str(tmp_path / "none")]) == 1
+    command = f"python -m instructgpt_lite run --preset tiny --out {tmp_path / 'none'}"
+    assert command in capsys.readouterr().err
+
+
+def test_chat_with_a_run_that_has_only_a_base_shows_the_base(tmp_path, capsys):
+    main(["chat", "--run", str(run_of(tmp_path, WORDS, base=0)), "--prompt", "Kai"])
+    assert capsys.readouterr().out.split()[0] == "base"
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """A folder with a random model that knows some words of a small world."""
+    monkeypatch.setattr(worlds, "World", SMALL)
+    said = ["I am not sure. You are stupid. Please close the gate. The opposite of big is small."]
+    Policy.new(ARCHITECTURE, word_tokenizer(words_of(said)), seed=0).save(tmp_path)
+    return str(tmp_path)
+
+
+def test_evaluate_gives_the_mean_gold_score_of_its_answers(model, capsys):
+    assert main(["evaluate", "--model", model, "--prompts", "40", "--max-new-tokens", "8", "--json"]) == 0
+    told, world = json.loads(capsys.readouterr().out), SMALL(0)
+    gold, cases = [], [name for name in told["measures"] if name.startswith("gold, ")]
+    for prompt, answer in zip(world.test, told["answers"]):
+        assert (answer["prompt"], answer["category"]) == (prompt.prompt, prompt.category)
+        gold.append(world.gold(prompt, answer["answer"]).gold)
+    assert [answer["gold"] for answer in told["answers"]] == gold and len(gold) == 40
+    assert told["measures"]["gold"]["mean"] == pytest.approx(sum(gold) / 40, rel=1e-12)
+    assert sum(told["measures"][name]["prompts"] for name in cases) == 40
+    misled = sum(world.gold.misled(answer["answer"]) for answer in told["answers"])
+    assert told["measures"]["misled"]["mean"] == pytest.approx(misled / 40, rel=1e-12)
+
+
+def test_evaluate_prints_a_line_for_each_use_case(model, capsys):
+    main(["evaluate", "--model", model, "--prompts", "40", "--max-new-tokens", "8"])
+    lines = capsys.readouterr().out.splitlines()
+    asked = {prompt.category for prompt in SMALL(0).test[:40]}
+    assert {line[6:24].strip() for line in lines if line.startswith("gold, ")} == asked
+    assert all(re.search(r"\d  \d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)$", line) for line in lines
+               if line.startswith("gold"))
+
+
+def test_evaluate_names_what_is_not_there(model, tmp_path, capsys):
+    assert main(["evaluate", "--model", str(tmp_path / "none")]) == 1
+    assert "none: no config.json, so no model" in capsys.readouterr().err
+    assert main(["evaluate", "--model", model, "--prompts", "999999"]) == 1
+    assert f"there are 1 to {len(SMALL(0).test)} to ask" in capsys.readouterr().err
+
+
+def test_base_writes_a_model_and_what_it_depends_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("instructgpt_lite.run.World", functools.cache(SMALL))
+    monkeypatch.setattr(worlds.World, "tokenizer", functools.cache(worlds.World.tokenizer))
+    out = tmp_path / "a" / "base"
+    for _ in range(2):                                   # the second time over the first
+        assert main(["base", "--preset", "micro", "--pretrain.tokens", "2048", "--out", str(out)]) == 0
+    made_by = json.loads((out / "made_by.json").read_text())
+    assert made_by["pretrain"] == asdict(replace(micro.pretrain, tokens=2048))
+    assert made_by["architecture"] == asdict(micro.architecture) and made_by["world"] == micro.world
+    assert Policy.load(out).model.config.n_embd == micro.architecture.width
+    assert "after 2,048 tokens" in capsys.readouterr().out
+
+
+def test_base_never_overwrites_a_folder_of_something_else(tmp_path, capsys):
+    (tmp_path / "letters.txt").write_text("Dear Ada")
+    assert main(["base", "--preset", "micro", "--out", str(tmp_path)]) == 1
+    assert "name another folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_a_stopped_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    from instructgpt_lite import run as runs
+
+    def stopping(config, folder, stopping):
+        (folder / "config.json").write_text(json.dumps(asdict(config)))
+        signal.raise_signal(signal.SIGTERM)
+        yield {"stage": "sft", "step": 1, "steps": 9, "loss": 1.0}
+        assert stopping()
+        raise runs.Stopped("stopped in sft after step 1")
+
+    monkeypatch.setattr(runs, "run", stopping)
+    before = signal.getsignal(signal.SIGTERM)
+    words = ["--preset", "micro", "--out", str(tmp_path), "--ppo.beta", "0.5"]
+    assert main(["run", *words]) == 128 + signal.SIGTERM
+    assert "python -m instructgpt_lite run " + " ".join(words) in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGTERM) == before and (tmp_path / "report.html").exists()

@@ -1,0 +1,250 @@
+"""The page and the table of a run, against the files they are made of."""
+
+import json
+import math
+import re
+import shlex
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instructgpt_lite import report
+from instructgpt_lite.commands import RunFlags, chosen, parse
+from instructgpt_lite.config import Run
+from instructgpt_lite.presets import micro
+from instructgpt_lite.report import svg
+from instructgpt_lite.story import STAGES, Story
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+TITLES = {"gold": "Gold score", "misled": "Misled", "rude": "Rude", "pretraining_loss": "Pretraining loss",
+          "gold_win": "Win rate over SFT, by gold score", "labeler_win": "Win rate over SFT, by held-out labelers",
+          "own_labeler_win": "Win rate over SFT, by training labelers"}
+POLICIES = {"base": "Base", "few-shot": "Few-shot", "sft": "SFT", "rl_init": "RL start", "ppo": "PPO",
+            "ppo_ptx": "PPO-ptx"}
+CONFIG = replace(micro, ppo=replace(micro.ppo, beta=0.25, whiten=False, adam_betas=(0.5, 0.75)), seed=7)
+
+
+class Page(HTMLParser):
+    """What a page consists of; AssertionError where a tag is closed that is not open."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.tags, self.words, self.tables = [], [], [], {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.row = []
+        if tag in ("td", "th"):
+            self.row.append("")
+        if tag == "caption":
+            self.caption = ""
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes nothing"
+        if tag == "tr":
+            self.tables.setdefault(self.caption, []).append(self.row)
+
+    def handle_data(self, data):
+        self.words.append(data)
+        if "caption" in self.open:
+            self.caption += data
+        elif {"td", "th"} & set(self.open) and "svg" not in self.open:
+            self.row[-1] += data
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+
+def measured() -> dict:
+    """An evaluation in which every number is another one."""
+    means = (n / 1000 for n in range(100, 1000, 3))
+    policies = {policy: {metric: [mean, mean - 0.011, mean + 0.013] for metric, mean in zip(TITLES, means)}
+                for policy in POLICIES}
+    del policies["few-shot"]["pretraining_loss"]
+    names = ("accuracy, training labelers", "accuracy, held-out labelers", "gold order, all",
+             "gold order, chat")
+    reward = {name: [mean, mean - 0.02, mean + 0.01] for name, mean in zip(names, means)}
+    return {"policies": policies, "reward": reward,
+            "labelers": {"noise": {"training": 0.2}, "agreement": 0.7261, "agreement with held-out": 0.6883}}
+
+
+def rows() -> list[dict]:
+    found = [{"stage": "sft", "step": n, "steps": 200, "loss": 3 - n / 100} for n in range(1, 201)]
+    found += [{"stage": stage, "step": n, "steps": 4, "score": n / 4, "kl": n * 1.5, "ended": 1.0}
+              for stage in ("ppo", "ppo_ptx") for n in range(1, 5)]
+    return found + [{"stage": "reward", "step": 1, "steps": 1, "loss": math.nan, "accuracy": 0.5}]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished run of which everything is made up."""
+    answers = {name: ["Kai lives in Elmdale.", 0.25] for name in POLICIES}
+    sample = {"prompt": "Where does Kai live?", "category": "open QA", **answers}
+    hostile = sample | {"prompt": "<img src=x> & \x1b[31m", "sft": ["<script>alert(1)</script>\x07", 0.0]}
+    files = {"config.json": asdict(CONFIG), "stages.json": dict.fromkeys(STAGES, 12.5) | {"base": 0.0},
+             "samples.json": [sample, hostile, sample | {"category": "chat", "base": ["", 0.0]}],
+             "evaluation.json": measured()}
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()))
+    return tmp_path
+
+
+def page_of(folder) -> Page:
+    return Page(report.write(folder).read_text(encoding="utf-8"))
+
+
+def test_every_tag_of_the_page_is_closed(folder):
+    assert page_of(folder).open == []
+
+
+def test_the_page_asks_for_no_other_file_and_no_network(folder):
+    text = report.write(folder).read_text(encoding="utf-8")
+    assert not re.search(r"://|url\(|@import|\bsrc=", text.replace("&lt;img src=x&gt;", ""))
+    assert not {"script", "link", "img", "iframe", "a"} & {tag for tag, _ in Page(text).tags}
+
+
+def test_samples_are_shown_as_text_whatever_they_contain(folder):
+    page = page_of(folder)
+    assert "<script>alert(1)</script>" in page.text and "<img src=x> & \ufffd[31m" in page.text
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", (folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_every_number_of_the_evaluation_stands_in_the_page(folder):
+    page, found = page_of(folder), measured()
+    shown = {tuple(row[2].split()) for table in page.tables.values() for row in table if len(row) == 3}
+    intervals = [interval for row in found["policies"].values() for interval in row.values()]
+    for mean, low, high in intervals + list(found["reward"].values()):
+        assert (f"{mean:.3f}", f"{low:.3f}", "to", f"{high:.3f}") in shown
+    assert ("0.726",) in shown and ("0.688",) in shown
+
+
+def test_numbers_stand_beside_the_right_policy_and_measure(folder):
+    tables = page_of(folder).tables
+    for metric, title in TITLES.items():
+        shown = [row for caption, rows in tables.items() if caption.startswith(title) for row in rows[1:-1]]
+        assert [(row[0], row[2].split()[0]) for row in shown] == [
+            (name, f"{measured()['policies'][policy][metric][0]:.3f}") for policy, name in POLICIES.items()
+            if metric in measured()["policies"][policy]]
+
+
+def test_dots_and_whiskers_lie_where_the_numbers_are(folder):
+    drawn = svg.whisker((0.25, 0.125, 0.5), -1.0, 1.0, mark=0.5)
+    assert re.search(r'<circle cx="62.50%"', drawn) and 'x1="56.25%" x2="75.00%"' in drawn
+    assert 'class="mark" x1="75.00%"' in drawn
+    assert "whisker" not in svg.whisker((0.5, 0.5, 0.5), 0, 1)
+
+
+def test_every_picture_has_a_text_or_stands_beside_one(folder):
+    pictures = [attributes for tag, attributes in page_of(folder).tags if tag == "svg"]
+    assert pictures and all(one.get("aria-hidden") == "true" or one["aria-label"] for one in pictures)
+    curves = [one["aria-label"] for one in pictures if "aria-label" in one]
+    assert "KL from the RL start, nats per answer: PPO from 1.5 to 6 after 4 iterations; " \
+           "PPO-ptx from 1.5 to 6 after 4 iterations" in curves
+
+
+def test_every_header_of_a_table_says_what_it_heads(folder):
+    heads = [attributes for tag, attributes in page_of(folder).tags if tag == "th"]
+    assert heads and all(head["scope"] in ("row", "col") for head in heads)
+
+
+def test_text_and_lines_stand_out_from_the_page_in_light_and_dark():
+    """Contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+    style = Path(report.__file__).with_name("page.css").read_text(encoding="utf-8")
+    blocks = re.findall(r":root \{.*?\}", style, re.S)
+    schemes = [dict(re.findall(r"--(\w+): #(\w{6})", block)) for block in blocks]
+
+    def light(colour: str) -> float:
+        parts = [int(colour[i:i + 2], 16) / 255 for i in (0, 2, 4)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.05 + sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
+
+    assert len(schemes) == 2
+    for scheme in schemes:
+        for name in ("ink", "quiet", "first", "second"):
+            one, other = sorted((light(scheme["paper"]), light(scheme[name])))
+            assert other / one >= 4.5, name
+
+
+def test_a_long_stage_is_drawn_as_means_of_neighbours():
+    points = [(float(n), n % 2 + 0.0) for n in range(1, 97)]
+    assert svg.binned(points) == [(float(n), 0.5, 0.0, 1.0) for n in range(2, 97, 2)]
+
+
+def test_values_that_are_no_numbers_are_left_out(folder):
+    text = report.write(folder).read_text(encoding="utf-8")
+    assert "nan" not in text and "Pairs ordered as the labeler did" in text and "Loss, eq. (1)" not in text
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(2, 6))
+def test_ticks_are_even_and_reach_over_the_values(low, width, count):
+    found = svg.ticks(low, low + width, count)
+    steps = {round(b - a, 9) for a, b in zip(found, found[1:])}
+    slack = 2e-6 * max(steps)
+    assert found[0] <= low + slack and low + width <= found[-1] + slack
+    assert 1 <= len(found) - 1 <= count + 2 and max(steps) - min(steps) < 1e-6 * max(steps) + 1e-9
+
+
+def test_names_at_the_ends_of_curves_do_not_touch():
+    assert svg.apart([50.0, 48.0, 90.0], room=13.0) == [61.0, 48.0, 90.0]
+
+
+def test_the_seconds_of_every_stage_are_shown(folder):
+    table = page_of(folder).tables["CPU-seconds 88 in all"]     # 7 x 12.5, rounded
+    assert [(row[0], row[2]) for row in table[1:]] == [
+        (name, "shipped" if stage == "base" else "12.5") for stage, name in STAGES.items()]
+
+
+def test_exactly_the_departures_from_the_defaults_are_listed(folder):
+    tables, paper = page_of(folder).tables, asdict(Run(""))
+    for stage, fields in asdict(CONFIG).items():
+        if isinstance(fields, dict):
+            departed = [name for name, value in fields.items() if value != paper[stage][name]]
+            assert [row[0] for row in tables.get(stage, [["field"]])[1:]] == departed
+    assert ["beta", "0.02", "0.25 (preset: 0.1)"] in tables["ppo"]
+
+
+def test_the_command_of_a_run_makes_its_configuration_again(folder):
+    words = shlex.split(Story.read(folder).command)
+    assert words[:4] == ["python", "-m", "instructgpt_lite", "run"]
+    flags = parse(RunFlags, words[4:], "run", RunFlags(chosen(words[4:])))
+    assert flags.config == CONFIG and flags.out == folder
+
+
+@pytest.mark.parametrize("there", [("config.json",), ("config.json", "metrics.jsonl"),
+                                   ("config.json", "metrics.jsonl", "stages.json")])
+def test_an_unfinished_run_has_a_page_that_says_so(folder, there):
+    for name in {"metrics.jsonl", "stages.json", "samples.json", "evaluation.json"} - set(there):
+        (folder / name).unlink()
+    if "stages.json" in there:
+        (folder / "stages.json").write_text(json.dumps({"base": 3.0, "sft": 4.0}))
+    page = page_of(folder)
+    assert page.open == [] and "This run is not finished." in page.text
+    assert Story.read(folder).command in page.text
+    assert "no evaluation yet" in report.table(folder)
+
+
+def test_a_folder_without_a_run_is_refused_with_the_command_that_makes_one(tmp_path):
+    with pytest.raises(ValueError, match=r"no config\.json(.|\n)*run --preset tiny --out"):
+        report.write(tmp_path)
+
+
+def test_the_table_fits_eighty_columns_and_has_the_means_of_every_policy(folder):
+    lines = report.table(folder).splitlines()
+    assert max(map(len, lines)) <= 80
+    for name, line in zip(POLICIES, lines[1:]):
+        row = measured()["policies"][name]
+        shown = [row[metric] for metric in ("gold", "gold_win", "labeler_win", "misled", "rude")]
+        assert line[8:].split()[:10] == [part for mean, _, _ in shown for part in (f"{mean:.3f}", "±.012")]
