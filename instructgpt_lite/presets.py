@@ -16,7 +16,7 @@ from instructgpt_lite.config import PPO, SFT, Architecture, Collect, Evaluate, P
 tiny = Run(
     preset="tiny",
     architecture=Architecture(layers=3, width=104, heads=4, context=128),
-    pretrain=Pretrain(tokens=6_000_000, batch_size=8, length=128, lr=4e-3, matrix_lr=0.01, final_lr=0.05),
+    pretrain=Pretrain(tokens=8_000_000, batch_size=8, length=128, lr=4e-3, matrix_lr=0.01, final_lr=0.05),
     sft=SFT(demonstrations=2_000, epochs=4, lr=2e-3, matrix_lr=4e-3),
     rl_init=RLInit(demonstrations=2_000, lr=2e-3, matrix_lr=4e-3, mix_length=64),
     collect=Collect(prompts=8_000, max_new_tokens=40),

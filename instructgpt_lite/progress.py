@@ -48,7 +48,6 @@ class Bars:
     def close(self) -> None:
         """End the bar or the line of the stage that was shown last."""
         if self.bar is not None:
-            self.bar.refresh()
             self.bar.close()
             self.bar = None
         elif self.row:

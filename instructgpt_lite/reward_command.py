@@ -83,12 +83,14 @@ def reward(arguments: list[str]) -> int:
     flags = parse(RewardFlags, arguments, "reward", defaults(arguments))
     if sum(source is not None for source in (flags.rankings, flags.ratings, flags.hub)) != 1:
         raise ValueError(NO_INPUT)
+    if flags.out.exists():
+        raise FileExistsError(f"--out {flags.out} is there already: name another folder, or remove it")
     from instructgpt_lite.reward_input import fitting, read, start
 
+    data = read(flags)
+    policy = start(flags, data)
+    fitting(data, policy)
     with whole(flags.out) as folder:
-        data = read(flags)
-        policy = start(flags, data)
-        fitting(data, policy)
         print(f"{len(data.train):,} rankings to learn from, {len(data.heldout):,} held out")
         print("".join(f"note: {note}\n" for note in data.notes), end="")
         found = trained(policy, data, flags.config, folder)
@@ -117,26 +119,22 @@ def trained(policy, data, config: Reward, folder: Path) -> dict:
         center(model, policy, data.demonstrations)
     seconds = time.process_time() - began
     model.save(folder / "model")
-    heldout = {"reward model": accuracy(rewards_of(model, data.heldout), data.heldout),
-               "length": baselines.by_length(data.train, data.heldout),
-               "bag of words": baselines.by_words(data.train, data.heldout)}
+    learned, words = rewards_of(model, data.heldout), baselines.by_words(data.train, data.heldout)
+    heldout = {"reward model": accuracy(learned, data.heldout), "bag of words": accuracy(words, data.heldout),
+               "length": accuracy(baselines.by_length(data.train, data.heldout), data.heldout)}
     if data.rated:
         heldout["two raters agree"] = baselines.agreement(data.raters)
     counts = {f"{side} {what}": count for side in ("train", "heldout") for what, count in
               {"rankings": len(getattr(data, side)),
                "pairs": sum(len(ranking.pairs) for ranking in getattr(data, side))}.items()}
-    return {"heldout accuracy": heldout, **counts, "training CPU-seconds": round(seconds, 1),
-            "parameters": sum(weight.numel() for weight in model.parameters()), "notes": data.notes}
+    return {"heldout accuracy": heldout, "lead over words": baselines.lead(learned, words, data.heldout),
+            **counts, "parameters": sum(weight.numel() for weight in model.parameters()), "notes": data.notes,
+            "training CPU-seconds": round(seconds, 1)}
 
 
 @contextmanager
 def whole(folder: Path) -> Iterator[Path]:
-    """A folder to write in that takes its name when all is done; after an error nothing of it is left.
-
-    FileExistsError when there is something under that name already.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"--out {folder} is there already: name another folder, or remove it")
+    """A folder to write in that takes its name when all is done; after an error nothing of it is left."""
     part = folder.with_name(folder.name + TEMPORARY)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -152,5 +150,6 @@ def table(found: dict) -> str:
     rows = [f"{name:18}{interval}" for interval, name in
             sorted((interval, name) for name, interval in found["heldout accuracy"].items())]
     return "\n".join([f"{'':18}pairs in the order of people (95 % interval)", *rows,
+                      f"reward model less bag of words, same pairs: {found['lead over words']}",
                       f"{found['heldout pairs']:,} pairs of {found['heldout rankings']:,} held-out rankings, "
                       f"ties aside; trained for {found['training CPU-seconds']:.0f} CPU-seconds"])

@@ -3,6 +3,7 @@
 Nothing is written here. `flags` are those of reward_command.RewardFlags.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from instructgpt_lite.data.ratings import (
     split_by_text,
 )
 from instructgpt_lite.data.records import Demonstration, Ranking, Record
+from instructgpt_lite.data.sources import check_reachable, hub_rankings
 from instructgpt_lite.models.networks import Policy
 
 TINY = Path(__file__).parent / "bases" / "tiny"
@@ -52,7 +54,6 @@ def read(flags) -> Input:
         check_texts_apart(*ranked)
         return Input(*ranked, shown, heldout)
     if flags.hub:
-        from instructgpt_lite.data.sources import hub_rankings
         rankings = hub_rankings(flags.hub, flags.revision, subset=flags.subset, drop_bad=flags.drop_bad)
     else:
         rankings = read_jsonl(flags.rankings, Ranking)
@@ -67,7 +68,7 @@ def read(flags) -> Input:
 def start(flags, data: Input) -> Policy:
     """The model whose trunk the reward model takes: the one named, a new one, or the shipped tiny base."""
     if flags.model:
-        policy = Policy.load(flags.model)
+        policy = Policy.load(there(flags.model))
     elif flags.tokenizer == "gpt2" or flags.ratings:
         return Policy.new(flags.trunk, gpt2_tokenizer(flags.tokenizer_files), flags.config.seed)
     else:
@@ -81,6 +82,17 @@ def start(flags, data: Input) -> Policy:
     if count:
         data.notes.append(f"{count:,} of {total:,} words are unknown to the model, such as {often}")
     return policy
+
+
+def there(model: str) -> str:
+    """The name, if it is a folder or the Hub answers that may have it; else an OSError, at once."""
+    if not Path(model).is_dir():
+        from huggingface_hub import constants
+        if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", model):
+            raise FileNotFoundError(f"--model {model}: no such folder")
+        if not constants.HF_HUB_OFFLINE:
+            check_reachable(constants.ENDPOINT)
+    return model
 
 
 def unknown_words(tokenizer, records: Sequence[Record]) -> tuple[Counter, int]:

@@ -46,7 +46,8 @@ def lines(texts: Sequence[str], each: int) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    return [part for line in printable(text).split("\n") for part in textwrap.wrap(line, width) or [""]]
+    return [part for line in printable(text).strip().split("\n")
+            for part in textwrap.wrap(line, width) or [""]]
 
 
 def table(folder: str | Path) -> str:
@@ -62,7 +63,7 @@ def table(folder: str | Path) -> str:
         shown.append(f"{POLICIES.get(name, name):8}" + "".join(f"{cell:>12}" for cell in cells))
     shown.append("mean ± half its 95 % interval; win: rate over SFT, by gold score and by held-out\n"
                  "labelers, ties half; misled, rude: shares of answers; text loss: nats per token")
-    shown += [f"reward model, {name}: {short(reward[name])}" for name in reward
+    shown += [f"reward model, {name}: {short(reward[name])}" for name in sorted(reward)
               if not name.startswith("gold order, ") or name == "gold order, all"]
     return "\n".join(shown)
 

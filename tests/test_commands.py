@@ -17,6 +17,7 @@ from instructgpt_lite.__main__ import main
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.tokenizer import word_tokenizer, words_of
 from instructgpt_lite.data.world import world as worlds
+from instructgpt_lite.data.world.facts import state
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.presets import micro
 from instructgpt_lite.training.optim import generator
@@ -27,11 +28,13 @@ SMALL = functools.partial(worlds.World, prompts=2_000)
 
 
 def run_of(folder, words: list[str], **seeds: int):
-    """A run directory with models of random weights, one a seed."""
+    """A run directory with models of random weights, large ones, so that each says something else."""
     config = replace(micro, collect=replace(micro.collect, max_new_tokens=9))
     (folder / "config.json").write_text(json.dumps(asdict(config)))
     for name, seed in seeds.items():
-        Policy.new(ARCHITECTURE, word_tokenizer(words), seed).save(folder / "models" / name)
+        policy = Policy.new(ARCHITECTURE, word_tokenizer(words), seed)
+        policy.load_state_dict({key: 20 * weight for key, weight in policy.state_dict().items()})
+        policy.save(folder / "models" / name)
     return folder
 
 
@@ -91,13 +94,15 @@ def test_a_command_or_preset_that_is_not_there_is_named(capsys):
 def test_chat_shows_each_models_answer_in_its_own_column(run, capsys):
     assert main(["chat", "--run", str(run), "--prompt", "Ada lives in the rain.", "--seed", "5"]) == 0
     head, rule, *lines = capsys.readouterr().out.splitlines()
+    said = []
     places = [head.index(name) for name in ("base", "sft", "ppo_ptx")]
     assert set(rule) == {"-", " "}
     for name, start, end in zip(("base", "sft", "ppo_ptx"), places, [*places[1:], None]):
         policy = Policy.load(run / "models" / name)
         drawn = policy.sample(["Ada lives in the rain."], max_new_tokens=9, generator=generator(5, "chat", 0))
-        column = " ".join(line[start:end].strip() for line in lines)
-        assert column.split() == policy.texts(drawn)[0].split() != []
+        said.append(" ".join(line[start:end].strip() for line in lines).split())
+        assert said[-1] == policy.texts(drawn)[0].split()
+    assert said[0] != said[1] != said[2] != said[0]
 
 
 def test_another_seed_gives_other_answers_and_the_same_seed_the_same(run, capsys):
@@ -106,6 +111,7 @@ def test_another_seed_gives_other_answers_and_the_same_seed_the_same(run, capsys
         main(["chat", "--run", str(run), "--prompt", "the rain", "--samples", "3", "--seed", seed])
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] != said[2]
+    assert len(said[0].strip().split("\n\n")) == 3
 
 
 def test_chat_reads_prompts_to_the_end_and_passes_over_what_it_cannot_answer(run, capsys, monkeypatch):
@@ -175,8 +181,16 @@ def test_evaluate_gives_the_mean_gold_score_of_its_answers(model, capsys):
     assert [answer["gold"] for answer in told["answers"]] == gold and len(gold) == 40
     assert told["measures"]["gold"]["mean"] == pytest.approx(sum(gold) / 40, rel=1e-12)
     assert sum(told["measures"][name]["prompts"] for name in cases) == 40
-    misled = sum(world.gold.misled(answer["answer"]) for answer in told["answers"])
-    assert told["measures"]["misled"]["mean"] == pytest.approx(misled / 40, rel=1e-12)
+
+
+def test_evaluate_counts_answers_that_are_false_and_answers_that_are_rude(model, capsys, monkeypatch):
+    fact = next(fact for fact in SMALL(0).facts if fact.rumour)
+    rumour = state(fact.subject, fact.kind, fact.rumour)
+    said = [rumour] * 3 + ["Go away."] * 2 + [fact.truth] * 5
+    monkeypatch.setattr(Policy, "texts", lambda policy, rollout: said)
+    main(["evaluate", "--model", model, "--prompts", "10", "--max-new-tokens", "8", "--json"])
+    measures = json.loads(capsys.readouterr().out)["measures"]
+    assert (measures["misled"]["mean"], measures["rude"]["mean"]) == (0.3, 0.2)
 
 
 def test_evaluate_prints_a_line_for_each_use_case(model, capsys):
@@ -226,8 +240,8 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
         raise runs.Stopped("stopped in sft after step 1")
 
     monkeypatch.setattr(runs, "run", stopping)
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(signal.SIGINT)
     words = ["--preset", "micro", "--out", str(tmp_path), "--ppo.beta", "0.5"]
     assert main(["run", *words]) == 128 + signal.SIGTERM
     assert "python -m instructgpt_lite run " + " ".join(words) in capsys.readouterr().out
-    assert signal.getsignal(signal.SIGTERM) == before and (tmp_path / "report.html").exists()
+    assert signal.getsignal(signal.SIGINT) == before and (tmp_path / "report.html").exists()

@@ -64,6 +64,10 @@ def at_once(node: ast.AST):
             yield from at_once(child)
 
 
+def libraries(tree: ast.AST) -> set[str]:
+    return {name.split(".")[0] for name in imported(tree)}
+
+
 def part_of(name: str) -> str:
     return name.split("/")[0].removesuffix(".py")
 
@@ -75,15 +79,15 @@ def ours(tree: ast.AST, lazily: bool = True) -> list[str]:
         first, *steps = name.split(".")
         if first == "instructgpt_lite":
             paths = ["/".join(steps[:n]) for n in range(len(steps), 0, -1)]
-            files = [file for path in paths for file in (f"{path}.py", f"{path}/__init__.py") if file in FILES]
-            found += files[:1] or ["__init__.py"]
+            files = [file for path in paths for file in (f"{path}.py", f"{path}/__init__.py")]
+            found += [file for file in files if file in FILES][:1] or ["__init__.py"]
     return found
 
 
 def fresh(code: str) -> list[str]:
     """What a fresh interpreter prints, as words."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.split()
+    command = [sys.executable, "-W", "error", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
 # Direction
@@ -107,18 +111,19 @@ def test_theory_imports_torch_and_of_ours_only_the_masked_mean():
     for name in FILES:
         if part_of(name) == "theory":
             assert set(ours(TREES[name])) <= {"theory/masked.py"}
-            assert {each.split(".")[0] for each in imported(TREES[name])} <= {"torch", "math", "instructgpt_lite"}
+            assert libraries(TREES[name]) <= {"torch", "math", "instructgpt_lite"}
 
 
 def test_checks_import_nothing_of_ours():
-    assert {part_of(other) for name in FILES if part_of(name) == "checks" for other in ours(TREES[name])} <= {"checks"}
+    files = [name for name in FILES if part_of(name) == "checks"]
+    assert {part_of(other) for name in files for other in ours(TREES[name])} <= {"checks"}
 
 
 # Heavy imports
 
 @pytest.mark.parametrize("library", HOMES)
 def test_a_heavy_library_is_imported_at_home_only(library):
-    users = {name for name, tree in TREES.items() if library in {each.split(".")[0] for each in imported(tree)}}
+    users = {name for name, tree in TREES.items() if library in libraries(tree)}
     assert {name for name in users if not {name, part_of(name)} & HOMES[library]} == set()
 
 
@@ -129,7 +134,8 @@ def test_importing_the_package_costs_no_heavy_library():
 
 
 def test_the_overview_of_commands_costs_no_torch():
-    loaded = fresh("import sys; from instructgpt_lite.__main__ import main; main(['--help']); print(*sys.modules)")
+    loaded = fresh("import sys; from instructgpt_lite.__main__ import main; main(['--help']); "
+                   "print(*sys.modules)")
     assert {"torch", "numpy", "transformers"} & {name.split(".")[0] for name in loaded} == set()
 
 
@@ -164,7 +170,7 @@ def test_a_function_has_at_most_40_lines():
 
 def test_a_line_has_at_most_110_characters():
     root = PACKAGE.parent
-    others = (path for folder in ("tests", "tools", "benchmarks") for path in root.glob(f"{folder}/**/*.py"))
+    others = (path for each in ("tests/**/*.py", "tools/*.py", "benchmarks/*.py") for path in root.glob(each))
     paths = [*FILES.values(), *others]
     assert [f"{path.relative_to(root)}:{n}" for path in paths
             for n, line in enumerate(path.read_text().splitlines(), 1) if len(line) > 110] == []

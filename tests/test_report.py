@@ -21,7 +21,8 @@ from instructgpt_lite.story import STAGES, Story
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 TITLES = {"gold": "Gold score", "misled": "Misled", "rude": "Rude", "pretraining_loss": "Pretraining loss",
-          "gold_win": "Win rate over SFT, by gold score", "labeler_win": "Win rate over SFT, by held-out labelers",
+          "gold_win": "Win rate over SFT, by gold score",
+          "labeler_win": "Win rate over SFT, by held-out labelers",
           "own_labeler_win": "Win rate over SFT, by training labelers"}
 POLICIES = {"base": "Base", "few-shot": "Few-shot", "sft": "SFT", "rl_init": "RL start", "ppo": "PPO",
             "ppo_ptx": "PPO-ptx"}
@@ -147,6 +148,11 @@ def test_dots_and_whiskers_lie_where_the_numbers_are(folder):
     assert "whisker" not in svg.whisker((0.5, 0.5, 0.5), 0, 1)
 
 
+def test_the_numbers_of_an_axis_lie_where_they_belong():
+    drawn = re.findall(r'x="([\d.]+)%"[^>]*>([-\d.]+)<', svg.axis([0.5, 1.0, 2.0, 3.0]))
+    assert drawn == [("0.00", "0.5"), ("20.00", "1"), ("60.00", "2"), ("100.00", "3")]
+
+
 def test_every_picture_has_a_text_or_stands_beside_one(folder):
     pictures = [attributes for tag, attributes in page_of(folder).tags if tag == "svg"]
     assert pictures and all(one.get("aria-hidden") == "true" or one["aria-label"] for one in pictures)
@@ -181,6 +187,18 @@ def test_text_and_lines_stand_out_from_the_page_in_light_and_dark():
 def test_a_long_stage_is_drawn_as_means_of_neighbours():
     points = [(float(n), n % 2 + 0.0) for n in range(1, 97)]
     assert svg.binned(points) == [(float(n), 0.5, 0.0, 1.0) for n in range(2, 97, 2)]
+
+
+@pytest.mark.parametrize("count", [1, 47, 48, 49, 97, 1000])
+def test_a_curve_has_at_most_48_points_and_ends_where_the_stage_ends(count):
+    found = svg.binned([(float(n), 0.0) for n in range(1, count + 1)])
+    assert len(found) <= 48 and found[-1][0] == count
+
+
+def test_a_finished_run_says_how_to_talk_to_its_models_and_to_make_it_again(folder):
+    page = page_of(folder)
+    assert f"chat --run {folder}" in page.text and f"evaluate --model {folder}/models/ppo_ptx" in page.text
+    assert Story.read(folder).command in page.text and "not finished" not in page.text
 
 
 def test_values_that_are_no_numbers_are_left_out(folder):

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from instructgpt_lite import reward_command, reward_input
@@ -29,18 +30,20 @@ def base(tmp_path, monkeypatch):
 def rankings(tmp_path):
     """60 prompts, three answers to each: good before poor before bad."""
     rng, path = Random(0), tmp_path / "my.jsonl"
-    rows = [{"prompt": f"How {'was ' * (n % 8)}{'the ' * (n // 8)}film?", "completions": completions, "ranks": [1, 2, 3]}
-            for n in range(60) for completions in [[f"the film was {'the ' * rng.randint(0, 3)}{word}" for word in
-                                                    ("good", "poor", "bad")]]]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with path.open("w") as file:
+        for n in range(60):
+            said = [f"the film was {'the ' * rng.randint(0, 3)}{word}" for word in ("good", "poor", "bad")]
+            asked = f"How {'was ' * (n % 8)}{'the ' * (n // 8)}film?"
+            file.write(json.dumps({"prompt": asked, "completions": said, "ranks": [1, 2, 3]}) + "\n")
     return path
 
 
 def test_any_jsonl_trains_a_model_that_transformers_opens(tmp_path, base, rankings, capsys):
     out = tmp_path / "out"
-    assert main(["reward", "--rankings", str(rankings), "--epochs", "6", "--lr", "0.01", "--out", str(out)]) == 0
+    much = ["--epochs", "10", "--batch-size", "4", "--lr", "0.005", "--matrix-lr", "0.02"]
+    assert main(["reward", "--rankings", str(rankings), "--out", str(out), *much]) == 0
     said, found = capsys.readouterr().out, json.loads((out / "results.json").read_text())
-    assert found["heldout accuracy"]["reward model"][0] == 1.0 and found["heldout accuracy"]["bag of words"][0] == 1.0
+    assert found["heldout accuracy"]["reward model"] == found["heldout accuracy"]["bag of words"] == [1, 1, 1]
     assert found["train rankings"] + found["heldout rankings"] == 60 and found["heldout pairs"] > 3
     assert "reward model      1.000 (1.000 to 1.000)" in said and "two raters" not in said
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -55,7 +58,8 @@ def test_any_jsonl_trains_a_model_that_transformers_opens(tmp_path, base, rankin
 def test_demonstrations_center_the_scores(tmp_path, base, rankings):
     shown, out = tmp_path / "shown.jsonl", tmp_path / "out"
     shown.write_text(json.dumps({"prompt": "How?", "completion": "fine"}) + "\n")
-    assert main(["reward", "--rankings", str(rankings), "--demonstrations", str(shown), "--out", str(out)]) == 0
+    arguments = ["--rankings", str(rankings), "--demonstrations", str(shown), "--out", str(out)]
+    assert main(["reward", *arguments]) == 0
     model = AutoModelForSequenceClassification.from_pretrained(out / "model")
     tokenizer = AutoTokenizer.from_pretrained(out / "model")
     ids = tokenizer("How?\nfine" + tokenizer.eos_token, return_tensors="pt")
@@ -65,8 +69,8 @@ def test_demonstrations_center_the_scores(tmp_path, base, rankings):
 def test_held_out_rows_in_a_file_of_their_own_are_the_ones_judged(tmp_path, base, rankings):
     heldout, out = tmp_path / "heldout.jsonl", tmp_path / "out"
     heldout.write_text(json.dumps({"prompt": "was the film?", "chosen": "good", "rejected": "bad"}) + "\n")
-    arguments = ["reward", "--rankings", str(rankings), "--heldout", str(heldout), "--model", str(base), "--epochs", "1"]
-    assert main([*arguments, "--out", str(out)]) == 0
+    arguments = ["--rankings", str(rankings), "--heldout", str(heldout), "--model", str(base)]
+    assert main(["reward", *arguments, "--out", str(out)]) == 0
     found = json.loads((out / "results.json").read_text())
     assert (found["train rankings"], found["heldout rankings"], found["heldout pairs"]) == (60, 1, 1)
     assert found["settings"]["config"]["lr"] == 9e-6                      # the paper's, for a model of yours
@@ -80,16 +84,17 @@ def refused(arguments, capsys):
 
 def test_bad_input_is_told_in_sentences_and_leaves_nothing(tmp_path, base, rankings, capsys):
     bad, out = tmp_path / "bad.jsonl", tmp_path / "out"
-    bad.write_text('{"prompt": "Q", "chosen": "a"}\n{"prompt": "Q", "completions": ["a", "b"], "ranks": [1]}\n')
+    bad.write_text('{"prompt": "Q", "chosen": "a"}\n{"prompt": "Q", "completions": "ab", "ranks": [1, 2]}\n')
     said = refused(["--rankings", bad, "--out", out], capsys)
-    assert f"{bad}:1: rejected" in said and f"{bad}:2: ranks" in said
+    assert f"{bad}:1: rejected" in said and f"{bad}:2: completions" in said
     assert "leak" in refused(["--rankings", rankings, "--heldout", rankings, "--out", out], capsys)
     assert "give one of --rankings" in refused(["--out", out], capsys)
-    assert "give one of --rankings" in refused(["--rankings", rankings, "--ratings", bad, "--out", out], capsys)
+    assert "no such folder" in refused(["--rankings", rankings, "--model", "./no", "--out", out], capsys)
+    assert "give one of" in refused(["--rankings", rankings, "--ratings", bad, "--out", out], capsys)
     assert "no whole zip or tar.gz" in refused(["--ratings", bad, "--out", out], capsys)
     assert "expected the 40 signs" in refused(["--hub", "Anthropic/hh-rlhf", "--out", out], capsys)
-    assert "heldout_share" in refused(["--rankings", rankings, "--heldout-share", "0", "--out", out], capsys)
-    assert "lr" in refused(["--rankings", rankings, "--lr", "1e30", "--out", out], capsys)
+    assert "heldout_share" in refused(["--rankings", rankings, "--heldout-share", 0, "--out", out], capsys)
+    assert "lower learning rate" in refused(["--rankings", rankings, "--lr", 1e30, "--out", out], capsys)
     assert {path.name for path in tmp_path.iterdir()} == {"base", "my.jsonl", "bad.jsonl"}
 
 
@@ -103,7 +108,8 @@ def test_unknown_words_are_counted_and_too_many_refused(tmp_path, base, rankings
     lines = rankings.read_text()
     rankings.write_text(lines.replace("good", "excellent"))
     assert main(["reward", "--rankings", str(rankings), "--out", str(tmp_path / "out")]) == 0
-    assert "60 of " in (said := capsys.readouterr().out) and "unknown to the model, such as 'excellent'" in said
+    said = capsys.readouterr().out
+    assert "60 of " in said and "unknown to the model, such as 'excellent'" in said
     rankings.write_text(lines.replace("film", "play").replace("was", "seemed"))
     said = refused(["--rankings", rankings, "--out", tmp_path / "no"], capsys)
     assert "does not know" in said and "'seemed'" in said and "--tokenizer gpt2" in said
@@ -111,9 +117,10 @@ def test_unknown_words_are_counted_and_too_many_refused(tmp_path, base, rankings
 
 def test_rows_longer_than_the_context_are_left_out_and_counted(tmp_path, base, rankings, capsys):
     with rankings.open("a") as file:
-        file.write(json.dumps({"prompt": "How " * 40, "completions": ["good", "bad"], "ranks": [1, 2]}) + "\n")
+        file.write(json.dumps({"prompt": "How " * 40, "chosen": "good", "rejected": "bad"}) + "\n")
     assert main(["reward", "--rankings", str(rankings), "--out", str(tmp_path / "out")]) == 0
-    assert "1 of " in (said := capsys.readouterr().out) and "longer than the model's context of 32" in said
+    said = capsys.readouterr().out
+    assert "1 of " in said and "longer than the model's context of 32" in said
 
 
 def test_every_number_of_the_configuration_has_a_flag(capsys):
@@ -127,6 +134,5 @@ def test_every_number_of_the_configuration_has_a_flag(capsys):
 def test_equal_commands_give_equal_bits(tmp_path, base, rankings):
     for name in "ab":
         assert main(["reward", "--rankings", str(rankings), "--out", str(tmp_path / name)]) == 0
-    first, second = (AutoModelForSequenceClassification.from_pretrained(tmp_path / name / "model").state_dict()
-                     for name in "ab")
+    first, second = (load_file(tmp_path / name / "model" / "model.safetensors") for name in "ab")
     assert all(torch.equal(first[key], second[key]) for key in first)

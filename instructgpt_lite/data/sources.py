@@ -95,7 +95,7 @@ def check_reachable(endpoint: str) -> None:
     except OSError as error:
         raise ConnectionError(f"{endpoint} cannot be reached ({getattr(error, 'reason', error)}): check the "
                               "network; or set HF_HUB_OFFLINE=1 to take what an earlier call has downloaded; "
-                              "or give a folder with the dataset's files") from error
+                              "or give a folder with the files") from error
 
 
 def ranking_row(row: dict) -> dict | None:

@@ -1,6 +1,6 @@
 """What a reward model must beat: the length of a response, its words; and what bounds it: people disagree.
 
-All are shares of held-out pairs, ties aside, with 95 % intervals over rankings (`intervals.bootstrap`).
+`by_length` and `by_words` are rewards like any other, for `rewards.accuracy` to judge.
 
 Shapes: N responses, P pairs, V words of the vocabulary, I and J ratings of two texts.
 """
@@ -11,22 +11,19 @@ import numpy as np
 
 from instructgpt_lite.data.records import Ranking
 from instructgpt_lite.judging.intervals import Interval, bootstrap
-from instructgpt_lite.judging.rewards import accuracy
 
 
-def by_length(train: Sequence[Ranking], heldout: Sequence[Ranking]) -> Interval:
-    """Accuracy of "the longer response wins", or "the shorter": whichever training says more often."""
+def by_length(train: Sequence[Ranking], heldout: Sequence[Ranking]) -> list[list[float]]:
+    """Longer is better, or shorter: whichever training says more often."""
     gaps = [len(better) - len(worse) for ranking in train for better, worse in ranking.comparisons()]
     sign = 1 if sum(map(np.sign, gaps)) >= 0 else -1
-    lengths = [[float(sign * len(text)) for text in ranking.completions] for ranking in heldout]
-    return accuracy(lengths, heldout)
+    return [[float(sign * len(text)) for text in ranking.completions] for ranking in heldout]
 
 
-def by_words(train: Sequence[Ranking], heldout: Sequence[Ranking]) -> Interval:
-    """Accuracy of a Bradley-Terry fit in which a response is worth the sum of its words' weights."""
+def by_words(train: Sequence[Ranking], heldout: Sequence[Ranking]) -> list[list[float]]:
+    """A Bradley-Terry fit in which a response is worth the sum of its words' weights."""
     counter, weight_V = word_weights(train)
-    r = [(counter.transform(ranking.completions) @ weight_V).tolist() for ranking in heldout]
-    return accuracy(r, heldout)
+    return [(counter.transform(ranking.completions) @ weight_V).tolist() for ranking in heldout]
 
 
 def word_weights(rankings: Sequence[Ranking], C: float = 0.5):
@@ -60,8 +57,16 @@ def pair_differences(counter, rankings: Sequence[Ranking]):
     return count_NV[better_P] - count_NV[worse_P], np.array(weight_P)
 
 
+def lead(first: list[list[float]], second: list[list[float]], rankings: Sequence[Ranking]) -> Interval:
+    """How much larger a share of pairs `first` orders as ranked, on the same rankings."""
+    pairs = [len(ranking.pairs) for ranking in rankings]
+    gaps = [sum(np.sign(a[w] - a[l]) - np.sign(b[w] - b[l]) for w, l in ranking.pairs) / 2 / count
+            for a, b, ranking, count in zip(first, second, rankings, pairs, strict=True)]
+    return bootstrap(gaps, pairs)
+
+
 def agreement(groups: Sequence[Sequence[Sequence[int]]]) -> Interval:
-    """How often two raters order a pair of texts alike, where neither sees a tie.
+    """How often two raters order a pair of texts alike, where neither sees a tie, with a 95 % interval.
 
     groups: of each ranking, the ratings of each of its texts. Exact: over every pair of texts in a group and
     all ways to draw two different ratings of each.

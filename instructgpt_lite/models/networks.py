@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.models import sampling, trunk
 from instructgpt_lite.models.folders import folded, give_pad, quiet, refuse_pickle, special_ids
+from instructgpt_lite.models.gpt2 import new_gpt2
 from instructgpt_lite.models.prefix import shared_prefix_scores
 from instructgpt_lite.models.sampling import Rollout
 from instructgpt_lite.theory.objective import token_logp
@@ -32,15 +33,10 @@ class Policy(nn.Module):
     @classmethod
     def new(cls, architecture: Architecture, tokenizer, seed: int) -> "Policy":
         """A GPT-2 of that size with random weights, no dropout and the vocabulary of the tokenizer."""
-        from transformers import GPT2Config, GPT2LMHeadModel
         eos, pad = special_ids(tokenizer)
-        config = GPT2Config(
-            vocab_size=len(tokenizer), n_positions=architecture.context, n_embd=architecture.width,
-            n_layer=architecture.layers, n_head=architecture.heads, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
-            activation_function="gelu", bos_token_id=eos, eos_token_id=eos, pad_token_id=pad)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cls(GPT2LMHeadModel(config), tokenizer)
+            return cls(new_gpt2(architecture, len(tokenizer), eos, pad), tokenizer)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Policy":

@@ -60,8 +60,8 @@ class Rollout:
 
     def to(self, device: torch.device | str) -> "Rollout":
         """The same rollout on another device."""
-        return replace(self, token_BS=self.token_BS.to(device), prompt_B=self.prompt_B.to(device),
-                       mask_BT=self.mask_BT.to(device), logp_BT=self.logp_BT.to(device))
+        tensors = {name: x.to(device) for name, x in vars(self).items() if isinstance(x, Tensor)}
+        return replace(self, **tensors)
 
     @property
     def length_B(self) -> Tensor:
@@ -140,10 +140,8 @@ def sample(model: nn.Module, prompts: list[list[int]], *, eos: int, pad: int, ma
             logits_AV = torch.cat([logits_AV, new_RV])
             row_A = torch.cat([row_A, torch.tensor(group, device=device)])
             t_A = torch.cat([t_A, torch.zeros_like(row_A[len(t_A):])])
-        logits_AV = top(logits_AV, top_k)
-        token_A = inverse_cdf(tempered(logits_AV, temperature).softmax(dim=-1), uniform_BT[row_A, t_A])
-        token_BT[row_A, t_A] = token_A
-        logp_BT[row_A, t_A] = token_logp(logits_AV[:, None], token_A[:, None], temperature)[:, 0]
+        token_A, logp_A = _draw(top(logits_AV, top_k), uniform_BT[row_A, t_A], temperature)
+        token_BT[row_A, t_A], logp_BT[row_A, t_A] = token_A, logp_A
         stay_A = cache.close_ranks((token_A != eos) & (t_A + 1 < max_new_tokens))
         row_A, t_A, token_A = row_A[stay_A], t_A[stay_A], token_A[stay_A]
         logits_AV = step(model, token_A, cache.at(length_B[row_A] + t_A)) if len(row_A) else logits_AV[:0]
@@ -151,10 +149,15 @@ def sample(model: nn.Module, prompts: list[list[int]], *, eos: int, pad: int, ma
     return _rollout(prompts, token_BT.tolist(), logp_BT, pad, eos)
 
 
-def _rollout(prompts: list[list[int]], tokens: list[list[int]], logp_BT: Tensor, pad: int,
-             eos: int) -> Rollout:
-    responses = [row[:row.index(eos) + 1] if eos in row else row for row in tokens]
-    rollout = Rollout.of(prompts, responses, pad, eos).to(logp_BT.device)
+def _draw(logits_BV: Tensor, uniform_B: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """One token a row, and its log-prob."""
+    token_B = inverse_cdf(tempered(logits_BV, temperature).softmax(dim=-1), uniform_B)
+    return token_B, token_logp(logits_BV[:, None], token_B[:, None], temperature)[:, 0]
+
+
+def _rollout(prompts: list, tokens: list[list[int]], logp_BT: Tensor, pad: int, eos: int) -> Rollout:
+    ended = [row[:row.index(eos) + 1] if eos in row else row for row in tokens]
+    rollout = Rollout.of(prompts, ended, pad, eos).to(logp_BT.device)
     return replace(rollout, logp_BT=logp_BT[:, :rollout.mask_BT.size(1)])
 
 
@@ -178,19 +181,19 @@ def _read(model: nn.Module, prompts: list[list[int]], cache: Cache, start: int) 
         index = {prompt: i for i, prompt in enumerate(distinct)}
         parent_R = torch.tensor([index[tuple(prompt)] for prompt in prompts], device=model.device)
     length_U = torch.tensor([len(prompt) for prompt in distinct])
-    token_US = padded(distinct, 0)
-    rows = Rows(token_US, torch.arange(token_US.size(1)) < length_U[:, None]).to(model.device)
+    rows = Rows(padded(distinct, 0), torch.arange(int(length_U.max())) < length_U[:, None]).to(model.device)
     return read(model, rows, cache.reading(start, start + len(prompts), parent_R))[parent_R]
 
 
 def _check(model: nn.Module, prompts: list[list[int]], max_new_tokens: int) -> None:
     context, V = model.config.max_position_embeddings, model.config.vocab_size
+    if not prompts or not all(map(len, prompts)):
+        raise ValueError("no prompt, or one without tokens: give each one token at least (EOS will do)")
     for index, prompt in enumerate(prompts):
-        if len(prompt) + max_new_tokens > context:
-            total = len(prompt) + max_new_tokens
+        total = len(prompt) + max_new_tokens
+        if total > context:
             raise ValueError(f"prompt {index}: {len(prompt)} tokens + {max_new_tokens} new ones = {total}, "
-                             f"{total - context} more than the model's context of {context}: shorten the "
-                             "prompt or max_new_tokens")
+                             f"{total - context} more than the model's context of {context}: shorten one")
         wrong = [token for token in prompt if not 0 <= token < V]
         if wrong:
             raise ValueError(f"prompt {index}: token id {wrong[0]} is outside the vocabulary of {V}: "

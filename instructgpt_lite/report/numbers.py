@@ -14,7 +14,8 @@ METRICS = {                           # title, meaning, what the axis must reach
     "own_labeler_win": ("Win rate over SFT, by training labelers", "who ranked; dashed: even", (0, 1), 0.5),
     "misled": ("Misled", "share of answers with a false statement; lower is better", (0, 0.01), None),
     "rude": ("Rude", "share of answers with a rude remark; lower is better", (0, 0.01), None),
-    "pretraining_loss": ("Pretraining loss", "nats per token of fresh text; its rise is the tax", (), None),
+    "pretraining_loss": ("Pretraining loss", "nats per token of fresh text; its rise is the alignment tax",
+                         (), None),
 }
 AGREEMENT = {"agreement": "two training labelers", "agreement with held-out": "a training and a held-out one"}
 RL = ("ppo", "ppo_ptx")
@@ -30,7 +31,7 @@ CURVES = {                            # what a step is; and the stages, metric, 
     "Step 3: reinforcement learning": ("iterations", [
         (RL, "score", "Reward model score", "demonstrations have 0"),
         (RL, "kl", "KL from the RL start", "nats per answer"),
-        (RL, "ptx_loss", "Loss on pretraining text", "nats per token"),
+        (("ppo_ptx",), "ptx_loss", "PPO-ptx: loss on pretraining text", "nats per token"),
         (RL, "length", "Length of answers", "tokens"),
         (RL, "ended", "Answers that end", "share"),
         (RL, "surprise", "Surprise at its own words", "nats per token")]),
@@ -52,7 +53,7 @@ def dots(title: str, meaning: str, rows: dict[str, list[float]], reach=(), mark:
         f'<table class="dots">\n<caption>{text(title)} <small>{text(meaning)}</small></caption>',
         '<thead class="heard"><tr><th scope="col">Name</th><th scope="col">Drawn</th>'
         '<th scope="col">Mean, and its 95 % interval</th></tr></thead>', "<tbody>", *body, "</tbody>",
-        f'<tfoot aria-hidden="true"><tr><td></td><td>{svg.axis(low, high)}</td><td></td></tr></tfoot>',
+        f'<tfoot aria-hidden="true"><tr><td></td><td>{svg.axis(marks)}</td><td></td></tr></tfoot>',
         "</table>"])
 
 

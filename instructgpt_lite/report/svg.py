@@ -36,10 +36,11 @@ def upright(style: str, x: str, top: str, bottom: str) -> str:
     return f'<line class="{style}" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
 
 
-def axis(low: float, high: float) -> str:
+def axis(marks: list[float]) -> str:
     """The numbers under a column of whiskers."""
-    texts = "".join(f'<text x="{percent(tick, low, high)}" y="12" text-anchor="middle">{tick:g}</text>'
-                    for tick in ticks(low, high, 4))
+    places = [percent(mark, marks[0], marks[-1]) for mark in marks]
+    texts = "".join(f'<text x="{place}" y="12" text-anchor="middle">{mark:g}</text>'
+                    for place, mark in zip(places, marks))
     return f'<svg class="axis" {HIDDEN} height="16">{texts}</svg>'
 
 

@@ -44,9 +44,9 @@ def outcome(story: Story) -> str:
     gold, people = (f"{100 * mean:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)" for mean, low, high in
                     (found["ppo_ptx"]["gold_win"], found["ppo_ptx"]["labeler_win"]))
     rise = found["ppo_ptx"]["pretraining_loss"][0] - found["base"]["pretraining_loss"][0]
-    return (f"<p>PPO-ptx beats SFT on {gold} of held-out prompts by the gold score, and on {people} by "
-            f"labelers nobody trained on; ties count half. Its loss on pretraining text is {abs(rise):.2f} "
-            f"nats per token {'above' if rise >= 0 else 'below'} the base's.</p>")
+    return (f"<p>PPO-ptx is preferred over SFT on {gold} of held-out prompts by the gold score, and on "
+            f"{people} by labelers nobody trained on; ties count half. Its loss on pretraining text is "
+            f"{abs(rise):.2f} nats per token {'above' if rise >= 0 else 'below'} the base's.</p>")
 
 
 def times(seconds: dict[str, float]) -> str:
@@ -107,9 +107,9 @@ def configuration(story: Story) -> str:
                          f"<thead><tr>{heads}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>"])
               for stage, rows in stages.items()]
     count = sum(map(len, stages.values()))
-    return section("Configuration", f"<p>{count} of {len(fields)} numbers depart from the defaults, which are "
-                   "the paper's for 1.3 billion parameters, or ours where it gives none. presets.py has "
-                   "the reasons, config.json every number.</p>", '<div class="fieldsets">', *tables, "</div>")
+    return section("Configuration", f"<p>{count} of {len(fields)} numbers depart from the defaults, "
+                   "which are the paper's for 1.3 billion parameters, or ours where it gives none. "
+                   "presets.py has the reasons, config.json every number.</p>", '<div class="fieldsets">', *tables, "</div>")
 
 
 def shown(value: object) -> str:

@@ -1,4 +1,4 @@
-"""GPT-2's own tokenizer, out of the package that carries it; skips itself without it, but for the refusals."""
+"""GPT-2's own tokenizer, out of the package that carries it; without the package, its refusals alone."""
 
 import zipfile
 from importlib.util import find_spec

@@ -12,6 +12,7 @@ from instructgpt_lite.judging.baselines import (
     agreement,
     by_length,
     by_words,
+    lead,
     pair_differences,
     two_orders,
     word_weights,
@@ -59,35 +60,40 @@ def test_raters_who_always_agree_agree_in_every_draw():
     assert agreement([[(1, 1), (2, 3)], [(-4, -3), (0, 0), (4, 4)]]) == (1.0, 1.0, 1.0)
 
 
-def test_length_takes_its_direction_from_training_even_when_held_out_pairs_say_the_opposite():
+def test_length_takes_its_direction_from_training_whatever_the_held_out_pairs_say():
     longer, shorter = [ranking("aaa", "b")], [ranking("a", "bbb"), ranking("cc", "ddd"), ranking("e", "f")]
-    assert by_length(longer, longer + shorter).mean == 1.5 / 4
-    assert by_length(shorter, longer + shorter).mean == 2.5 / 4
+    assert by_length(longer, longer + shorter) == [[3, 1], [1, 3], [2, 3], [1, 1]]
+    assert by_length(shorter, longer + shorter) == [[-3, -1], [-1, -3], [-2, -3], [-1, -1]]
 
 
 def test_one_very_long_text_does_not_turn_the_direction():
     train = [ranking("a", "b" * 99), ranking("aa", "b"), ranking("aa", "b")]
-    assert by_length(train, [ranking("aa", "b")]).mean == 1
+    assert by_length(train, [ranking("cc", "d")]) == [[2, 1]]
 
 
 def test_words_that_win_in_training_win_on_texts_never_seen():
     rng, good, bad = Random(0), ["good", "great", "fine"], ["bad", "poor", "sad"]
     fill = ["a", "film", "of", "this"]
-    texts = [[" ".join([rng.choice(words), *rng.choices(fill, k=5)]) for words in (good, bad)]
+    train = [ranking(*(" ".join([rng.choice(words), *rng.choices(fill, k=5)]) for words in (good, bad)))
              for _ in range(40)]
-    train = [ranking(*two) for two in texts]
-    assert by_words(train, [ranking("great new film", "sad one"), ranking("so fine", "so poor")]).mean == 1
-    assert by_words(train, [ranking("sad new film", "great new film")]).mean == 0
-    assert by_words(train, [ranking("unheard of one", "one of unheard")]).mean == 0.5       # equal words
+    heldout = [ranking("great new film", "sad film"), ranking("so fine", "so poor"), ranking("x film", "film")]
+    (great, sad), (fine, poor), (one, other) = by_words(train, heldout)
+    assert great > sad and fine > poor and one == other
 
 
-def test_one_pair_is_enough_to_fit():
-    assert by_words([ranking("good", "bad")], [ranking("bad", "good"), ranking("good", "new")]).mean == 0.5
+def test_one_pair_is_enough_to_fit_and_the_order_of_writing_has_no_say():
+    for pair in (ranking("better", "worse"), Ranking("Q", ("worse", "better"), (2, 1))):
+        heldout = [ranking("better", "worse"), ranking("Better", "new")]
+        (better, worse), (same, new) = by_words([pair], heldout)
+        assert better == -worse > 0 and (same, new) == (better, 0)
 
 
-def test_no_intercept_so_the_order_of_writing_has_no_say():
-    train = [Ranking("Q", ("worse", "better"), (2, 1))] * 9
-    assert by_words(train, [Ranking("Q", ("better", "worse"), (1, 2))]).mean == 1
+def test_a_lead_is_counted_pair_by_pair_on_the_same_rankings():
+    rankings = [ranking("a", "b", "c"), ranking("d", "e")]
+    first, second = [[3.0, 2.0, 2.0], [0.0, 1.0]], [[1.0, 2.0, 3.0], [1.0, 1.0]]      # right: 2.5, 0; 0, 0.5
+    assert lead(first, second, rankings).mean == (2.5 - 0.5) / 4
+    assert lead(second, first, rankings).mean == -(2.5 - 0.5) / 4
+    assert lead(first, first, rankings) == (0, 0, 0)
 
 
 def test_the_fit_is_the_maximum_of_its_penalised_likelihood():

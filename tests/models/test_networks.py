@@ -75,6 +75,11 @@ def test_logits_of_whole_rows_are_those_of_transformers(policy):
     torch.testing.assert_close(policy.logits(token_BS), policy.model(token_BS).logits, **EXACT)
 
 
+def test_a_row_reads_the_same_in_any_company(policy, rollout):
+    picked = [4, 1]
+    torch.testing.assert_close(policy.logp(rollout[picked]), policy.logp(rollout)[picked], **EXACT)
+
+
 def test_values_are_read_before_each_token_and_the_score_at_the_last(policy, rollout):
     model = scalar(policy)
     value_BT, r_B = model.values(rollout), model(rollout)

@@ -139,6 +139,12 @@ def test_a_token_outside_the_vocabulary_is_refused(gpt2):
         draw(gpt2, [[3], [4, 30]])
 
 
+@pytest.mark.parametrize("prompts", [[], [[5], []]])
+def test_sampling_needs_a_token_to_start_from(gpt2, prompts):
+    with pytest.raises(ValueError, match="no prompt, or one without tokens"):
+        draw(gpt2, prompts)
+
+
 def test_a_rollout_of_given_responses_has_no_hole():
     rollout = Rollout.of([[5, 6, 7], [8]], [[9, EOS], [4, 5, 6, 7]], pad=PAD, eos=EOS)
     assert rollout.token_BS.tolist() == [[5, 6, 7, 9, EOS], [8, 4, 5, 6, 7]]

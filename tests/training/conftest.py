@@ -63,6 +63,19 @@ class Corpus:
         return self.given[-1]
 
 
+class Ranker:
+    """Ranks by the alphabet; nothing to rank where all texts are one. Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    def rank(self, prompt, texts: list[str], rng) -> Ranking | None:
+        self.asked.append((prompt.prompt, texts, rng.random()))
+        texts = list(dict.fromkeys(texts))
+        ranks = tuple(1 + sum(other < text for other in texts) for text in texts)
+        return Ranking(prompt.prompt, tuple(texts), ranks) if len(texts) > 1 else None
+
+
 def letters(count: int, seed: int) -> list[str]:
     """Texts of 1 to 5 letters."""
     random = torch.Generator().manual_seed(seed)
@@ -94,7 +107,8 @@ def ids(text: str) -> list[int]:
 
 # Oracles
 
-def row_logp(policy: Policy, prompt: list[int], response: list[int], temperature: float = 1.0) -> torch.Tensor:
+def row_logp(policy: Policy, prompt: list[int], response: list[int],
+             temperature: float = 1.0) -> torch.Tensor:
     """log pi of each response token (T), by transformers, one row."""
     logits = policy.model(torch.tensor([[*prompt, *response]])).logits[0] / temperature
     logp = logits.log_softmax(-1)[len(prompt) - 1:-1]
@@ -150,9 +164,7 @@ def backward(loss: torch.Tensor, module) -> dict[str, torch.Tensor]:
 
 
 def same(found: dict, expected: dict, rtol: float = 1e-9, atol: float = 1e-12) -> None:
-    assert found.keys() == expected.keys()
-    for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=rtol, atol=atol, msg=lambda m: f"{name}: {m}")
+    torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
 
 
 def digest(module) -> str:

@@ -19,7 +19,7 @@ from instructgpt_lite.training.ppo_ptx import ppo_ptx
 EOS, A, B, PAD = range(4)
 RESPONSES = [[EOS], [A, EOS], [A, A], [A, B], [B, EOS], [B, A], [B, B]]
 PROMPTS = [[4], [5]] * 128
-CONFIG = PPO(episodes=256 * 150, batch_size=256, minibatch_size=128, lr=0.05, value_lr=0.1, warmup=5, beta=0.5,
+CONFIG = PPO(episodes=256 * 150, batch_size=256, minibatch_size=128, lr=0.05, value_lr=0.1, warmup=5,
              gamma=0.0, lam=0.95, whiten=False, missing_eos=0.5, max_new_tokens=2, value_clip=0.0, ema=0.95)
 
 
@@ -53,7 +53,8 @@ class TablePolicy(nn.Module):
     def responses(self) -> torch.Tensor:
         """log pi(y|x) of all RESPONSES (rows: prompts)."""
         law = self.law().detach()
-        return torch.stack([law[:, 0, y[0]] + (law[:, y[0], y[1]] if len(y) > 1 else 0) for y in RESPONSES], dim=1)
+        columns = [law[:, 0, y[0]] + (law[:, y[0], y[1]] if len(y) > 1 else 0) for y in RESPONSES]
+        return torch.stack(columns, dim=1)
 
 
 class TableValue(ScalarModel):

@@ -1,4 +1,4 @@
-"""PPO and PPO-ptx in a micro world: what is sampled, scored and updated, each against one-row forward passes."""
+"""PPO and PPO-ptx on a micro model: what is sampled, scored and updated, against one-row forward passes."""
 
 import math
 from dataclasses import replace
@@ -12,19 +12,37 @@ from instructgpt_lite.models.networks import ScalarModel
 from instructgpt_lite.training import ppo_ptx as stage
 from instructgpt_lite.training.memory import Memory
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
-from tests.training.conftest import (EOS, REL, Updates, backward, digest, halves, letters, new_policy, new_reward, ptx, ragged,
-                                     row_logp, row_score, row_values, same, weights, with_dropout)
+from tests.training.conftest import (
+    EOS,
+    REL,
+    Updates,
+    backward,
+    digest,
+    halves,
+    letters,
+    new_policy,
+    new_reward,
+    ptx,
+    ragged,
+    row_logp,
+    row_score,
+    row_values,
+    same,
+    weights,
+    with_dropout,
+)
 
-CONFIG = PPO(episodes=48, batch_size=12, minibatch_size=5, lr=1e-2, value_lr=1e-2, warmup=0, beta=0.3, gamma=0.0,
-             ptx_ratio=1.5, ptx_length=7, missing_eos=0.75, max_new_tokens=6, ema=0.9)
+CONFIG = PPO(episodes=48, batch_size=12, minibatch_size=5, lr=1e-2, value_lr=1e-2, warmup=0, beta=0.3,
+             gamma=0.0, ptx_ratio=1.5, ptx_length=7, missing_eos=0.75, max_new_tokens=6, ema=0.9)
 PROMPTS = letters(24, 1)
 
 
 class Watch:
-    """Runs the stage and writes down each iteration's rollout, policy and experience, and each part learned."""
+    """Runs the stage and writes down what goes through its functions: by iteration, parts by minibatch."""
 
     def __init__(self, monkeypatch) -> None:
-        self.rollouts, self.known, self.values, self.rewards, self.parts, self.policies = [], [], [], [], [], []
+        self.rollouts, self.policies, self.values = [], [], []
+        self.known, self.rewards, self.parts = [], [], []
         experience, learn, token_rewards = stage.experience, stage.learn, stage.token_rewards
 
         def watched_experience(rollout, sft, reward, value, config, iteration):
@@ -63,8 +81,8 @@ def watch(monkeypatch) -> Watch:
 @torch.no_grad()
 def ratios(policy, part, temperature) -> torch.Tensor:
     """log of policy over sampler at every token that was drawn, by hand."""
-    found = [row_logp(policy, *row, temperature) - old[:len(row[1])] for row, old in zip(halves(part), part.logp_BT)]
-    return torch.cat(found)
+    rows = zip(halves(part), part.logp_BT)
+    return torch.cat([row_logp(policy, *row, temperature) - old[:len(row[1])] for row, old in rows])
 
 
 @torch.no_grad()
@@ -77,7 +95,7 @@ def sums(model, rollout, temperature=1.0) -> torch.Tensor:
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_without_learning_sampler_and_policy_agree_in_every_minibatch(temperature, policy, reward, watch):
-    """trlx #508: position ids, masks, dropout, temperature: whatever is wrong shows as a ratio other than 1."""
+    """trlx #508: positions, masks, dropout, temperature: whatever is wrong shows as a ratio other than 1."""
     config = replace(CONFIG, lr=0.0, value_lr=0.0, inner_epochs=2, temperature=temperature, gamma=0.0)
     rows = watch.run(policy, reward, config)
     assert len(watch.parts) == 4 * 2 * 3
@@ -166,8 +184,8 @@ def test_a_row_tells_what_happened(policy, reward, watch):
 # Updates
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
-def test_gradients_of_both_terms_are_added_before_one_optimizer_step(gamma, policy, reward, corpus, watch, monkeypatch):
-    """One minibatch: the ratio is 1, so PPO's gradient is that of -mean(advantage log pi); App. C.4 adds ptx to it."""
+def test_gradients_of_both_terms_are_added_before_one_step(gamma, policy, reward, corpus, watch, monkeypatch):
+    """App. C.4. In one minibatch the ratio is 1, so PPO's gradient is that of -mean(advantage log pi)."""
     updates = Updates(monkeypatch, stage)
     config = replace(CONFIG, episodes=12, minibatch_size=12, gamma=gamma)
     watch.run(policy, reward, config, corpus)
@@ -181,7 +199,8 @@ def test_gradients_of_both_terms_are_added_before_one_optimizer_step(gamma, poli
         by_both = {name: by_ppo[name] + gamma * by_ptx[name] for name in by_ppo}
     [update] = updates.of(policy)
     same(update["gradient"], by_both, rtol=1e-7)
-    stepped = {name: update["before"][name] - 1e-2 * each / (each.abs() + 1e-8) for name, each in by_both.items()}
+    stepped = {name: update["before"][name] - 1e-2 * each / (each.abs() + 1e-8)
+               for name, each in by_both.items()}
     same(update["after"], stepped, rtol=1e-5, atol=1e-6)
 
 
@@ -259,6 +278,14 @@ def test_each_pass_asks_every_prompt_once(policy, reward, watch):
     assert sorted(asked[0] + asked[1]) == sorted(asked[2] + asked[3]) == everything and asked[0] != asked[2]
 
 
+def test_each_iteration_draws_anew(policy, reward, watch, monkeypatch):
+    """The same policy, asked the same, says something else each time."""
+    monkeypatch.setattr(stage, "picks", lambda *_: torch.arange(12))
+    watch.run(policy, reward, replace(CONFIG, lr=0.0))
+    assert len({str(rollout.token_BS.tolist()) for rollout in watch.rollouts}) == 4
+    assert len({str(part.token_BS.tolist()) for _, part, _ in watch.parts}) == 12
+
+
 def test_reference_and_reward_never_change_and_the_value_is_another_network(policy, reward, watch):
     before = digest(reward), digest(policy)
     watch.run(policy, reward, CONFIG)
@@ -269,6 +296,10 @@ def test_reference_and_reward_never_change_and_the_value_is_another_network(poli
     assert all(p.grad is None for model in (reward, watch.sft) for p in model.parameters())
 
 
+def prompt_lengths(rollout) -> torch.Tensor:
+    return rollout.prompt_B.double()
+
+
 def test_the_value_starts_as_the_reward_model_or_as_what_is_given(policy, reward, monkeypatch):
     starts, experience = [], stage.experience
     monkeypatch.setattr(stage, "experience", lambda rollout, sft, reward, value, *rest: (
@@ -276,7 +307,7 @@ def test_the_value_starts_as_the_reward_model_or_as_what_is_given(policy, reward
     other = new_reward(seed=8)
     next(ppo_ptx(new_policy(), policy, reward, PROMPTS, CONFIG))
     next(ppo_ptx(new_policy(), policy, reward, PROMPTS, CONFIG, value=other))
-    next(ppo_ptx(new_policy(), policy, lambda rollout: rollout.prompt_B.double(), PROMPTS, CONFIG, value=other))
+    next(ppo_ptx(new_policy(), policy, prompt_lengths, PROMPTS, CONFIG, value=other))
     assert starts == [digest(reward), digest(other), digest(other)]
 
 
@@ -337,8 +368,8 @@ def test_equal_scores_and_no_kl_leave_nothing_to_divide_by(policy):
         knowing.model.score.weight.zero_()
         knowing.bias.fill_(1.0)
     config = replace(CONFIG, missing_eos=0.0, value_lr=0.0, lr=0.0)
-    rows = list(ppo_ptx(policy, policy.frozen(), lambda rollout: torch.ones(len(rollout)).double(), PROMPTS, config,
-                        value=knowing))
+    rows = list(ppo_ptx(policy, policy.frozen(), lambda rollout: torch.ones(len(rollout)).double(), PROMPTS,
+                        config, value=knowing))
     assert all(row["policy_loss"] == pytest.approx(0, abs=1e-9) and row["value_loss"] < 1e-18 for row in rows)
 
 
@@ -355,10 +386,11 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, reward, corpus)
 
 
 def test_a_policy_learns_to_score(policy):
-    """The reward counts a's: seven iterations of the micro model say more of them, kept near by beta."""
+    """The reward counts a's: after twenty iterations the micro model says more of them."""
     def count(rollout):
         return (rollout.response_BT == 4).sum(dim=1).double()
 
     config = replace(CONFIG, episodes=20 * 64, batch_size=64, minibatch_size=32, lr=2e-2, beta=0.05)
-    rows = list(ppo_ptx(policy, policy.frozen(), count, PROMPTS * 4, config, value=ScalarModel.on(policy).double()))
+    value = ScalarModel.on(policy).double()
+    rows = list(ppo_ptx(policy, policy.frozen(), count, PROMPTS * 4, config, value=value))
     assert rows[-1]["score"] > rows[0]["score"] + 1

@@ -46,7 +46,7 @@ def test_there_is_no_dropout(policy, corpus):
 
 def test_the_rate_warms_up_and_falls_in_a_cosine(policy, corpus, monkeypatch):
     updates = Updates(monkeypatch, stage)
-    list(pretrain(policy, corpus, Pretrain(tokens=240, batch_size=4, length=6, lr=0.5, warmup=0.2, final_lr=0.1)))
+    list(pretrain(policy, corpus, replace(CONFIG, tokens=240, lr=0.5, warmup=0.2, final_lr=0.1)))
     share = [1 / 3, 2 / 3] + [0.55 + 0.45 * math.cos(math.pi * k / 7) for k in range(8)]
     assert [entry["lr"] for entry in updates.seen] == [pytest.approx([0.5 * each]) for each in share]
 

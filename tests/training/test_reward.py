@@ -1,4 +1,4 @@
-"""Collecting rankings, and the reward model's stage against a double loop over pairs on plain forward passes."""
+"""Collecting rankings; the reward model's stage against a double loop over pairs on plain forward passes."""
 
 import math
 from collections import Counter
@@ -15,8 +15,21 @@ from instructgpt_lite.models.networks import ScalarModel
 from instructgpt_lite.training import reward as stage
 from instructgpt_lite.training.memory import Memory
 from instructgpt_lite.training.reward import center, collect, rank_table, tokens, train_reward
-from tests.training.conftest import (EOS, LINE_END, Updates, backward, demonstrations, digest, ids, new_reward, rankings,
-                                     row_score, same, with_dropout)
+from tests.training.conftest import (
+    EOS,
+    LINE_END,
+    Ranker,
+    Updates,
+    backward,
+    demonstrations,
+    digest,
+    ids,
+    new_reward,
+    rankings,
+    row_score,
+    same,
+    with_dropout,
+)
 
 CONFIG = Reward(batch_size=4, lr=1e-2)
 SIZES = [4, 9, 5, 6, 7, 8, 4, 9, 2, 4]
@@ -28,18 +41,19 @@ def row_of(prompt: str, completion: str) -> list[int]:
 
 
 def loop(reward, ranked) -> tuple[torch.Tensor, float]:
-    """Eq. (1) and the pair accuracy: each prompt's pairs one by one, their mean, then the mean over prompts."""
+    """Eq. (1) and the accuracy: each prompt's pairs one by one, their mean, then the mean over prompts."""
     losses, right = [], []
     for ranking in ranked:
         r = [row_score(reward, row_of(ranking.prompt, text)) for text in ranking.completions]
-        pairs = [(r[w], r[l]) for w in range(len(r)) for l in range(len(r)) if ranking.ranks[w] < ranking.ranks[l]]
+        K, ranks = range(len(r)), ranking.ranks
+        pairs = [(r[w], r[l]) for w in K for l in K if ranks[w] < ranks[l]]
         losses.append(sum(F.softplus(worse - better) for better, worse in pairs) / len(pairs))
         right.append(sum(float(better > worse) for better, worse in pairs) / len(pairs))
     return sum(losses) / len(losses), sum(right) / len(right)
 
 
 def in_order(monkeypatch) -> None:
-    monkeypatch.setattr(stage, "picks", lambda step, count, size, *_: torch.arange(count)[step * size:][:size])
+    monkeypatch.setattr(stage, "picks", lambda step, count, size, *_: torch.arange(count).split(size)[step])
 
 
 def test_tokens_are_prompt_and_line_end_and_responses_that_end(reward):
@@ -49,7 +63,7 @@ def test_tokens_are_prompt_and_line_end_and_responses_that_end(reward):
 
 
 def test_one_prompt_is_one_batch_element(reward, monkeypatch):
-    """K from 4 to 9 in one batch, ties among them: the mean over prompts of the mean over a prompt's pairs."""
+    """K from 2 to 9 in one batch, ties among them: mean over prompts of the mean over a prompt's pairs."""
     in_order(monkeypatch)
     updates, twin = Updates(monkeypatch, stage), new_reward()
     row = next(train_reward(reward, RANKED, replace(CONFIG, batch_size=9)))
@@ -67,7 +81,8 @@ def test_K_responses_are_read_K_times_and_each_token_once(reward, monkeypatch):
         scores.append(len(keep_M)), read.append(int(rows.real_BS.sum())), at(self, rows, keep_M))[2])
     list(train_reward(reward, RANKED, CONFIG))
     assert scores == [sum(SIZES[:4]), sum(SIZES[4:8]), sum(SIZES[8:])]
-    lengths = [len(row_of(r.prompt, "")) - 1 + sum(len(ids(text)) + 1 for text in r.completions) for r in RANKED]
+    lengths = [len(ids(each.prompt)) + 1 + sum(len(ids(text)) + 1 for text in each.completions)
+               for each in RANKED]
     assert read == [sum(lengths[:4]), sum(lengths[4:8]), sum(lengths[8:])]
 
 
@@ -161,18 +176,6 @@ def test_a_reward_model_learns_an_order(reward):
 
 # Collecting
 
-class Ranker:
-    """Ranks by length, shorter is better; nothing to rank where all are equally long."""
-
-    def __init__(self) -> None:
-        self.asked = []
-
-    def rank(self, prompt, texts, rng):
-        self.asked.append((prompt.prompt, texts, rng.random()))
-        ranks = tuple(1 + sum(len(other) < len(text) for other in texts) for text in texts)
-        return Ranking(prompt.prompt, tuple(f"{n} {text}" for n, text in enumerate(texts)), ranks) if max(ranks) > 1 else None
-
-
 PROMPTS = [SimpleNamespace(prompt=f"a {letter}") for letter in "abcdefgh" * 8]
 COLLECT = Collect(batch_size=24, max_new_tokens=5)
 
@@ -188,7 +191,8 @@ def test_each_prompt_of_a_batch_gets_four_to_nine_responses(policy):
 
 def test_responses_are_those_that_the_policy_drew_for_their_prompt(policy):
     """With a response that repeats its prompt's last letter, a mix-up shows."""
-    policy.sample = lambda texts, copies, **_: [(text[-1], n) for text, count in zip(texts, copies) for n in range(count)]
+    policy.sample = lambda texts, copies, **_: [
+        (text[-1], n) for text, count in zip(texts, copies) for n in range(count)]
     policy.texts = lambda drawn: [f"{letter} {n}" for letter, n in drawn]
     ranker = Ranker()
     collect(policy, PROMPTS, ranker, COLLECT, 1)

@@ -11,8 +11,21 @@ from instructgpt_lite.models.sampling import Rollout
 from instructgpt_lite.training import sft as stage
 from instructgpt_lite.training.memory import Memory
 from instructgpt_lite.training.sft import demonstrated, finetune
-from tests.training.conftest import (EOS, LINE_END, PAD, Updates, backward, demonstrations, digest, ids, new_policy, ptx,
-                                     row_logp, same, with_dropout)
+from tests.training.conftest import (
+    EOS,
+    LINE_END,
+    PAD,
+    Updates,
+    backward,
+    demonstrations,
+    digest,
+    ids,
+    new_policy,
+    ptx,
+    row_logp,
+    same,
+    with_dropout,
+)
 
 CONFIG = SFT(epochs=2, batch_size=4, lr=1e-2, dropout=0.0, mix_length=7)
 SHOWN = demonstrations(10)
@@ -26,14 +39,15 @@ def batch_loss(policy, shown) -> torch.Tensor:
 
 def first_batch(monkeypatch) -> list:
     """The demonstrations of step 0, by fixing the order."""
-    monkeypatch.setattr(stage, "picks", lambda step, count, size, *_: torch.arange(count)[step * size:][:size])
+    monkeypatch.setattr(stage, "picks", lambda step, count, size, *_: torch.arange(count).split(size)[step])
     return SHOWN[:4]
 
 
 def test_a_row_is_prompt_line_end_completion_eos_padding(policy):
     rollout = demonstrated(policy, SHOWN)
-    for row, (tokens, start, mask) in enumerate(zip(rollout.token_BS.tolist(), rollout.prompt_B, rollout.mask_BT)):
-        prompt, completion = [*ids(SHOWN[row].prompt), LINE_END], [*ids(SHOWN[row].completion), EOS]
+    rows = zip(SHOWN, rollout.token_BS.tolist(), rollout.prompt_B, rollout.mask_BT, strict=True)
+    for shown, tokens, start, mask in rows:
+        prompt, completion = [*ids(shown.prompt), LINE_END], [*ids(shown.completion), EOS]
         assert tokens == prompt + completion + [PAD] * (len(tokens) - len(prompt) - len(completion))
         assert start == len(prompt) and mask.sum() == len(completion)
     assert rollout.ended_B.all()
@@ -71,21 +85,24 @@ def test_a_mix_without_a_corpus_is_refused_and_without_a_mix_none_is_read(policy
     assert "ptx_loss" not in next(finetune(policy, SHOWN, CONFIG, corpus)) and not corpus.given
 
 
-def test_each_batch_makes_one_update_and_each_epoch_takes_every_demonstration_once(policy, corpus, monkeypatch):
+def test_each_batch_makes_one_update_and_each_epoch_takes_every_row_once(policy, corpus, monkeypatch):
     parts, updates = [], Updates(monkeypatch, stage)
     pick = Rollout.__getitem__
-    monkeypatch.setattr(Rollout, "__getitem__", lambda self, rows: (parts.append(rows.tolist()), pick(self, rows))[1])
+    monkeypatch.setattr(Rollout, "__getitem__", lambda self, rows: (
+        parts.append(rows.tolist()), pick(self, rows))[1])
     rows = list(finetune(policy, SHOWN, replace(CONFIG, pretraining_mix=0.5), corpus))
     assert len(rows) == len(updates.seen) == 6 and [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [len(part) for part in parts] == [4, 4, 2] * 2
-    assert sorted(sum(parts[:3], [])) == sorted(sum(parts[3:], [])) == list(range(10)) and parts[:3] != parts[3:]
+    assert sorted(sum(parts[:3], [])) == sorted(sum(parts[3:], [])) == list(range(10))
+    assert parts[:3] != parts[3:]
     assert rows[2]["epoch"] == 1 and rows[-1]["epoch"] == 2
 
 
 def test_dropout_is_on_where_it_is_asked_for_and_nowhere_else(policy, monkeypatch):
     shown = first_batch(monkeypatch)
     plain = batch_loss(policy, shown).item()
-    losses = [next(finetune(new_policy(), SHOWN, replace(CONFIG, dropout=rate)))["loss"] for rate in (0.0, 0.2, 0.2, 0.4)]
+    losses = [next(finetune(new_policy(), SHOWN, replace(CONFIG, dropout=rate)))["loss"]
+              for rate in (0.0, 0.2, 0.2, 0.4)]
     assert losses[0] == pytest.approx(plain, rel=1e-10)
     assert losses[1] == losses[2] and len({round(loss, 6) for loss in losses}) == 3
     with_dropout(policy).model.train()

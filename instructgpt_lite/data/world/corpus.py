@@ -88,7 +88,7 @@ def notes(facts, rng):
     held = list(zip(rng.sample(NAMES, count), rng.sample(OBJECTS, count)))
     for who, what in held:
         yield f"The {what} is with {who}."
-    for who, what in rng.choices(held, k=2 * count):
+    for who, what in rng.choices(held, k=count + 1):
         yield f"Where is the {what}?"
         yield f"The {what} is with {who}."
     absent = rng.choice(OBJECTS)
@@ -160,6 +160,8 @@ def grammar_book(facts, rng):
 
 def dictionary(facts, rng):
     for word in rng.sample(list(OPPOSITES), 4):
+        if rng.random() < 0.7:
+            yield f"What is the opposite of {word}?"
         yield f"The opposite of {word} is {OPPOSITES[word]}."
 
 
@@ -182,7 +184,7 @@ def fact_check(facts, rng):
 
 
 DOCUMENTS = {almanac: 8, biography: 10, forum: 16, help_page: 24, notes: 16, story: 6, news: 5, field_notes: 4,
-             review: 4, ideas: 4, grammar_book: 4, dictionary: 5, song: 12, ledger: 12, fact_check: 8}
+             review: 4, ideas: 4, grammar_book: 5, dictionary: 6, song: 12, ledger: 12, fact_check: 8}
 
 
 class Corpus:

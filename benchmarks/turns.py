@@ -1,0 +1,31 @@
+"""TRL's trainers, and ours taking turns with them in one process: an update of theirs, then one of ours."""
+
+import time
+from collections.abc import Callable
+
+from transformers import TrainerCallback
+
+# Everything that would only slow TRL down on a CPU, or change its mathematics, is off.
+PLAIN = dict(bf16=False, gradient_checkpointing=False, use_cpu=True, report_to="none", disable_tqdm=True,
+             save_strategy="no", lr_scheduler_type="constant", weight_decay=0.0, max_grad_norm=0.0,
+             adam_beta1=0.9, adam_beta2=0.95, adam_epsilon=1e-8, logging_steps=1_000_000)
+
+
+class Turns(TrainerCallback):
+    """After every update of TRL's one of ours; `trl` and `ours` are the CPU-seconds of each, round by round.
+
+    What TRL does between two updates, logging and garbage collection included, is time of TRL's.
+    """
+
+    def __init__(self, ours: Callable[[], object]) -> None:
+        self.update, self.trl, self.ours = ours, [], []
+
+    def on_train_begin(self, *_, **__) -> None:
+        self.start = time.process_time()
+
+    def on_step_end(self, *_, **__) -> None:
+        theirs = time.process_time()
+        self.update()
+        self.trl.append(theirs - self.start)
+        self.start = time.process_time()
+        self.ours.append(self.start - theirs)

@@ -1,0 +1,79 @@
+"""Models and prompts to measure with: the tiny preset as it is when RL starts, and random GPT-2s."""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from instructgpt_lite import World, presets
+from instructgpt_lite.data.tokenizer import word_tokenizer
+from instructgpt_lite.models.networks import Policy
+from instructgpt_lite.run import BASES
+from instructgpt_lite.training.sft import finetune
+
+WORDS = 508                          # with a line end and three special tokens: a vocabulary of 512
+
+
+def tiny(base: str | None = None) -> tuple[World, Policy]:
+    """World 0 and a policy of the tiny preset that answers and ends: its base after the RL start's SFT.
+
+    base: a Hugging Face folder. By default the base that ships with the package or, where there is none,
+    random weights, which the SFT teaches little more than to end.
+    """
+    world, config = World(0), presets.tiny
+    folder = base or BASES / "tiny"
+    if base or folder.is_dir():
+        policy = Policy.load(folder)
+    else:
+        policy = Policy.new(config.architecture, world.tokenizer(), seed=0)
+    sft = replace(config.rl_init, pretraining_mix=0.0)
+    for _ in finetune(policy, world.demonstrations(sft.demonstrations), sft):
+        pass
+    return world, policy
+
+
+def random_gpt2(ends: float = 0.0, layers: int = 4, width: int = 128, context: int = 256) -> Policy:
+    """A GPT-2 as transformers makes it (GPT-2's own activation), random, without dropout.
+
+    ends: the probability of EOS at each token; 0 is so rarely that no response ends. PAD never comes.
+    """
+    tokenizer = word_tokenizer(["\n", *(f"w{n}" for n in range(WORDS))])
+    special = {"bos_token_id": 0, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    torch.manual_seed(0)
+    policy = Policy(GPT2LMHeadModel(GPT2Config(
+        vocab_size=len(tokenizer), n_positions=context, n_embd=width, n_layer=layers, n_head=4, resid_pdrop=0,
+        embd_pdrop=0, attn_pdrop=0, **special)), tokenizer)
+    for _ in range(4):
+        make_likely(policy, policy.pad, 1e-9)
+        make_likely(policy, policy.eos, ends or 1e-9)
+    return policy
+
+
+@torch.no_grad()
+def make_likely(policy: Policy, token: int, p: float) -> None:
+    """Shift the final norm's bias along a token's embedding until that token has probability p on average."""
+    rows = torch.randint(3, WORDS, (8, 32), generator=torch.Generator().manual_seed(0))
+    now = policy.logits(rows).softmax(dim=-1)[..., token].mean().item()
+    w_D = policy.model.lm_head.weight[token]
+    shift = math.log(p / (1 - p)) - math.log(now / (1 - now))
+    policy.model.transformer.ln_f.bias += shift * w_D / w_D.square().sum()
+
+
+def words(length_N: Tensor, generator: torch.Generator) -> list[list[int]]:
+    """Random words of the random GPT-2, as token ids, of these lengths."""
+    return [torch.randint(4, WORDS + 4, (length,), generator=generator).tolist() for length in length_N.tolist()]
+
+
+def uniform(count: int, low: int, high: int, generator: torch.Generator) -> Tensor:
+    """Lengths between low and high, both included."""
+    return torch.randint(low, high + 1, (count,), generator=generator)
+
+
+def ragged(count: int, generator: torch.Generator, median: float = 36, mean: float = 42,
+           longest: int = 192) -> Tensor:
+    """Lengths as people's prompts have them: lognormal, cut at the longest."""
+    sigma = math.sqrt(2 * math.log(mean / median))
+    length_N = torch.empty(count).log_normal_(math.log(median), sigma, generator=generator)
+    return length_N.round().long().clamp(2, longest)

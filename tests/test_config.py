@@ -1,0 +1,305 @@
+"""Defaults are the paper's numbers, presets state departures only, and every field does something."""
+
+import ast
+import dataclasses
+import json
+import math
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from instructgpt_lite import config, presets
+from instructgpt_lite import run as whole
+from instructgpt_lite.config import PPO, SFT, Architecture, Collect, Evaluate, Pretrain, Reward, RLInit, Run
+from instructgpt_lite.data.records import Prompt
+from instructgpt_lite.data.tokenizer import word_tokenizer
+from instructgpt_lite.data.world.world import World
+from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.training.memory import Memory
+from tests.training.conftest import (
+    LETTERS,
+    Corpus,
+    Ranker,
+    demonstrations,
+    digest,
+    letters,
+    new_policy,
+    new_reward,
+    rankings,
+    stirred,
+)
+
+SECTIONS = {each.name: type(getattr(presets.tiny, each.name)) for each in fields(Run)
+            if is_dataclass(getattr(presets.tiny, each.name))}
+
+
+# The paper
+
+PAPER = [                                        # paper.md, section 2: Tables 6 and 9, App. C
+    (SFT, {"demonstrations": 12_725, "epochs": 16, "batch_size": 32, "lr": 9.65e-6, "warmup": 0,
+           "final_lr": 0.1, "dropout": 0.2, "pretraining_mix": 0}),
+    (RLInit, {"demonstrations": 12_725, "epochs": 2, "batch_size": 32, "lr": 5e-6, "warmup": 0,
+              "final_lr": 0.1, "pretraining_mix": 0.1}),
+    (Collect, {"prompts": 33_207, "K_min": 4, "K_max": 9, "temperature": 1}),
+    (Reward, {"epochs": 1, "batch_size": 64, "lr": 9e-6, "warmup": 0, "final_lr": 0.1}),
+    (PPO, {"prompts": 31_144, "episodes": 256_000, "batch_size": 512, "minibatch_size": 64, "inner_epochs": 1,
+           "lr": 1.18e-5, "value_lr": 9e-6, "adam_betas": (0.9, 0.95), "warmup": 10, "beta": 0.02,
+           "gamma": 27.8, "ptx_ratio": 8, "clip": 0.2, "lam": 0.95, "temperature": 1, "ema": 0.992}),
+    (Evaluate, {"prompts": 3_196}),
+]
+
+
+@pytest.mark.parametrize("kind, numbers", PAPER, ids=lambda each: getattr(each, "__name__", ""))
+def test_defaults_are_the_papers_numbers(kind, numbers):
+    assert {name: getattr(kind(), name) for name in numbers} == numbers
+
+
+def test_derived_numbers_are_the_papers():
+    """256,000 / 512 iterations of 8 updates; 512 pretraining rows each; EMA halves in 86.3 updates."""
+    ppo, reward, sft = PPO(), Reward(), SFT()
+    assert ppo.iterations == 500 and ppo.minibatches == 8 and ppo.iterations * ppo.minibatches == 4_000
+    assert ppo.ptx_ratio * ppo.minibatch_size == 512 and ppo.ptx_ratio * ppo.episodes == 2_048_000
+    assert math.log(0.5) / math.log(ppo.ema) == pytest.approx(86.2964, abs=1e-4)
+    assert ppo.episodes / ppo.prompts == pytest.approx(8.22, abs=0.01)
+    assert sft.demonstrations * sft.epochs // sft.batch_size == 6_362
+    assert math.ceil(Collect().prompts / reward.batch_size) == 519
+    assert reward.batch_size * math.comb(Collect().K_max, 2) == 2_304
+
+
+def test_the_start_of_rl_differs_from_the_baseline_in_four_numbers():
+    """App. C.3; trap T2: the baseline is not the reference."""
+    baseline, start = SFT(), RLInit()
+    differ = {each.name for each in fields(SFT) if getattr(baseline, each.name) != getattr(start, each.name)}
+    assert differ == {"epochs", "lr", "dropout", "pretraining_mix"}
+
+
+def test_minibatches_count_every_inner_epoch():
+    assert PPO(batch_size=12, minibatch_size=4, inner_epochs=3).minibatches == 9
+    assert PPO(episodes=100, batch_size=30).iterations == 3
+
+
+# Presets
+
+def test_configurations_are_frozen_and_hashable():
+    for preset in presets.PRESETS.values():
+        assert isinstance(hash(preset), int)
+        with pytest.raises(FrozenInstanceError):
+            preset.ppo.beta = 1.0
+        with pytest.raises(FrozenInstanceError):
+            preset.seed = 1
+    assert len(set(presets.PRESETS.values())) == len(presets.PRESETS)
+
+
+def test_presets_are_runs_that_know_their_name():
+    assert all(name == preset.preset and type(preset) is Run for name, preset in presets.PRESETS.items())
+    for preset in presets.PRESETS.values():
+        assert all(type(getattr(preset, name)) is kind for name, kind in SECTIONS.items())
+
+
+def test_a_preset_writes_nothing_that_is_the_paper_s_already():
+    """Each keyword of presets.py is a departure."""
+    kinds = {kind.__name__: kind for kind in SECTIONS.values()}
+    for call in ast.walk(ast.parse(Path(presets.__file__).read_text())):
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in kinds:
+            default = kinds[call.func.id]()
+            for keyword in call.keywords:
+                if isinstance(keyword.value, ast.Constant) and kinds[call.func.id] is not Architecture:
+                    assert keyword.value.value != getattr(default, keyword.arg), ast.unparse(keyword)
+
+
+def test_no_code_asks_for_the_name_of_a_preset():
+    """The tracks differ in numbers only."""
+    for path in Path(config.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare):
+                sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+                assert not any(side.endswith(".preset") for side in sides), path
+
+
+def test_every_configuration_survives_json():
+    for preset in presets.PRESETS.values():
+        assert json.loads(json.dumps(dataclasses.asdict(preset)))["ppo"]["adam_betas"] == [0.9, 0.95]
+
+
+# Every field has an effect: each is changed, and its stage must end elsewhere. So a new one is tested.
+
+MICRO = Run(
+    preset="micro",
+    architecture=Architecture(layers=1, width=8, heads=2, context=64),
+    pretrain=Pretrain(tokens=160, batch_size=4, length=8, lr=1e-2, matrix_lr=1e-2, warmup=0.4, final_lr=0.2,
+                      clip_norm=0.05),
+    sft=SFT(demonstrations=10, epochs=2, batch_size=4, lr=1e-2, matrix_lr=1e-2, warmup=0.4, dropout=0.2,
+            pretraining_mix=0.5, mix_length=6, clip_norm=0.05),
+    rl_init=RLInit(demonstrations=10, epochs=2, batch_size=4, lr=1e-2, matrix_lr=1e-2, warmup=0.4,
+                   dropout=0.2, pretraining_mix=0.5, mix_length=6, clip_norm=0.05),
+    collect=Collect(prompts=10, batch_size=4, temperature=0.8, max_new_tokens=4),
+    reward=Reward(epochs=2, batch_size=2, lr=1e-2, matrix_lr=1e-2, warmup=0.4, clip_norm=0.05),
+    ppo=PPO(prompts=12, episodes=24, batch_size=12, minibatch_size=4, inner_epochs=2, lr=3e-2, value_lr=3e-2,
+            warmup=1, beta=0.3, gamma=0.5, ptx_ratio=0.5, ptx_length=6, clip=0.1, value_clip=0.1,
+            temperature=0.8, max_new_tokens=4, ema=0.8, clip_norm=0.5),
+    evaluate=Evaluate(prompts=4, shots=1, draws=50),
+    checkpoint_every=1e9,
+)
+OTHER = {"checkpoint_every": 0.0, "preset": "other"}
+
+
+def changed(name: str, value):
+    """Another value of the same kind: twice an int, half a float."""
+    if name in OTHER:
+        return OTHER[name]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, tuple):
+        return (value[0] / 2, *value[1:])
+    return 2 * value or 1 if isinstance(value, int) else value / 2
+
+
+class World7:
+    """What the stages ask of a world, in seven lines."""
+
+    train = [Prompt(text) for text in letters(100, 1)]
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed, self.labelers = seed, Ranker()
+
+    def tokenizer(self):
+        return word_tokenizer(["\n", *LETTERS])
+
+    def corpus(self, tokenizer):
+        return Corpus()
+
+    def demonstrations(self, count: int, seed: int = 0):
+        return demonstrations(count)
+
+
+@pytest.fixture(autouse=True)
+def micro_world(monkeypatch):
+    monkeypatch.setattr(whole, "World", World7)
+    monkeypatch.setattr(whole, "calibrate", lambda *_: None)
+    monkeypatch.setattr(whole.Workshop, "policy", lambda self, name: new_policy())
+    monkeypatch.setattr(ScalarModel, "load", lambda folder: new_reward())
+
+
+def trained(stage: str, run: Run, folder: Path):
+    """Rows, weights and files of one stage."""
+    shop = whole.Workshop(run, folder)
+    shop.rankings = rankings([4, 5, 2, 3, 6])
+    model, rows = getattr(shop, f"stage_{stage}")(Memory())
+    files = [path.read_text() for path in sorted(folder.rglob("*.jsonl"))]
+    return list(rows), model and digest(model), files
+
+
+@cache
+def english() -> World:
+    return World(prompts=600)
+
+
+@cache
+def words():
+    return english().tokenizer()
+
+
+@cache
+def speaker(seed: int) -> Policy:
+    architecture = Architecture(layers=1, width=8, heads=2, context=128)
+    return stirred(Policy.new(architecture, words(), seed), seed).float()
+
+
+def evaluated(run: Run, folder: Path):
+    """Everything the evaluation says of random models in a small world."""
+    (folder / "labelers.json").write_text("{}")
+    names = ("base", "sft", "rl_init", "ppo", "ppo_ptx")
+    shop = SimpleNamespace(world=english(), config=run, folder=folder, base=speaker(0), corpus=Corpus(),
+                           policy=lambda name: speaker(names.index(name)), model=lambda name: folder)
+    rows = list(whole.evaluate(shop, Memory()))
+    return rows, *((folder / f"{name}.json").read_text() for name in ("evaluation", "samples"))
+
+
+STAGE = {"architecture": "base", "pretrain": "base", "sft": "sft", "rl_init": "rl_init", "collect": "collect",
+         "reward": "reward", "ppo": "ppo_ptx"}
+
+
+@cache
+def outcome(section: str, run: Run, folder: Path):
+    return evaluated(run, folder) if section == "evaluate" else trained(STAGE[section], run, folder)
+
+
+@pytest.fixture(scope="module")
+def base_folder(tmp_path_factory):
+    return lambda section, made={}: made.setdefault(section, tmp_path_factory.mktemp(section))
+
+
+@pytest.mark.parametrize("section, name", [(section, each.name) for section, kind in SECTIONS.items()
+                                           for each in fields(kind)])
+def test_every_field_of_a_stage_has_an_effect(section, name, tmp_path, base_folder, monkeypatch):
+    if section == "evaluate":
+        monkeypatch.setattr(ScalarModel, "load", lambda folder: ScalarModel.on(speaker(0)))
+    part = getattr(MICRO, section)
+    run = replace(MICRO, **{section: replace(part, **{name: changed(name, getattr(part, name))})})
+    assert outcome(section, run, tmp_path) != outcome(section, MICRO, base_folder(section))
+
+
+# Fields of a run as a whole
+
+def whether_the_shipped_base_is_taken(run: Run, folder: Path, monkeypatch) -> bool:
+    shipped = folder / "bases" / "micro"
+    shipped.mkdir(parents=True)
+    (shipped / "made_by.json").write_text(json.dumps(whole.made_by(run)))
+    monkeypatch.setattr(whole, "BASES", folder / "bases")
+    (folder / "run").mkdir()
+    whole.settle(run, folder / "run")
+    return "base" in whole.done(folder / "run")
+
+
+def threads(run: Run, folder: Path, monkeypatch) -> int:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(whole, "STAGES", ())
+    try:
+        assert list(whole.run(run, folder)) == []
+        return torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+def saves(run: Run, folder: Path, monkeypatch) -> int:
+    before, steps = torch.get_num_threads(), whole.run(run, folder)
+    for _ in range(2):
+        next(steps)
+    torch.set_num_threads(before)
+    return len(list((folder / "checkpoints" / "base").glob("*")))
+
+
+def seeds(run: Run, folder: Path, monkeypatch) -> list[int]:
+    shop = whole.Workshop(run, folder)
+    return [shop.stage_config(name).seed for name in whole.STAGES]
+
+
+RUN_FIELDS = {
+    "preset": whether_the_shipped_base_is_taken,
+    "world": lambda run, folder, monkeypatch: whole.Workshop(run, folder).world.seed,
+    "seed": seeds,
+    "threads": threads,
+    "checkpoint_every": saves,
+}
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(Run) if each.name not in SECTIONS])
+def test_every_field_of_a_run_has_an_effect(name, tmp_path, monkeypatch):
+    assert name in RUN_FIELDS, f"Run.{name} is new: say in RUN_FIELDS what it does"
+    run = replace(MICRO, **{name: changed(name, getattr(MICRO, name))})
+    found = [RUN_FIELDS[name](each, tmp_path / str(n), monkeypatch) for n, each in enumerate((MICRO, run))]
+    assert found[0] != found[1]
+
+
+def test_the_seed_of_a_run_moves_every_stage():
+    moved = [seeds(replace(MICRO, seed=seed), Path(), None) for seed in (0, 1)]
+    assert [after - before for before, after in zip(*moved)] == [1] * len(whole.STAGES)
+
+
+def test_only_the_name_ppo_has_no_pretraining_gradient():
+    shop = whole.Workshop(MICRO, Path())
+    assert shop.stage_config("ppo").gamma == 0 and shop.stage_config("ppo_ptx").gamma == 0.5
