@@ -17,13 +17,15 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Collection
 from pathlib import Path
 
 from mutants import MIRRORS, MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("instructgpt_lite", "tests", "pyproject.toml")
-HEAVY = ("torch", "torch.optim", "hypothesis", "numpy", "scipy.stats", "pytest", "transformers", "tokenizers",
+HEAVY = ("torch", "torch.optim", "numpy", "scipy.stats", "pytest", "transformers", "tokenizers",
          "transformers.models.gpt2.modeling_gpt2", "transformers.models.llama.modeling_llama")
 SECONDS = 300                        # a mutant that makes tests hang is dead, too
 PASSED, FAILED = 0, 1                # exit statuses of pytest
@@ -50,22 +52,36 @@ def start(folder: Path, files: list[str]) -> int:
     child = os.fork()
     if child:
         return child
-    signal.alarm(SECONDS)
-    os.chdir(folder)
-    said = os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
+    status = 3
+    try:
+        signal.alarm(SECONDS)
+        os.chdir(folder)
+        said = os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        status = run_tests(folder, files)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)                # whatever happens, the child never goes on as its parent
+
+
+def run_tests(folder: Path, files: list[str]) -> int:
+    """pytest's exit status; ImportError unless the package comes from the copy."""
     sys.path.insert(0, str(folder))
     import pytest
 
     import instructgpt_lite
-    ours = Path(instructgpt_lite.__file__).is_relative_to(folder)
-    os._exit(pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", *files]) if ours else 3)
+    if not Path(instructgpt_lite.__file__).is_relative_to(folder):
+        raise ImportError(f"{folder} tests {instructgpt_lite.__file__}")
+    return pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", *files])
 
 
-def ended() -> tuple[int, int]:
-    """Wait for one child: its process id, and the exit status of pytest; FAILED where it hung."""
+def ended(children: Collection[int]) -> tuple[int, int]:
+    """Wait for one of the children: its process id, and the exit status of pytest; FAILED where it hung."""
     child, status = os.wait()
+    while child not in children:
+        child, status = os.wait()
     return child, FAILED if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)
 
 
@@ -77,8 +93,8 @@ def faults(mutants: list[Mutant], copy: Path) -> list[str]:
         if count != 1:
             found.append(f"{mutant.name}: {count} times in {mutant.file}, want 1: {mutant.old!r}")
     if not found:
-        start(copy, sorted({file for mutant in mutants for file in tests_of(mutant)}))
-        if ended()[1] != PASSED:
+        child = start(copy, sorted({file for mutant in mutants for file in tests_of(mutant)}))
+        if ended([child])[1] != PASSED:
             found.append("the tests fail without any mutant:\n" + (copy / "said.txt").read_text()[-3000:])
     return found or ([] if mutants else ["no mutant has that in its name"])
 
@@ -93,7 +109,7 @@ def trials(mutants: list[Mutant], copies: list[Path]) -> list[int]:
             sound = path.read_text()
             path.write_text(sound.replace(mutant.old, mutant.new))
             running[start(copy, tests_of(mutant))] = (mutant, copy, path, sound, time.monotonic())
-        child, status = ended()
+        child, status = ended(running)
         mutant, copy, path, sound, began = running.pop(child)
         path.write_text(sound)
         copies.append(copy)

@@ -1,0 +1,130 @@
+"""The whole, on the smallest preset: end to end, killed in every stage, and what it leaves behind."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from instructgpt_lite import presets
+from instructgpt_lite.models.disk import read_metrics
+from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.models.sampling import Rollout
+from instructgpt_lite.run import STAGES, Stopped, run
+
+MICRO = replace(presets.micro, checkpoint_every=0.0)            # a checkpoint after every step
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory) -> Path:
+    """A run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("calm") / "run"
+    rows = list(run(MICRO, folder))
+    assert rows == read_metrics(folder / "metrics.jsonl")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a run but those that tell the time."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.name not in ("stages.json", ".lock")}
+
+
+def killed(folder: Path, stage: str, at: int) -> bool:
+    """Run in a process of its own that kills itself after row `at` of a stage; whether it came to that."""
+    child = os.fork()
+    if not child:
+        for row in run(MICRO, folder):
+            if (row["stage"], row["step"]) == (stage, at):
+                os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def test_a_run_killed_in_every_stage_ends_bit_for_bit_where_a_calm_one_does(calm, tmp_path):
+    last = {row["stage"]: row["step"] for row in read_metrics(calm / "metrics.jsonl")}
+    for stage in STAGES:
+        assert killed(tmp_path / "run", stage, (last[stage] + 1) // 2), stage
+    list(run(MICRO, tmp_path / "run"))
+    ended, wanted = contents(tmp_path / "run"), contents(calm)
+    assert ended.keys() == wanted.keys()
+    assert [name for name in wanted if ended[name] != wanted[name]] == []
+
+
+def test_every_stage_leaves_its_rows_and_its_time(calm):
+    rows = read_metrics(calm / "metrics.jsonl")
+    assert list(dict.fromkeys(row["stage"] for row in rows)) == list(STAGES)
+    assert json.loads((calm / "stages.json").read_text()).keys() == set(STAGES)
+    for stage in STAGES:
+        mine = [row["step"] for row in rows if row["stage"] == stage]
+        assert mine == list(range(1, len(mine) + 1))
+
+
+def test_policies_open_in_transformers_with_equal_logits(calm):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    for name in ("base", "sft", "rl_init", "ppo", "ppo_ptx"):
+        ours = Policy.load(calm / "models" / name)
+        theirs = AutoModelForCausalLM.from_pretrained(calm / "models" / name)
+        token_BS = torch.tensor([AutoTokenizer.from_pretrained(calm / "models" / name).encode("Where does Ada live?")])
+        with torch.no_grad():
+            assert torch.allclose(ours.logits(token_BS), theirs(token_BS).logits, atol=1e-5)
+
+
+def test_the_reward_model_opens_in_transformers_with_equal_scores(calm):
+    from transformers import AutoModelForSequenceClassification
+    ours = ScalarModel.load(calm / "models" / "reward")
+    theirs = AutoModelForSequenceClassification.from_pretrained(calm / "models" / "reward")
+    rollout = Rollout.of([[5, 6, 7], [8]], [[9, 10, ours.eos], [11, ours.eos]], ours.pad, ours.eos)
+    with torch.no_grad():
+        score_B = theirs(rollout.token_BS, attention_mask=(rollout.token_BS != ours.pad).long()).logits[:, 0]
+        assert torch.allclose(ours(rollout), score_B, atol=1e-5)
+
+
+def test_demonstrations_score_zero_and_the_policy_has_moved(calm):
+    assert ScalarModel.load(calm / "models" / "reward").bias.abs() >= 0
+    init, ptx = (Policy.load(calm / "models" / name).state_dict() for name in ("rl_init", "ppo_ptx"))
+    assert any(not torch.equal(init[name], ptx[name]) for name in init)
+
+
+def test_the_evaluation_has_an_interval_around_every_mean(calm):
+    found = json.loads((calm / "evaluation.json").read_text())
+    assert set(found["policies"]) == {"base", "few-shot", "sft", "rl_init", "ppo", "ppo_ptx"}
+    for row in [*found["policies"].values(), found["reward"]]:
+        assert all(low - 1e-9 <= mean <= high + 1e-9 for mean, low, high in row.values())
+
+
+def test_another_configuration_is_refused_field_by_field(calm):
+    with pytest.raises(ValueError, match=r"ppo.beta is 0.5 here and 0.1 there"):
+        next(run(replace(MICRO, ppo=replace(MICRO.ppo, beta=0.5)), calm))
+
+
+def test_a_finished_run_has_nothing_left_to_do(calm):
+    before = contents(calm)
+    assert list(run(MICRO, calm)) == [] and contents(calm) == before
+
+
+def test_a_second_process_is_refused(tmp_path):
+    first = run(MICRO, tmp_path)
+    next(first)
+    with pytest.raises(BlockingIOError, match="another process"):
+        next(run(MICRO, tmp_path))
+    first.close()
+
+
+def test_asked_to_stop_it_saves_and_goes_on(calm, tmp_path):
+    seen = []
+    with pytest.raises(Stopped, match="stopped in sft after step 1"):
+        for row in run(MICRO, tmp_path, stopping=lambda: bool(seen) and seen[-1] == "base done"):
+            seen.append("base done" if (row["stage"], row["step"], row["steps"]) == ("base", row["steps"], row["steps"])
+                        else row["stage"])
+    list(run(MICRO, tmp_path))
+    assert contents(tmp_path) == contents(calm)
+
+
+def test_too_many_prompts_are_refused_with_the_sum(tmp_path):
+    greedy = replace(MICRO, collect=replace(MICRO.collect, prompts=10**6))
+    with pytest.raises(ValueError, match=r"= 1000096, but world 0 has \d+ training prompts"):
+        list(run(greedy, tmp_path))
