@@ -9,11 +9,12 @@ import itertools
 import logging
 import tempfile
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from common import Row, arguments, difference, finish, must_agree, ratios, weights
 from datasets import Dataset
+from transformers import PrinterCallback
 from trl import RewardConfig, RewardTrainer
 from turns import PLAIN, Turns
 from workloads import random_gpt2, tiny, uniform, words
@@ -94,8 +95,10 @@ def compare(work: Workload, policy: Policy, rankings: list[Ranking], rounds: int
         config = RewardConfig(folder, **PLAIN, learning_rate=LR, num_train_epochs=rounds + 1, max_length=None,
                               per_device_train_batch_size=work.micro,
                               gradient_accumulation_steps=len(pairs) // work.micro)
-        RewardTrainer(theirs, config, train_dataset=pairs, processing_class=policy.tokenizer,
-                      callbacks=[turns]).train()
+        trainer = RewardTrainer(theirs, config, train_dataset=pairs, processing_class=policy.tokenizer,
+                                callbacks=[turns])
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
     speed = {name: [len(pairs) / seconds for seconds in each[1:]]
              for name, each in (("ours", turns.ours), ("TRL", turns.trl))}
     return [Row(f"reward model, {work.name}", "x", ratios(speed["ours"], speed["TRL"]), work.goal),
@@ -108,17 +111,15 @@ def main() -> None:
     parser = arguments(__doc__, rounds=9)
     parser.add_argument("--base", help="Hugging Face folder of another base model of the tiny preset")
     parser.add_argument("--micro", type=int, help="pairs in a forward pass of TRL's")
+    parser.add_argument("--only", default="", help="workloads with this in their name")
     options = parser.parse_args()
     world, policy = tiny(options.base)
     rows = []
-    for work in (*RANDOM, *TINY):
-        if options.micro:
-            work = Workload(**asdict(work) | {"micro": options.micro})
-        if work in TINY:
-            rows += compare(work, policy, world_rankings(world, policy, work), options.rounds)
-        else:
-            gpt2 = random_gpt2()
-            rows += compare(work, gpt2, random_rankings(gpt2, work), options.rounds)
+    for work in [work for work in (*RANDOM, *TINY) if options.only in work.name]:
+        start = policy if work in TINY else random_gpt2()
+        rankings = world_rankings(world, policy, work) if work in TINY else random_rankings(start, work)
+        work = replace(work, micro=options.micro or work.micro)
+        rows += compare(work, start, rankings, options.rounds)
     finish(rows, options, {work.name: asdict(work) for work in (*RANDOM, *TINY)})
 
 

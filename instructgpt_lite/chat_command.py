@@ -67,7 +67,7 @@ def replies(policies: dict, prompt: str, flags: ChatFlags, longest: int, turn: i
         said.append(policy.texts(rollout))
     strange = unknown(next(iter(policies.values())).tokenizer, prompt)
     note = f"The models do not know: {printable(', '.join(strange))}\n\n" if strange else ""
-    return note + side_by_side(list(policies), [row[::-1] for row in zip(*said)], terminal_width())
+    return note + side_by_side(list(policies), list(zip(*said)), terminal_width())
 
 
 def unknown(tokenizer, prompt: str) -> list[str]:

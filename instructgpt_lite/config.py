@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 class Architecture:
     """A GPT-2 language model; the defaults are GPT-2 small (Radford et al., 2019)."""
 
-    layers: int = 12
-    width: int = 768
-    heads: int = 12
+    layers: int = 12                 # transformer blocks
+    width: int = 768                 # of the residual stream
+    heads: int = 12                  # of attention, a block
     context: int = 1024              # longest row of tokens
 
 
@@ -21,15 +21,15 @@ class Architecture:
 class Pretrain:
     """The base model. The paper starts from GPT-3, so these numbers are ours."""
 
-    tokens: int = 300_000_000
+    tokens: int = 300_000_000        # of text, in all
     batch_size: int = 512            # rows a step
     length: int = 1024               # tokens a row
-    lr: float = 6e-4
+    lr: float = 6e-4                 # peak
     matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices
     warmup: float = 0.02             # share of all steps
     final_lr: float = 0.1            # cosine ends at this share of the peak
-    clip_norm: float = 1.0
-    seed: int = 0
+    clip_norm: float = 1.0           # of the gradient; 0 is off
+    seed: int = 0                    # of the weights and the text
 
 
 @dataclass(frozen=True)
@@ -37,27 +37,27 @@ class SFT:
     """The supervised baseline (§3.5, App. C.1)."""
 
     demonstrations: int = 12_725     # Table 6
-    epochs: int = 16
-    batch_size: int = 32
+    epochs: int = 16                 # passes over the demonstrations
+    batch_size: int = 32             # demonstrations a step
     lr: float = 9.65e-6              # cosine, no warm-up
     matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices
-    warmup: float = 0.0
+    warmup: float = 0.0              # share of all steps
     final_lr: float = 0.1            # cosine to 10 % of the peak
     dropout: float = 0.2             # residual
     pretraining_mix: float = 0.0     # pretraining rows as a share of all rows
     mix_length: int = 1024           # tokens a pretraining row; paper silent
     clip_norm: float = 0.0           # paper silent; 0 is off
-    seed: int = 0
+    seed: int = 0                    # of order and dropout
 
 
 @dataclass(frozen=True)
 class RLInit(SFT):
     """Where RL starts and what KL is measured from: not the baseline (App. C.3)."""
 
-    epochs: int = 2
-    lr: float = 5e-6
+    epochs: int = 2                  # passes over the demonstrations
+    lr: float = 5e-6                 # cosine, no warm-up
     dropout: float = 0.0             # paper silent
-    pretraining_mix: float = 0.1
+    pretraining_mix: float = 0.1     # pretraining rows as a share of all rows
 
 
 @dataclass(frozen=True)
@@ -65,26 +65,26 @@ class Collect:
     """Responses for labelers to rank (§3.5, App. C.2)."""
 
     prompts: int = 33_207            # Table 6
-    K_min: int = 4
-    K_max: int = 9
+    K_min: int = 4                   # fewest responses to a prompt
+    K_max: int = 9                   # most
     batch_size: int = 512            # prompts sampled together; ours
-    temperature: float = 1.0
+    temperature: float = 1.0         # of sampling
     max_new_tokens: int = 1024       # App. C
-    seed: int = 0
+    seed: int = 0                    # of responses and rankings
 
 
 @dataclass(frozen=True)
 class Reward:
     """The reward model (§3.5, App. C.2). A batch counts prompts; each brings all its pairs."""
 
-    epochs: int = 1
-    batch_size: int = 64
+    epochs: int = 1                  # more than one overfits (App. C.2)
+    batch_size: int = 64             # prompts a step
     lr: float = 9e-6                 # cosine
     matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices
-    warmup: float = 0.0
+    warmup: float = 0.0              # share of all steps
     final_lr: float = 0.1            # cosine to 10 % of the peak
     clip_norm: float = 0.0           # paper silent; 0 is off
-    seed: int = 0
+    seed: int = 0                    # of order and the new head
 
 
 @dataclass(frozen=True)
@@ -92,29 +92,29 @@ class PPO:
     """Reinforcement learning (§3.5, App. C.4); gamma = 0 is PPO, gamma > 0 is PPO-ptx."""
 
     prompts: int = 31_144            # Table 6
-    episodes: int = 256_000
+    episodes: int = 256_000          # responses, in all
     batch_size: int = 512            # episodes an iteration
-    minibatch_size: int = 64
-    inner_epochs: int = 1
+    minibatch_size: int = 64         # episodes an update
+    inner_epochs: int = 1            # passes over an iteration's episodes
     lr: float = 1.18e-5              # not printed; read off Fig. 38 by the rule of App. E.9
-    value_lr: float = 9e-6
-    adam_betas: tuple[float, float] = (0.9, 0.95)
+    value_lr: float = 9e-6           # of the value function
+    adam_betas: tuple[float, float] = (0.9, 0.95)  # decay of Adam's two averages
     adam_eps: float = 1e-8           # paper silent
     warmup: int = 10                 # iterations, from a tenth of the peak
     beta: float = 0.02               # KL reward coefficient, eq. (2)
     gamma: float = 27.8              # pretraining loss coefficient, eq. (2)
     ptx_ratio: float = 8               # pretraining rows per episode
     ptx_length: int = 1024           # tokens a pretraining row; paper silent
-    clip: float = 0.2
+    clip: float = 0.2                # of the probability ratio
     value_clip: float = 0.2          # paper silent (lm-human-preferences); 0 is off
     lam: float = 0.95                # paper silent (Stiennon et al., 2020, App. B.1)
     whiten: bool = True              # advantages; paper silent (lm-human-preferences)
     missing_eos: float = 1.0         # taken off the score of a response that never ends; paper silent
-    temperature: float = 1.0
-    max_new_tokens: int = 1024
+    temperature: float = 1.0         # of sampling and of log-probabilities
+    max_new_tokens: int = 1024       # longest response
     ema: float = 0.992               # of the weights, per update, for evaluation
     clip_norm: float = 0.0           # paper silent; 0 is off
-    seed: int = 0
+    seed: int = 0                    # of prompts and responses
 
     @property
     def iterations(self) -> int:
@@ -133,15 +133,15 @@ class Evaluate:
 
     prompts: int = 3_196             # Table 9
     shots: int = 3                   # examples in the few-shot prompt of the base model
-    draws: int = 1_000
-    seed: int = 0
+    draws: int = 1_000               # of the bootstrap
+    seed: int = 0                    # of the answers
 
 
 @dataclass(frozen=True)
 class Run:
     """The whole, stage by stage."""
 
-    preset: str
+    preset: str                      # whose numbers are the defaults: tiny, nano or micro
     architecture: Architecture = field(default_factory=Architecture)
     pretrain: Pretrain = field(default_factory=Pretrain)
     sft: SFT = field(default_factory=SFT)

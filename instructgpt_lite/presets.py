@@ -15,11 +15,11 @@ from instructgpt_lite.config import PPO, SFT, Architecture, Collect, Evaluate, P
 # larger beta; gamma weighs a mean over tokens, so 27.8 does not carry over.
 tiny = Run(
     preset="tiny",
-    architecture=Architecture(layers=3, width=104, heads=4, context=128),
-    pretrain=Pretrain(tokens=8_000_000, batch_size=8, length=128, lr=4e-3, matrix_lr=0.01, final_lr=0.05),
-    sft=SFT(demonstrations=2_000, epochs=4, lr=2e-3, matrix_lr=4e-3),
-    rl_init=RLInit(demonstrations=2_000, lr=2e-3, matrix_lr=4e-3, mix_length=64),
-    collect=Collect(prompts=8_000, max_new_tokens=40),
+    architecture=Architecture(layers=3, width=104, heads=4, context=96),
+    pretrain=Pretrain(tokens=5_000_000, batch_size=11, length=96, lr=4e-3, matrix_lr=0.01, final_lr=0.05),
+    sft=SFT(demonstrations=2_500, epochs=4, dropout=0.1, lr=2e-3, matrix_lr=4e-3),
+    rl_init=RLInit(demonstrations=2_500, lr=2e-3, matrix_lr=4e-3, mix_length=64),
+    collect=Collect(prompts=6_000, max_new_tokens=40),
     reward=Reward(batch_size=16, lr=1e-3, matrix_lr=2e-3, warmup=0.05),
     ppo=PPO(prompts=5_000, episodes=6_144, batch_size=256, minibatch_size=64, lr=5e-4, value_lr=1e-3, warmup=2, beta=0.1,
             gamma=0.2, ptx_ratio=0.25, ptx_length=64, max_new_tokens=40, ema=0.9, clip_norm=1.0),
@@ -29,7 +29,8 @@ tiny = Run(
 nano = replace(
     tiny,
     preset="nano",
-    architecture=replace(tiny.architecture, width=48),
+    architecture=replace(tiny.architecture, width=48, context=128),
+    pretrain=replace(tiny.pretrain, tokens=8_000_000, batch_size=8, length=128),
     collect=replace(tiny.collect, prompts=3_000),
     ppo=replace(tiny.ppo, episodes=4_096),
     evaluate=replace(tiny.evaluate, prompts=500),

@@ -59,13 +59,13 @@ class RewardFlags:
     trunk: Architecture = Architecture(layers=2, width=64, heads=4, context=256)
     heldout_share: float = 0.2
     """Of the prompts, or of the rated texts."""
-    passes: int = 4
+    passes: int = 6
     """Times each rated text is ranked, by other ratings of it and among other texts."""
     out: Path = Path("runs/reward")
 
 
 # The trunk is small and starts from nothing, so its learning rates are high and a step takes few prompts.
-NEW = RewardFlags(Reward(batch_size=32, lr=3e-3, matrix_lr=6e-3, warmup=0.05, clip_norm=1.0))
+NEW = RewardFlags(Reward(batch_size=32, lr=7e-4, matrix_lr=2e-3, warmup=0.05, clip_norm=1.0))
 
 
 def defaults(arguments: list[str]) -> RewardFlags:

@@ -231,7 +231,7 @@ def test_exactly_the_departures_from_the_defaults_are_listed(folder):
         if isinstance(fields, dict):
             departed = [name for name, value in fields.items() if value != paper[stage][name]]
             assert [row[0] for row in tables.get(stage, [["field"]])[1:]] == departed
-    assert ["beta", "0.02", "0.25 (preset: 0.1)"] in tables["ppo"]
+    assert ["beta", "0.02", f"0.25 (preset: {micro.ppo.beta:g})"] in tables["ppo"]
 
 
 def test_the_command_of_a_run_makes_its_configuration_again(folder):

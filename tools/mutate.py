@@ -74,7 +74,8 @@ def run_tests(folder: Path, files: list[str]) -> int:
     import instructgpt_lite
     if not Path(instructgpt_lite.__file__).is_relative_to(folder):
         raise ImportError(f"{folder} tests {instructgpt_lite.__file__}")
-    return pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", *files])
+    known = "ignore::pytest.PytestAssertRewriteWarning"         # of plugins that transformers has imported
+    return pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-W", known, *files])
 
 
 def ended(children: Collection[int]) -> tuple[int, int]:

@@ -75,7 +75,7 @@ def labeler_win_rate(answers: Answers, others: Answers, labelers, seed: int = 0)
 
 
 @torch.no_grad()
-def pretraining_loss(policy: Policy, corpus, rows: int = 256, length: int = 128, seed: int = 0) -> Interval:
+def pretraining_loss(policy: Policy, corpus, rows: int = 256, seed: int = 0) -> Interval:
     """Nats per token of pretraining text never seen before; the alignment tax is its rise (§4.2)."""
-    text = corpus.rows(rows, length, generator(seed, "fresh text"))
+    text = corpus.rows(rows, policy.context, generator(seed, "fresh text"))
     return bootstrap([float(ptx_loss(policy.logits(part), part)) for part in text.split(8)])

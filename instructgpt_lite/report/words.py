@@ -109,7 +109,8 @@ def configuration(story: Story) -> str:
     count = sum(map(len, stages.values()))
     return section("Configuration", f"<p>{count} of {len(fields)} numbers depart from the defaults, "
                    "which are the paper's for 1.3 billion parameters, or ours where it gives none. "
-                   "presets.py has the reasons, config.json every number.</p>", '<div class="fieldsets">', *tables, "</div>")
+                   "presets.py has the reasons, config.json every number.</p>",
+                   '<div class="fieldsets">', *tables, "</div>")
 
 
 def shown(value: object) -> str:

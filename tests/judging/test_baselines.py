@@ -76,7 +76,7 @@ def test_words_that_win_in_training_win_on_texts_never_seen():
     fill = ["a", "film", "of", "this"]
     train = [ranking(*(" ".join([rng.choice(words), *rng.choices(fill, k=5)]) for words in (good, bad)))
              for _ in range(40)]
-    heldout = [ranking("great new film", "sad film"), ranking("so fine", "so poor"), ranking("x film", "film")]
+    heldout = [ranking("great new film", "sad film"), ranking("so fine", "so poor"), ranking("x a", "a")]
     (great, sad), (fine, poor), (one, other) = by_words(train, heldout)
     assert great > sad and fine > poor and one == other
 

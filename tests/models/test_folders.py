@@ -50,7 +50,9 @@ def test_a_norm_without_bias_leaves_the_bias_to_us(llama, tmp_path):
     torch.testing.assert_close(scores_of_transformers(tmp_path), reward(ROLLOUT) - 0.75, **FLOAT)
 
 
-def test_a_language_model_is_no_reward_model(gpt2, tmp_path):
+@pytest.mark.parametrize("labels", [1, 2])
+def test_a_language_model_is_no_reward_model(gpt2, tmp_path, labels):
+    gpt2.model.config.num_labels = labels
     gpt2.save(tmp_path)
     with pytest.raises(ValueError, match="no trained head for one score .*score.weight.*ScalarModel.on"):
         ScalarModel.load(tmp_path)

@@ -117,6 +117,14 @@ def test_residual_dropout_is_asked_for_and_repeats_with_its_generator(gpt2, roll
     assert set(x.unique().tolist()) == {0.0, 1.25} and x.mean().item() == pytest.approx(1, abs=0.02)
 
 
+def test_without_any_residual_branch_only_the_embeddings_are_left(gpt2):
+    rows = trunk.Rows(torch.tensor([[5, 6, 7]]), torch.ones(1, 3, dtype=torch.bool))
+    gpt2_model = gpt2.model.transformer
+    x_SD = gpt2_model.ln_f(gpt2_model.wte.weight[5:8] + gpt2_model.wpe.weight[:3])
+    left = trunk.gpt2_states(gpt2_model, rows, torch.arange(3), drop=lambda x: 0 * x)
+    torch.testing.assert_close(left, x_SD, **EXACT)
+
+
 def test_residual_dropout_is_refused_where_it_is_not_written(llama, rollout):
     with pytest.raises(ValueError, match="GPT-2 only, not for LlamaForCausalLM"):
         llama.logp(rollout, dropout=0.1)

@@ -41,12 +41,12 @@ def responses_of(rollout: Rollout) -> list[list[int]]:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("temperature", [1.0, 0.6])
-def test_cached_sampling_draws_what_a_loop_without_cache_draws(policy, prompts, temperature):
+@pytest.mark.parametrize("temperature, seed", [(1.0, 0), (0.6, 0), (1.5, 2)])
+def test_cached_sampling_draws_what_a_loop_without_cache_draws(policy, prompts, temperature, seed):
     prompts = 3 * prompts
-    responses, logps = naive(policy, prompts, temperature)
+    responses, logps = naive(policy, prompts, temperature, seed)
     for places in (3, 128):
-        rollout = draw(policy, prompts, temperature=temperature, places=places)
+        rollout = draw(policy, prompts, seed, temperature=temperature, places=places)
         assert responses_of(rollout) == responses
         assert rollout.logp_BT[rollout.mask_BT].tolist() == pytest.approx(sum(logps, []), rel=1e-10)
         assert (rollout.logp_BT[~rollout.mask_BT] == 0).all()

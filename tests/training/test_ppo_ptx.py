@@ -373,7 +373,7 @@ def test_equal_scores_and_no_kl_leave_nothing_to_divide_by(policy):
     assert all(row["policy_loss"] == pytest.approx(0, abs=1e-9) and row["value_loss"] < 1e-18 for row in rows)
 
 
-@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("k", [1, 3, 4])
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, reward, corpus):
     config = replace(CONFIG, gamma=0.5, warmup=3, inner_epochs=2)
     whole, half, rest, sft = new_policy(), new_policy(), new_policy(seed=9), new_policy()

@@ -61,7 +61,7 @@ def test_gradients_are_clipped_before_the_update(policy, corpus):
         assert norm == pytest.approx(0.1, rel=1e-5) if clip_norm else norm > 0.5
 
 
-@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("k", [1, 3, 4])
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, corpus):
     config = Pretrain(tokens=96, batch_size=4, length=6, lr=1e-2, matrix_lr=1e-2, warmup=0.3)
     whole, half, rest = new_policy(), new_policy(), new_policy(seed=9)

@@ -155,7 +155,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_weights_as_they_were(reward):
     assert digest(reward) == before
 
 
-@pytest.mark.parametrize("k", [1, 4])
+@pytest.mark.parametrize("k", [1, 4, 6])
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k):
     config = replace(CONFIG, epochs=2, matrix_lr=1e-2, warmup=0.3)
     whole, half, rest = new_reward(), new_reward(), new_reward(seed=9)
@@ -205,5 +205,12 @@ def test_a_batch_depends_on_its_number_alone(policy):
     rankers = [Ranker() for _ in range(4)]
     for ranker, batch, config in zip(rankers, (1, 1, 0, 1), [COLLECT] * 3 + [replace(COLLECT, seed=1)]):
         collect(policy, PROMPTS, ranker, config, batch)
-    one, two, other, seeded = [ranker.asked for ranker in rankers]
-    assert one == two and one[0][1:] != other[0][1:] and one[0][1:] != seeded[0][1:]
+    one, two, other, seeded = [[(prompt, texts) for prompt, texts, _ in ranker.asked] for ranker in rankers]
+    assert one == two and rankers[0].asked == rankers[1].asked
+    assert [prompt for prompt, _ in one] == [prompt for prompt, _ in other] and one != other != seeded != one
+
+
+def test_near_temperature_zero_all_responses_are_one_and_there_is_nothing_to_rank(policy):
+    ranker = Ranker()
+    assert collect(policy, PROMPTS, ranker, replace(COLLECT, temperature=1e-6), 0) == []
+    assert all(len(set(texts)) == 1 for _, texts, _ in ranker.asked) and len(ranker.asked) == 24

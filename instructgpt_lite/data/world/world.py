@@ -9,7 +9,7 @@ from instructgpt_lite.data.world import corpus
 from instructgpt_lite.data.world.facts import draw_facts
 from instructgpt_lite.data.world.gold import Gold
 from instructgpt_lite.data.world.labelers import Labelers
-from instructgpt_lite.data.world.prompts import ask, demonstrate, ideal, question
+from instructgpt_lite.data.world.prompts import ask, demonstrate
 from instructgpt_lite.data.world.words import SLOTS
 from instructgpt_lite.data.world.writing import TASKS
 
@@ -57,9 +57,9 @@ class World:
         return [demonstrate(prompt, self.facts, rng) for prompt in self.train[:count]]
 
     def few_shot(self, prompt: Prompt, shots: int, rng: Random) -> str:
-        """The prompt as the last question of a help page, after perfect answers to others of its kind."""
-        asked = [question(self.facts, rng, prompt.category) for _ in range(shots)]
-        page = [f"Question: {text}\nAnswer: {ideal(category, key, rng)}\n" for category, text, key in asked]
+        """The prompt as the last question of a help page, after demonstrations of answers to others of its kind."""
+        shown = [demonstrate(ask(self.facts, rng, prompt.category), self.facts, rng) for _ in range(shots)]
+        page = [f"Question: {other.prompt}\nAnswer: {other.completion}\n" for other in shown]
         return "".join(page) + f"Question: {prompt.prompt}\nAnswer:"
 
     def corpus(self, tokenizer) -> corpus.Corpus:

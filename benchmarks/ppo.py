@@ -1,0 +1,132 @@
+"""PPO episodes per CPU-second: ours against trl 1.12's PPOTrainer, the same mathematics in fp32.
+
+A round is one `next(ppo_ptx(...))`, without ptx, and one update of TRL's: sampling, scores, values,
+advantages, four minibatches. `agree` first shows that one update of either is that of the other.
+"""
+
+import copy
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from common import Row, arguments, finish, ratios
+from datasets import Dataset
+from transformers import PrinterCallback
+from turns import PLAIN, Turns
+from workloads import ragged, random_gpt2, tiny, uniform, words
+
+from instructgpt_lite import PPO, Policy, ScalarModel, ppo_ptx, presets
+from instructgpt_lite.training.optim import generator
+
+os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
+from ppo_agrees import agree  # noqa: E402
+from trl.experimental.ppo import PPOConfig, PPOTrainer  # noqa: E402
+
+LR = 1e-6                            # so small that lengths stay what they are from round to round
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is sampled and learned from in one update. chunk: rows that TRL generates and scores at once."""
+
+    name: str
+    batch: int
+    length: int
+    chunk: int
+    goal: float
+    ends: float = 0.0                # probability of EOS at each token of a random model
+
+    def config(self, lr: float, rounds: int) -> PPO:
+        """The configuration of our stage."""
+        return PPO(episodes=self.batch * (rounds + 1), batch_size=self.batch, minibatch_size=self.batch // 4,
+                   lr=lr, value_lr=lr, warmup=0, beta=0.05, gamma=0.0, max_new_tokens=self.length)
+
+
+TINY = Workload("tiny preset", presets.tiny.ppo.batch_size, presets.tiny.ppo.max_new_tokens, chunk=256, goal=4)
+FIXED = Workload("4 layers of 128, fixed lengths", batch=64, length=48, chunk=64, goal=2)
+RAGGED = Workload("4 layers of 128, ragged prompts, EOS", batch=64, length=48, chunk=64, goal=5, ends=1 / 16)
+
+
+@dataclass
+class Models:
+    """What PPO starts from. The reference differs from the policy, so that KL counts from the first update."""
+
+    policy: Policy
+    reference: Policy
+    reward: ScalarModel
+    prompts: list[list[int]]
+
+    @classmethod
+    def of(cls, policy: Policy, prompts: list[list[int]]) -> "Models":
+        reference = policy.frozen()
+        draw = torch.Generator().manual_seed(0)
+        for p in reference.parameters():
+            p += 0.02 * p.std() * torch.empty_like(p).normal_(generator=draw)
+        return cls(policy, reference, ScalarModel.on(policy), prompts)
+
+
+def models(work: Workload, base: str | None) -> Models:
+    """Models and prompts of a workload; four batches of prompts."""
+    draw, count = generator(0, work.name), 4 * work.batch
+    if work == TINY:
+        world, policy = tiny(base)
+        return Models.of(policy, policy.encode([prompt.prompt for prompt in world.train[-count:]]))
+    lengths = uniform(count, 24, 64, draw) if work == FIXED else ragged(count, draw)
+    return Models.of(random_gpt2(work.ends), words(lengths, draw))
+
+
+def trl(models: Models, work: Workload, config: PPO, turns: Callable, folder: str) -> PPOTrainer:
+    """TRL's trainer with our configuration, on copies of our models."""
+    tokenizer = copy.deepcopy(models.policy.tokenizer)
+    tokenizer.padding_side = "left"
+    prompts = Dataset.from_dict({"input_ids": models.prompts})
+    settings = PPOConfig(
+        folder, **PLAIN, learning_rate=config.lr, total_episodes=config.episodes, num_sample_generations=0,
+        per_device_train_batch_size=work.batch, num_mini_batches=4, num_ppo_epochs=1, kl_coef=config.beta,
+        cliprange=config.clip, cliprange_value=config.value_clip, vf_coef=1.0, gamma=1.0, lam=config.lam,
+        temperature=config.temperature, response_length=work.length, missing_eos_penalty=config.missing_eos,
+        stop_token="eos", local_rollout_forward_batch_size=work.chunk)
+    policy, reference, reward, value = (copy.deepcopy(each.model).requires_grad_(learns) for each, learns in (
+        (models.policy, True), (models.reference, False), (models.reward, False), (models.reward, True)))
+    trainer = PPOTrainer(settings, tokenizer, policy, reference, reward, train_dataset=prompts,
+                         value_model=value, eval_dataset=prompts, callbacks=[turns])
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def compare(work: Workload, models: Models, rounds: int) -> list[Row]:
+    """Interleaved updates; round 0 is dropped."""
+    config, lengths = work.config(LR, rounds), []
+    stage = ppo_ptx(copy.deepcopy(models.policy), models.reference, models.reward, models.prompts, config)
+    turns = Turns(lambda: lengths.append(next(stage)["length"]))
+    with tempfile.TemporaryDirectory() as folder:
+        trl(models, work, config, turns, folder).train()
+    print(f"{work.name}: responses of {sum(lengths) / len(lengths):.1f} tokens", flush=True)
+    speed = {name: [work.batch / seconds for seconds in each[1:]]
+             for name, each in (("ours", turns.ours), ("TRL", turns.trl))}
+    return [Row(f"PPO, {work.name}", "x", ratios(speed["ours"], speed["TRL"]), work.goal),
+            *(Row(f"  {name}", "episodes/CPU-s", each) for name, each in speed.items())]
+
+
+def main() -> None:
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    parser = arguments(__doc__, rounds=9)
+    parser.add_argument("--base", help="Hugging Face folder of another base model of the tiny preset")
+    parser.add_argument("--chunk", type=int, help="rows that TRL generates and scores at once")
+    parser.add_argument("--only", default="", help="workloads with this in their name")
+    options, rows = parser.parse_args(), []
+    for work in [work for work in (TINY, FIXED, RAGGED) if options.only in work.name]:
+        start = models(work, options.base)
+        work = replace(work, chunk=options.chunk or work.chunk)
+        agree(work, start, trl)
+        rows += compare(work, start, options.rounds)
+    finish(rows, options, {work.name: asdict(work) for work in (TINY, FIXED, RAGGED)})
+
+
+if __name__ == "__main__":
+    main()
