@@ -1,7 +1,5 @@
 """Policy and ScalarModel against the Hugging Face forward on one unpadded row at a time."""
 
-import copy
-
 import pytest
 import torch
 
@@ -117,14 +115,6 @@ def test_residual_dropout_is_asked_for_and_repeats_with_its_generator(gpt2, roll
     assert set(x.unique().tolist()) == {0.0, 1.25} and x.mean().item() == pytest.approx(1, abs=0.02)
 
 
-def test_without_any_residual_branch_only_the_embeddings_are_left(gpt2):
-    rows = trunk.Rows(torch.tensor([[5, 6, 7]]), torch.ones(1, 3, dtype=torch.bool))
-    gpt2_model = gpt2.model.transformer
-    x_SD = gpt2_model.ln_f(gpt2_model.wte.weight[5:8] + gpt2_model.wpe.weight[:3])
-    left = trunk.gpt2_states(gpt2_model, rows, torch.arange(3), drop=lambda x: 0 * x)
-    torch.testing.assert_close(left, x_SD, **EXACT)
-
-
 def test_residual_dropout_is_refused_where_it_is_not_written(llama, rollout):
     with pytest.raises(ValueError, match="GPT-2 only, not for LlamaForCausalLM"):
         llama.logp(rollout, dropout=0.1)
@@ -135,31 +125,6 @@ def test_the_vocabulary_head_meets_response_positions_only(gpt2, rollout):
     gpt2.model.lm_head.register_forward_hook(lambda module, args, out: seen.append(out.shape))
     gpt2.logp(rollout)
     assert seen == [(int(rollout.mask_BT.sum()), WORDS)]
-
-
-@pytest.mark.parametrize("activation", ["gelu", "gelu_new", "gelu_pytorch_tanh"])
-def test_the_short_way_is_gpt2_with_any_gelu(gpt2, activation):
-    from transformers import GPT2LMHeadModel
-    config = copy.deepcopy(gpt2.model.config)
-    config.activation_function = activation
-    model = GPT2LMHeadModel(config).double().eval()
-    model.load_state_dict(gpt2.model.state_dict())
-    token_BS = torch.arange(24)[None]
-    assert trunk.is_plain_gpt2(model)
-    ours = Policy(model, gpt2.tokenizer).logits(token_BS)
-    torch.testing.assert_close(ours, model(token_BS).logits, **EXACT)
-
-
-def test_a_changed_gpt2_goes_the_long_way(gpt2):
-    gpt2.model.transformer.h[1].mlp.c_fc = torch.nn.Linear(16, 64).double()
-    assert not trunk.is_plain_gpt2(gpt2.model)
-    token_BS = torch.arange(24)[None]
-    torch.testing.assert_close(gpt2.logits(token_BS), gpt2.model(token_BS).logits, **EXACT)
-
-
-def test_rows_longer_than_the_context_are_refused(policy):
-    with pytest.raises(ValueError, match="rows of 26 tokens, 2 more than the model's context of 24"):
-        policy.logp(Rollout.of([[5] * 20], [[6] * 6], pad=PAD, eos=EOS))
 
 
 def test_a_seed_makes_one_model_and_leaves_the_global_generator_alone():
