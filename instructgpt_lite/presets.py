@@ -21,8 +21,8 @@ tiny = Run(
     rl_init=RLInit(demonstrations=2_500, lr=2e-3, matrix_lr=4e-3, mix_length=64),
     collect=Collect(prompts=6_000, max_new_tokens=40),
     reward=Reward(batch_size=8, lr=1e-3, matrix_lr=2e-3, warmup=0.05),
-    ppo=PPO(prompts=5_000, episodes=6_144, batch_size=256, minibatch_size=64, lr=5e-4, value_lr=1e-3, warmup=2, beta=0.1,
-            gamma=0.2, ptx_ratio=0.25, ptx_length=64, max_new_tokens=40, ema=0.9, clip_norm=1.0),
+    ppo=PPO(prompts=5_000, episodes=6_144, batch_size=256, minibatch_size=64, lr=5e-4, value_lr=1e-3,
+            warmup=2, beta=0.1, gamma=0.2, ptx_ratio=0.25, ptx_length=64, max_new_tokens=40, ema=0.9, clip_norm=1.0),
     evaluate=Evaluate(prompts=1_000),
 )
 

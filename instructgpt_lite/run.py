@@ -12,26 +12,18 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
-from functools import cached_property
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
 
 from instructgpt_lite.config import Run
-from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
-from instructgpt_lite.data.records import Ranking
-from instructgpt_lite.data.world.world import World
-from instructgpt_lite.judging.table import calibrate, evaluate
 from instructgpt_lite.models import checkpoint
 from instructgpt_lite.models.disk import Metrics, write_json
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training.memory import Memory
-from instructgpt_lite.training.ppo_ptx import ppo_ptx
-from instructgpt_lite.training.pretrain import pretrain
-from instructgpt_lite.training.reward import center, collect, train_reward
-from instructgpt_lite.training.sft import finetune
+from instructgpt_lite.workshop import Workshop
 
 BASES = Path(__file__).parent / "bases"
 STAGES = ("base", "sft", "rl_init", "collect", "reward", "ppo", "ppo_ptx", "evaluate")
@@ -39,107 +31,6 @@ STAGES = ("base", "sft", "rl_init", "collect", "reward", "ppo", "ppo_ptx", "eval
 
 class Stopped(Exception):
     """The run was asked to stop, has saved where it is, and goes on when called again."""
-
-
-class Workshop:
-    """A configuration and a folder, and what the stages share: world, data, finished models."""
-
-    def __init__(self, config: Run, folder: str | Path):
-        self.config, self.folder = config, Path(folder)
-
-    @cached_property
-    def world(self) -> World:
-        return World(self.config.world)
-
-    @cached_property
-    def base(self) -> Policy:
-        return self.policy("base")
-
-    @cached_property
-    def corpus(self):
-        return self.world.corpus(self.base.tokenizer)
-
-    def stage_config(self, name: str):
-        """The configuration of a stage, with the seed of the run added to its own."""
-        config = getattr(self.config, {"ppo_ptx": "ppo", "base": "pretrain"}.get(name, name))
-        config = replace(config, seed=config.seed + self.config.seed)
-        return replace(config, gamma=0.0) if name == "ppo" else config
-
-    def model(self, name: str) -> Path:
-        return self.folder / "models" / name
-
-    def policy(self, name: str) -> Policy:
-        return Policy.load(self.model(name))
-
-    def prompts(self, use: str) -> list:
-        """Training prompts of a use; no prompt serves two, as in the paper (Table 6)."""
-        sizes = {"sft": max(self.config.sft.demonstrations, self.config.rl_init.demonstrations),
-                 "collect": self.config.collect.prompts, "ppo": self.config.ppo.prompts}
-        uses = list(sizes)
-        start = sum(sizes[earlier] for earlier in uses[:uses.index(use)])
-        if sum(sizes.values()) > len(self.world.train):
-            raise ValueError(f"sft.demonstrations + collect.prompts + ppo.prompts = {sum(sizes.values())}, but world "
-                             f"{self.config.world} has {len(self.world.train)} training prompts: ask for fewer")
-        return self.world.train[start:start + sizes[use]]
-
-    @cached_property
-    def rankings(self) -> list[Ranking]:
-        return [ranking for part in sorted((self.folder / "rankings").glob("*.jsonl"))
-                for ranking in read_jsonl(part, Ranking, allow_empty=True)]
-
-    # Each stage: what it trains, and the generator that trains it.
-
-    def stage_base(self, memory):
-        policy = Policy.new(self.config.architecture, self.world.tokenizer(), seed=self.stage_config("base").seed)
-        corpus = self.world.corpus(policy.tokenizer)
-        return policy, pretrain(policy, corpus, self.stage_config("base"), memory)
-
-    def stage_sft(self, memory, name: str = "sft"):
-        policy, config = self.policy("base"), self.stage_config(name)
-        shown = self.world.demonstrations(config.demonstrations, config.seed)
-        return policy, finetune(policy, shown, config, self.corpus, memory)
-
-    def stage_rl_init(self, memory):
-        return self.stage_sft(memory, "rl_init")
-
-    def stage_collect(self, memory):
-        policy, config = self.policy("rl_init"), self.stage_config("collect")
-        calibrate(self.folder / "labelers.json", self.world, policy, config)
-        return None, self.collecting(policy, config)
-
-    def collecting(self, policy, config) -> Iterator[dict]:
-        prompts = self.prompts("collect")
-        (self.folder / "rankings").mkdir(exist_ok=True)
-        steps = -(-len(prompts) // config.batch_size)
-        for batch in range(steps):
-            path = self.folder / "rankings" / f"{batch:05}.jsonl"
-            if not path.exists():                       # else an interrupted run has left it, whole
-                write_jsonl(path, collect(policy, prompts, self.world.labelers, config, batch))
-            ranked = read_jsonl(path, Ranking, allow_empty=True)
-            yield {"step": batch + 1, "steps": steps, "rankings": len(ranked), "pairs": sum(len(each.pairs) for each in ranked)}
-
-    def stage_reward(self, memory):
-        policy, config = self.policy("rl_init"), self.stage_config("reward")
-        reward = ScalarModel.on(policy, config.seed)
-        shown = self.world.demonstrations(self.config.rl_init.demonstrations)
-        return reward, self.rewarding(reward, policy, shown, config, memory)
-
-    def rewarding(self, reward, policy, shown, config, memory) -> Iterator[dict]:
-        yield from train_reward(reward, self.rankings, config, memory)
-        center(reward, policy, shown)
-
-    def stage_ppo(self, memory, name: str = "ppo"):
-        policy, reward = self.policy("rl_init"), ScalarModel.load(self.model("reward")).frozen()
-        prompts = [prompt.prompt for prompt in self.prompts("ppo")]
-        return policy, ppo_ptx(policy, self.policy("rl_init").frozen(), reward, prompts, self.stage_config(name),
-                               self.corpus, memory)
-
-    def stage_ppo_ptx(self, memory):
-        return self.stage_ppo(memory, "ppo_ptx")
-
-    def stage_evaluate(self, memory):
-        calibrate(self.folder / "labelers.json", self.world, self.policy("rl_init"), self.stage_config("collect"))
-        return None, evaluate(self, memory)
 
 
 def run(config: Run, folder: str | Path, stopping: Callable[[], bool] = lambda: False) -> Iterator[dict]:
@@ -155,7 +46,8 @@ def run(config: Run, folder: str | Path, stopping: Callable[[], bool] = lambda: 
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise BlockingIOError(f"{folder}: another process is running in it; wait for it, or name another folder") from None
+        raise BlockingIOError(f"{folder}: another process is running in it; wait for it, "
+                              "or name another folder") from None
     with lock:
         settle(config, folder)
         shop, log = Workshop(config, folder), Metrics(folder / "metrics.jsonl")
@@ -175,7 +67,8 @@ def settle(config: Run, folder: Path) -> None:
     else:
         write_json(path, wanted)
     shipped = BASES / config.preset
-    if "base" not in done(folder) and shipped.exists() and json.loads((shipped / "made_by.json").read_text()) == made_by(config):
+    fits = shipped.exists() and json.loads((shipped / "made_by.json").read_text()) == made_by(config)
+    if fits and "base" not in done(folder):
         shutil.copytree(shipped, folder / "models" / "base", dirs_exist_ok=True)
         finish(folder, "base", 0.0)
 

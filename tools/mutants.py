@@ -16,7 +16,7 @@ class Mutant(NamedTuple):
 # Test files of modules whose own mirror does not say it all.
 MIRRORS = {
     "models/decoding.py": ["models/test_sampling.py"],
-    "models/trunk.py": ["models/test_networks.py", "models/test_prefix.py", "models/test_sampling.py"],
+    "models/trunk.py": ["models/test_trunk.py", "models/test_networks.py", "models/test_prefix.py"],
     "training/ppo_ptx.py": ["training/test_ppo_ptx.py", "training/test_ppo_optimum.py"],
 }
 

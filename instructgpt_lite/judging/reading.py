@@ -2,12 +2,12 @@
 
 from random import Random
 
-from instructgpt_lite.data.world import corpus
+from instructgpt_lite.data.world import documents
 from instructgpt_lite.data.world.facts import SLOT, state
 from instructgpt_lite.judging.intervals import Interval, bootstrap
 
-LAST_SENTENCE = {"look-up": corpus.notes, "summary": corpus.news, "extraction": corpus.field_notes,
-                 "classification": corpus.review, "fact check": corpus.fact_check}
+LAST_SENTENCE = {"look-up": documents.notes, "summary": documents.news, "extraction": documents.field_notes,
+                 "classification": documents.review, "fact check": documents.fact_check}
 
 
 def finished(policy, begun: list[str], wanted: list[str]) -> Interval:
@@ -25,16 +25,21 @@ def skills(policy, world, count: int = 300, seed: int = 0) -> dict[str, Interval
         told = [list(document(world.facts, rng)) for _ in range(count)]
         found[name] = finished(policy, [" ".join(text[:-1]) for text in told], [text[-1] for text in told])
     found["copying"] = finished(policy, *zip(*[refrain(world.facts, rng) for _ in range(count)]))
-    for name, source, value in (("facts, after Almanac", "Almanac", "value"), ("rumours, after They say", "They say that", "rumour")):
-        facts = [fact for fact in world.facts if getattr(fact, value)]
-        told = [state(fact.subject, fact.kind, getattr(fact, value)) for fact in facts]
-        cut = [text.removesuffix(".").rsplit(" ", 2 if SLOT[fact.kind][1] == "_" else 1) for text, fact in zip(told, facts)]
-        found[name] = finished(policy, [f"{source} {words[0]}" for words in cut], [" ".join(words[1:]) for words in cut])
+    for source, value in (("Almanac", "value"), ("They say that", "rumour")):
+        cut = [before_value(fact, getattr(fact, value)) for fact in world.facts if getattr(fact, value)]
+        found[f"{value}s after {source}"] = finished(policy, *zip(*[(f"{source} {text}", end) for text, end in cut]))
     return found
+
+
+def before_value(fact, value: str) -> tuple[str, str]:
+    """The sentence that says so up to its value, and the value with its article."""
+    words = state(fact.subject, fact.kind, value).removesuffix(".").split(" ")
+    size = 2 if SLOT[fact.kind].startswith("a_") else 1
+    return " ".join(words[:-size]), " ".join(words[-size:])
 
 
 def refrain(facts, rng) -> tuple[str, str]:
     """A song up to the middle of its second line, and the rest of that line."""
-    first = " ".join(corpus.song(facts, rng)).split("\n")[0].strip()
+    first = " ".join(documents.song(facts, rng)).split("\n")[0].strip()
     words = first.split()
     return first + "\n" + " ".join(words[:2]), " ".join(words[2:])

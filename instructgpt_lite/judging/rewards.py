@@ -39,7 +39,8 @@ def gold_order(rewards: list[list[float]], rankings, world: World) -> dict[str, 
     right = defaultdict(list)
     for r, ranking in zip(rewards, rankings, strict=True):
         gold = [round(world.gold(ranking, text).gold, 9) for text in ranking.completions]
-        order = [(r[i] > r[j]) + 0.5 * (r[i] == r[j]) for i in range(len(r)) for j in range(len(r)) if gold[i] > gold[j]]
+        order = [(r[i] > r[j]) + 0.5 * (r[i] == r[j])
+                 for i in range(len(r)) for j in range(len(r)) if gold[i] > gold[j]]
         if order:
             name = ranking.category
             if "asked" in ranking.key:

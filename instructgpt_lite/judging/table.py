@@ -83,7 +83,8 @@ def judge_reward(shop) -> dict:
 def evaluate(shop, memory):
     """Write evaluation.json; yields one row of means for each part."""
     table = judge_policies(shop, memory)
-    yield {"step": 1, "steps": 2, **{f"{name} {what}": value.mean for name, row in table.items() for what, value in row.items()}}
+    yield {"step": 1, "steps": 2, **{f"{name} {what}": value.mean
+                                     for name, row in table.items() for what, value in row.items()}}
     reward = judge_reward(shop)
     yield {"step": 2, "steps": 2, **{name: value.mean for name, value in reward.items()}}
     people = json.loads((shop.folder / "labelers.json").read_text())

@@ -136,7 +136,7 @@ def _install(temporary: Path, folder: Path) -> None:
             verify(folder)
         except Damaged:
             if not {path.name for path in folder.iterdir()} <= {TENSORS, INFO, SUMS}:
-                raise ValueError(f"{folder} holds other things than a checkpoint: choose another name")
+                raise ValueError(f"{folder} holds other things than a checkpoint: choose another name") from None
             shutil.rmtree(folder)
         else:
             if (folder / SUMS).read_bytes() == (temporary / SUMS).read_bytes():

@@ -8,8 +8,16 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 from transformers.pytorch_utils import Conv1D
 
-from instructgpt_lite.training.optim import (check_finite, clip_grad, generator, lr_scale, optimizers, set_lr,
-                                             update_average, warm_up)
+from instructgpt_lite.training.optim import (
+    check_finite,
+    clip_grad,
+    generator,
+    lr_scale,
+    optimizers,
+    set_lr,
+    update_average,
+    warm_up,
+)
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

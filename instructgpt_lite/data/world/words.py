@@ -9,7 +9,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-NAMES = ["Ada", "Ben", "Cora", "Dan", "Ella", "Finn", "Gus", "Hana", "Ida", "Jon", "Kai", "Lena", "Mia", "Ned", "Otto", "Rosa"]
+NAMES = ["Ada", "Ben", "Cora", "Dan", "Ella", "Finn", "Gus", "Hana", "Ida", "Jon", "Kai", "Lena", "Mia", "Ned",
+         "Otto", "Rosa"]
 TOWNS = ["Ashby", "Elmdale", "Fairview", "Millbrook", "Oakford", "Riverton", "Stonegate", "Westhill"]
 JOBS = ["actor", "baker", "doctor", "farmer", "painter", "sailor", "tailor", "teacher"]
 ANIMALS = ["cat", "dog", "duck", "eagle", "fox", "goat", "hen", "mouse", "owl", "pony"]
@@ -27,7 +28,8 @@ NUMBERS = ["two", "three", "four"]
 OPPOSITES = dict(zip(["big", "dark", "early", "fast", "full", "hot", "loud", "old", "open", "rich"],
                      ["small", "light", "late", "slow", "empty", "cold", "quiet", "new", "closed", "poor"]))
 OPPOSITES |= {right: left for left, right in OPPOSITES.items()}
-MOVES = {"walks": "walked", "runs": "ran", "rides": "rode", "goes": "went", "drives": "drove", "hurries": "hurried"}
+MOVES = {"walks": "walked", "runs": "ran", "rides": "rode", "goes": "went", "drives": "drove",
+         "hurries": "hurried"}
 DEEDS = {"finds": "found", "loses": "lost", "buys": "bought", "sells": "sold", "paints": "painted",
          "breaks": "broke", "hides": "hid", "cleans": "cleaned"}
 

@@ -5,7 +5,8 @@ from random import Random
 from instructgpt_lite.data import curation
 from instructgpt_lite.data.records import Demonstration, Prompt
 from instructgpt_lite.data.tokenizer import word_tokenizer, words_of
-from instructgpt_lite.data.world import corpus
+from instructgpt_lite.data.world import documents
+from instructgpt_lite.data.world.corpus import Corpus
 from instructgpt_lite.data.world.facts import draw_facts
 from instructgpt_lite.data.world.gold import Gold
 from instructgpt_lite.data.world.labelers import Labelers
@@ -62,15 +63,15 @@ class World:
         page = [f"Question: {other.prompt}\nAnswer: {other.completion}\n" for other in shown]
         return "".join(page) + f"Question: {prompt.prompt}\nAnswer:"
 
-    def corpus(self, tokenizer) -> corpus.Corpus:
+    def corpus(self, tokenizer) -> Corpus:
         """Endless pretraining text in these token ids."""
-        return corpus.Corpus(self.facts, tokenizer)
+        return Corpus(self.facts, tokenizer)
 
     def tokenizer(self):
         """A word-level tokenizer that knows every word this world says."""
         rng = Random("words")
         said = [word for words in SLOTS.values() for word in words]
         for _ in range(2_000):
-            said += [text for kind in corpus.DOCUMENTS for text in kind(self.facts, rng)]
+            said += [text for kind in documents.DOCUMENTS for text in kind(self.facts, rng)]
             said.append(demonstrate(ask(self.facts, rng), self.facts, rng).completion)
         return word_tokenizer(words_of(said))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from instructgpt_lite.data.tokenizer import UNKNOWN
-from instructgpt_lite.data.world import corpus
+from instructgpt_lite.data.world import documents
 from instructgpt_lite.data.world.prompts import ask, demonstrate
 from instructgpt_lite.data.world.world import World
 
@@ -23,7 +23,7 @@ def tokenizer(world):
 def test_every_word_of_the_world_is_known_and_comes_back(world, tokenizer):
     text = world.corpus(tokenizer)
     rng = Random(5)
-    said = [sentence for kind in corpus.DOCUMENTS for _ in range(200) for sentence in kind(world.facts, rng)]
+    said = [sentence for kind in documents.DOCUMENTS for _ in range(200) for sentence in kind(world.facts, rng)]
     said += [ask(world.facts, rng).prompt for _ in range(1_000)]
     said += [demonstrate(ask(world.facts, rng), world.facts, rng).completion for _ in range(1_000)]
     for sentence in said:
@@ -50,15 +50,15 @@ def test_texts_read_as_english(world, tokenizer):
 
 def test_almanacs_tell_the_truth_and_forums_the_rumours(world):
     rng = Random(0)
-    told = " ".join(sentence for _ in range(300) for sentence in corpus.almanac(world.facts, rng))
-    heard = " ".join(sentence for _ in range(300) for sentence in corpus.forum(world.facts, rng))
+    told = " ".join(sentence for _ in range(300) for sentence in documents.almanac(world.facts, rng))
+    heard = " ".join(sentence for _ in range(300) for sentence in documents.forum(world.facts, rng))
     fact = next(fact for fact in world.facts if fact.rumour)
     assert fact.truth in told and fact.hearsay not in told and fact.hearsay in heard
 
 
 def test_a_look_up_answers_from_the_text_above_it(world):
     for seed in range(200):
-        lines = list(corpus.notes(world.facts, Random(seed)))
+        lines = list(documents.notes(world.facts, Random(seed)))
         for question, answer in zip(lines, lines[1:]):
             if question.startswith("Where"):
                 assert (answer in lines[:4]) == (answer != "The text does not say.")

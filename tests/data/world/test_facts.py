@@ -6,7 +6,8 @@ from instructgpt_lite.data.world.words import NAMES, TOWNS, parse
 
 def test_a_world_has_one_value_for_each_subject_and_kind():
     facts = draw_facts(0)
-    assert Counter(fact.kind for fact in facts) == {"home": 16, "job": 16, "pet": 16, "food": 16, "sight": 8, "weather": 8}
+    assert Counter(fact.kind for fact in facts) == {"home": 16, "job": 16, "pet": 16, "food": 16,
+                                                    "sight": 8, "weather": 8}
     assert len({(fact.subject, fact.kind) for fact in facts}) == len(facts) == 80
     assert {fact.subject for fact in facts} == set(NAMES) | set(TOWNS)
     assert all(fact.value in VALUES[fact.kind] for fact in facts)

@@ -1,6 +1,15 @@
 import pytest
 
-from instructgpt_lite.data.world.words import OPPOSITES, SENTENCES, SLOTS, a, items, listing, parse, split_sentences
+from instructgpt_lite.data.world.words import (
+    OPPOSITES,
+    SENTENCES,
+    SLOTS,
+    a,
+    items,
+    listing,
+    parse,
+    split_sentences,
+)
 
 
 def test_articles_follow_the_sound_of_the_noun():
@@ -33,8 +42,9 @@ def test_hearsay_is_a_fact_told_as_hearsay():
     assert parse("They say that You are a fool.") is None
 
 
-@pytest.mark.parametrize("noise", ["Ada lives Oakford.", "Ada lives in Oakford", "ada lives in Oakford.", "Ada lives in soup.",
-                                   "Otto is a actor.", "You could try .", "", "Ada lives in Oakford. Ada lives in Ashby."])
+@pytest.mark.parametrize("noise", [
+    "Ada lives Oakford.", "Ada lives in Oakford", "ada lives in Oakford.", "Ada lives in soup.", "Otto is a actor.",
+    "You could try .", "", "Ada lives in Oakford. Ada lives in Ashby."])
 def test_what_no_template_says_is_not_recognised(noise):
     assert parse(noise) is None
 
