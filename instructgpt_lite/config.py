@@ -129,11 +129,10 @@ class PPO:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Held-out prompts, and how many bootstrap draws an interval takes."""
+    """How the finished models are judged."""
 
     prompts: int = 3_196             # Table 9
     shots: int = 3                   # examples in the few-shot prompt of the base model
-    draws: int = 1_000               # of the bootstrap
     seed: int = 0                    # of the answers
 
 

@@ -17,12 +17,12 @@ tiny = Run(
     preset="tiny",
     architecture=Architecture(layers=3, width=104, heads=4, context=96),
     pretrain=Pretrain(tokens=5_000_000, batch_size=11, length=96, lr=4e-3, matrix_lr=0.01, final_lr=0.05),
-    sft=SFT(demonstrations=2_500, epochs=4, dropout=0.1, lr=2e-3, matrix_lr=4e-3),
-    rl_init=RLInit(demonstrations=2_500, lr=2e-3, matrix_lr=4e-3, mix_length=64),
-    collect=Collect(prompts=6_000, max_new_tokens=40),
+    sft=SFT(demonstrations=2_000, epochs=2, lr=2e-3, matrix_lr=4e-3),
+    rl_init=RLInit(demonstrations=3_000, lr=2e-3, matrix_lr=4e-3, mix_length=64),
+    collect=Collect(prompts=6_500, max_new_tokens=40),
     reward=Reward(batch_size=8, lr=1e-3, matrix_lr=2e-3, warmup=0.05),
-    ppo=PPO(prompts=5_000, episodes=6_144, batch_size=256, minibatch_size=64, lr=5e-4, value_lr=1e-3,
-            warmup=2, beta=0.1, gamma=0.2, ptx_ratio=0.25, ptx_length=64, max_new_tokens=40, ema=0.9, clip_norm=1.0),
+    ppo=PPO(prompts=5_000, episodes=6_144, batch_size=256, lr=6e-4, value_lr=1e-3,
+            warmup=2, beta=0.08, gamma=0.2, ptx_ratio=0.25, ptx_length=64, max_new_tokens=40, ema=0.9, clip_norm=1.0),
     evaluate=Evaluate(prompts=1_000),
 )
 
@@ -31,6 +31,7 @@ nano = replace(
     preset="nano",
     architecture=replace(tiny.architecture, width=48, context=128),
     pretrain=replace(tiny.pretrain, tokens=8_000_000, batch_size=8, length=128),
+    sft=replace(tiny.sft, epochs=4),
     collect=replace(tiny.collect, prompts=3_000),
     ppo=replace(tiny.ppo, episodes=4_096),
     evaluate=replace(tiny.evaluate, prompts=500),
@@ -45,7 +46,7 @@ micro = replace(
     rl_init=replace(tiny.rl_init, demonstrations=64, epochs=1),
     collect=replace(tiny.collect, prompts=64, max_new_tokens=12),
     ppo=replace(tiny.ppo, prompts=32, episodes=64, batch_size=16, minibatch_size=8, warmup=1, max_new_tokens=12),
-    evaluate=replace(tiny.evaluate, prompts=24, shots=1, draws=100),
+    evaluate=replace(tiny.evaluate, prompts=24, shots=1),
     checkpoint_every=0.2,
 )
 

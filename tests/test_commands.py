@@ -210,7 +210,7 @@ def test_evaluate_names_what_is_not_there(model, tmp_path, capsys):
 
 
 def test_base_writes_a_model_and_what_it_depends_on(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("instructgpt_lite.run.World", functools.cache(SMALL))
+    monkeypatch.setattr("instructgpt_lite.workshop.World", functools.cache(SMALL))
     monkeypatch.setattr(worlds.World, "tokenizer", functools.cache(worlds.World.tokenizer))
     out = tmp_path / "a" / "base"
     size = ["--pretrain.tokens", "600", "--pretrain.batch-size", "8", "--pretrain.length", "32"]

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from instructgpt_lite import config, presets
+from instructgpt_lite import config, presets, workshop
 from instructgpt_lite import run as whole
 from instructgpt_lite.config import PPO, SFT, Architecture, Collect, Evaluate, Pretrain, Reward, RLInit, Run
 from instructgpt_lite.data.records import Prompt
@@ -141,7 +141,7 @@ MICRO = Run(
     ppo=PPO(prompts=12, episodes=24, batch_size=12, minibatch_size=4, inner_epochs=2, lr=3e-2, value_lr=3e-2,
             warmup=1, beta=0.3, gamma=0.5, ptx_ratio=0.5, ptx_length=6, clip=0.1, value_clip=0.1,
             temperature=0.8, max_new_tokens=4, ema=0.8, clip_norm=0.5),
-    evaluate=Evaluate(prompts=4, shots=1, draws=50),
+    evaluate=Evaluate(prompts=4, shots=1),
     checkpoint_every=1e9,
 )
 OTHER = {"checkpoint_every": 0.0, "preset": "other"}
@@ -178,15 +178,15 @@ class World7:
 
 @pytest.fixture(autouse=True)
 def micro_world(monkeypatch):
-    monkeypatch.setattr(whole, "World", World7)
-    monkeypatch.setattr(whole, "calibrate", lambda *_: None)
-    monkeypatch.setattr(whole.Workshop, "policy", lambda self, name: new_policy())
+    monkeypatch.setattr(workshop, "World", World7)
+    monkeypatch.setattr(workshop, "calibrate", lambda *_: None)
+    monkeypatch.setattr(workshop.Workshop, "policy", lambda self, name: new_policy())
     monkeypatch.setattr(ScalarModel, "load", lambda folder: new_reward())
 
 
 def trained(stage: str, run: Run, folder: Path):
     """Rows, weights and files of one stage."""
-    shop = whole.Workshop(run, folder)
+    shop = workshop.Workshop(run, folder)
     shop.rankings = rankings([4, 5, 2, 3, 6])
     model, rows = getattr(shop, f"stage_{stage}")(Memory())
     files = [path.read_text() for path in sorted(folder.rglob("*.jsonl"))]
@@ -215,7 +215,7 @@ def evaluated(run: Run, folder: Path):
     names = ("base", "sft", "rl_init", "ppo", "ppo_ptx")
     shop = SimpleNamespace(world=english(), config=run, folder=folder, base=speaker(0), corpus=Corpus(),
                            policy=lambda name: speaker(names.index(name)), model=lambda name: folder)
-    rows = list(whole.evaluate(shop, Memory()))
+    rows = list(workshop.evaluate(shop, Memory()))
     return rows, *((folder / f"{name}.json").read_text() for name in ("evaluation", "samples"))
 
 
@@ -274,13 +274,13 @@ def saves(run: Run, folder: Path, monkeypatch) -> int:
 
 
 def seeds(run: Run, folder: Path, monkeypatch) -> list[int]:
-    shop = whole.Workshop(run, folder)
+    shop = workshop.Workshop(run, folder)
     return [shop.stage_config(name).seed for name in whole.STAGES]
 
 
 RUN_FIELDS = {
     "preset": whether_the_shipped_base_is_taken,
-    "world": lambda run, folder, monkeypatch: whole.Workshop(run, folder).world.seed,
+    "world": lambda run, folder, monkeypatch: workshop.Workshop(run, folder).world.seed,
     "seed": seeds,
     "threads": threads,
     "checkpoint_every": saves,
@@ -301,5 +301,5 @@ def test_the_seed_of_a_run_moves_every_stage():
 
 
 def test_only_the_name_ppo_has_no_pretraining_gradient():
-    shop = whole.Workshop(MICRO, Path())
+    shop = workshop.Workshop(MICRO, Path())
     assert shop.stage_config("ppo").gamma == 0 and shop.stage_config("ppo_ptx").gamma == 0.5

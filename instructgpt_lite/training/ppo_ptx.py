@@ -32,7 +32,7 @@ from instructgpt_lite.training.optim import (
     update_average,
     warm_up,
 )
-from instructgpt_lite.training.steps import picks, update
+from instructgpt_lite.training.steps import stream, update
 
 
 def ppo_ptx(policy: Policy, sft: Policy, reward: Callable[[Rollout], Tensor], prompts: list[str], config: PPO,
@@ -54,7 +54,7 @@ def ppo_ptx(policy: Policy, sft: Policy, reward: Callable[[Rollout], Tensor], pr
     for iteration in range(memory.step, config.iterations):
         draw = generator(config.seed, "ppo", iteration)
         set_lr(policy_adam + value_adam, warm_up(iteration, config.warmup))
-        pick = picks(iteration, len(prompts), config.batch_size, config.seed, "ppo")
+        pick = stream(iteration, len(prompts), config.batch_size, config.seed, "ppo")
         rollout = policy.sample([prompts[n] for n in pick], temperature=config.temperature,
                                 max_new_tokens=config.max_new_tokens, generator=draw)
         known = experience(rollout, sft, reward, value, config, iteration)
@@ -110,7 +110,8 @@ def learn(policy: Policy, part: Rollout, seen: dict[str, Tensor], config: PPO, c
 def learn_value(value: ScalarModel, part: Rollout, seen: dict[str, Tensor],
                 config: PPO) -> dict[str, float]:
     """Gradient of the value function, a network of its own, towards the returns."""
-    loss = value_loss(value.values(part), seen["value_BT"], seen["return_BT"], part.mask_BT, config.value_clip)
+    value_BT, old_value_BT = value.values(part), seen["value_BT"]
+    loss = value_loss(value_BT, old_value_BT, seen["return_BT"], part.mask_BT, config.value_clip)
     loss.backward()
     return {"value_loss": loss.item()}
 

@@ -14,6 +14,14 @@ def picks(step: int, count: int, batch_size: int, seed: int, stage: str) -> Tens
     return order[step % each * batch_size:][:batch_size]
 
 
+def stream(step: int, count: int, batch_size: int, seed: int, stage: str) -> Tensor:
+    """Like `picks`, but the passes join: every step takes `batch_size` rows, as 512 episodes of 31,144 prompts."""
+    places = torch.arange(step * batch_size, (step + 1) * batch_size)
+    passes = places // count
+    return torch.cat([torch.randperm(count, generator=generator(seed, stage, "pass", n))[places[passes == n] % count]
+                      for n in passes.unique().tolist()])
+
+
 def update(stage: str, step: int, module: nn.Module, optimizers: list[Optimizer], clip_norm: float = 0.0,
            **named: Tensor | float) -> None:
     """One optimizer step from the gradients that are there, then none are.

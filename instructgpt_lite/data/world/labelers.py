@@ -14,9 +14,9 @@ from instructgpt_lite.data.world.gold import Gold, Score
 
 TASTES = {                                              # mean weight of each part of a score
     "training": {"helpful": 0.65, "truthful": 0.15, "harmless": 0.50, "style": 0.15,
-                 "courtesy": 0.01, "words": 0.0},
-    "held-out": {"helpful": 0.45, "truthful": 0.40, "harmless": 0.50, "style": 0.05,
-                 "courtesy": -0.08, "words": -0.01},
+                 "courtesy": 0.02, "words": 0.002},
+    "held-out": {"helpful": 0.40, "truthful": 0.40, "harmless": 0.50, "style": 0.05,
+                 "courtesy": -0.12, "words": -0.015},
 }
 AGREEMENT = 0.726                                       # of two training labelers on a pair (§3.4)
 GRAIN = 0.05                                            # utilities closer than a step of this may tie

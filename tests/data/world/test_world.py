@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_prompts_and_demonstrations(world):
 def test_demonstrations_are_mostly_right(world):
     shown = world.demonstrations(1_000)
     gold = [world.gold(demonstration, demonstration.completion).gold for demonstration in shown]
-    assert 0.75 < sum(gold) / len(gold) < 0.85
+    assert 0.6 < sum(gold) / len(gold) < 0.75
 
 
 def test_a_few_shot_page_ends_with_the_prompt_and_shows_answers_of_its_kind(world):

@@ -1,0 +1,62 @@
+"""Run a preset once for each seed and write results/PRESET.json: every measure, its mean, spread and intervals.
+
+    python tools/measure.py tiny 0 1 2
+
+CPU-seconds and peak memory are those of the whole process, imports and report included.
+"""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from instructgpt_lite.models.disk import write_json
+
+ROOT = Path(__file__).parent.parent
+
+
+def measured(preset: str, seed: int) -> dict:
+    """One run in a process of its own."""
+    folder = ROOT / "runs" / f"{preset}-{seed}"
+    command = [sys.executable, "-m", "instructgpt_lite", "run", "--preset", preset, "--seed", str(seed),
+               "--out", str(folder.relative_to(ROOT))]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    return {"cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
+            "peak_memory_gb": round(after.ru_maxrss / 2**20, 3),
+            "stages": json.loads((folder / "stages.json").read_text()), **evaluation}
+
+
+def leaves(found: dict, path: str = ""):
+    """Every number or [mean, low, high] in nested tables, with its path."""
+    for name, value in found.items():
+        here = f"{path}{name}"
+        if isinstance(value, dict):
+            yield from leaves(value, here + " / ")
+        else:
+            yield here, value[0] if isinstance(value, list) else value
+
+
+def main(preset: str, seeds: list[int]) -> None:
+    runs = {seed: measured(preset, seed) for seed in seeds}
+    values = {}
+    for found in runs.values():
+        for name, value in leaves(found):
+            values.setdefault(name, []).append(value)
+    summary = {name: {"mean": round(statistics.mean(each), 4), "lowest": min(each), "highest": max(each)}
+               for name, each in values.items()}
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    config = json.loads((ROOT / "runs" / f"{preset}-{seeds[0]}" / "config.json").read_text())
+    write_json(ROOT / "results" / f"{preset}.json", {
+        "command": f"python tools/measure.py {preset} {' '.join(map(str, seeds))}", "commit": commit,
+        "intervals": "95 %, bootstrap over held-out prompts, of each seed", "config": config,
+        "summary": summary, "seeds": runs})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], [int(seed) for seed in sys.argv[2:]] or [0, 1, 2])
