@@ -280,7 +280,7 @@ def test_each_pass_asks_every_prompt_once(policy, reward, watch):
 
 def test_each_iteration_draws_anew(policy, reward, watch, monkeypatch):
     """The same policy, asked the same, says something else each time."""
-    monkeypatch.setattr(stage, "picks", lambda *_: torch.arange(12))
+    monkeypatch.setattr(stage, "stream", lambda *_: torch.arange(12))
     watch.run(policy, reward, replace(CONFIG, lr=0.0))
     assert len({str(rollout.token_BS.tolist()) for rollout in watch.rollouts}) == 4
     assert len({str(part.token_BS.tolist()) for _, part, _ in watch.parts}) == 12

@@ -6,7 +6,7 @@ from torch import nn
 
 from instructgpt_lite.config import SFT
 from instructgpt_lite.training.optim import optimizers
-from instructgpt_lite.training.steps import picks, schedule, update
+from instructgpt_lite.training.steps import picks, schedule, stream, update
 
 
 @pytest.mark.parametrize("count, batch_size", [(12, 4), (10, 4), (3, 8), (1, 1), (7, 7)])
@@ -69,3 +69,12 @@ def test_the_schedule_of_a_stage_is_its_own():
     for step, share in enumerate([0.5, 1.0, 0.625, 0.25]):
         schedule(adams, step, 4, SFT(warmup=0.25, final_lr=0.25))
         assert adams[0].param_groups[0]["lr"] == pytest.approx(0.5 * share, rel=1e-12)
+
+
+def test_a_stream_takes_full_batches_and_every_row_once_a_pass():
+    """Seven rows in batches of three: three passes are seven batches, none of them short."""
+    taken = torch.cat([stream(step, 7, 3, 0, "ppo") for step in range(7)])
+    assert len(taken) == 21
+    for one_pass in taken.split(7):
+        assert sorted(one_pass.tolist()) == list(range(7))
+    assert not torch.equal(taken[:7], taken[7:14])
