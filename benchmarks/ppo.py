@@ -70,12 +70,12 @@ class Models:
 
 
 def models(work: Workload, base: str | None) -> Models:
-    """Models and prompts of a workload; four batches of prompts."""
-    draw, count = generator(0, work.name), 4 * work.batch
+    """Models of a workload and one batch of prompts, so that both sides answer the same in every round."""
+    draw, count = generator(0, work.name), work.batch
     if work == TINY:
         world, policy = tiny(base)
         return Models.of(policy, policy.encode([prompt.prompt for prompt in world.train[-count:]]))
-    lengths = uniform(count, 24, 64, draw) if work == FIXED else ragged(count, draw)
+    lengths = uniform(count, 24, 64, draw) if work == FIXED else ragged(count)
     return Models.of(random_gpt2(work.ends), words(lengths, draw))
 
 

@@ -38,10 +38,10 @@ class Workload:
     goal: float | None = None
 
 
-RANDOM = (Workload("4 layers of 128, K=4", K=4, prompts=16, micro=16, goal=8),
-          Workload("4 layers of 128, K=9", K=9, prompts=16, micro=16, goal=25))
-TINY = (Workload("tiny preset, K=4", K=4, prompts=16, micro=16),
-        Workload("tiny preset, K=9", K=9, prompts=16, micro=16))
+RANDOM = (Workload("4 layers of 128, K=4", K=4, prompts=16, micro=8, goal=8),
+          Workload("4 layers of 128, K=9", K=9, prompts=16, micro=8, goal=25))
+TINY = (Workload("tiny preset, K=4", K=4, prompts=16, micro=8),
+        Workload("tiny preset, K=9", K=9, prompts=16, micro=8))
 
 
 def random_rankings(policy: Policy, work: Workload) -> list[Ranking]:

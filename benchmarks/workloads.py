@@ -71,9 +71,8 @@ def uniform(count: int, low: int, high: int, generator: torch.Generator) -> Tens
     return torch.randint(low, high + 1, (count,), generator=generator)
 
 
-def ragged(count: int, generator: torch.Generator, median: float = 36, mean: float = 42,
-           longest: int = 192) -> Tensor:
-    """Lengths as people's prompts have them: lognormal, cut at the longest."""
+def ragged(count: int, median: float = 36, mean: float = 42, longest: int = 192) -> Tensor:
+    """Lengths as people's prompts have them, lognormal and cut at the longest: its quantiles, without luck."""
     sigma = math.sqrt(2 * math.log(mean / median))
-    length_N = torch.empty(count).log_normal_(math.log(median), sigma, generator=generator)
-    return length_N.round().long().clamp(2, longest)
+    z_N = torch.special.ndtri((torch.arange(count) + 0.5) / count)
+    return (median * (sigma * z_N).exp()).round().long().clamp(2, longest)

@@ -1,6 +1,6 @@
 """PPO from one finished run at several KL penalties, all else equal: results/betas.json.
 
-    python tools/betas.py runs/tiny-0 0.0 0.1 0.3
+    python tools/betas.py runs/tiny-0 0.0 0.08 0.3
 
 beta = 0 shows over-optimisation: the reward model's score climbs while the gold score falls.
 """
@@ -19,7 +19,7 @@ from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.workshop import Workshop
 
 ROOT = Path(__file__).parent.parent
-ITERATIONS = 60
+ITERATIONS = 40
 
 
 def main(folder: str, betas: list[float]) -> None:
@@ -48,4 +48,4 @@ def main(folder: str, betas: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], [float(beta) for beta in sys.argv[2:]] or [0.0, 0.1, 0.3])
+    main(sys.argv[1], [float(beta) for beta in sys.argv[2:]] or [0.0, 0.08, 0.3])

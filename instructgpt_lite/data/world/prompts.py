@@ -16,18 +16,18 @@ CATEGORIES = list(TASKS)
 WEIGHTS = list(accumulate(task.share / 2 + 5 for task in TASKS.values()))
 
 
-def question(facts: list[Fact], rng: Random, category: str = "") -> tuple[str, str, dict]:
-    """An instruction of a use case drawn by share, now and then after a word about oneself: category, text, key."""
+def question(facts: list[Fact], rng: Random, category: str = "", aside: float = 0.4) -> tuple[str, str, dict]:
+    """An instruction of a use case drawn by share, `aside` of them after a word about oneself: category, text, key."""
     category = category or rng.choices(CATEGORIES, cum_weights=WEIGHTS)[0]
     text, key = TASKS[category].ask(facts, rng)
-    if not text.startswith("Hello") and rng.random() < 0.4:
+    if not text.startswith("Hello") and rng.random() < aside:
         text = rng.choice(ASIDES).format(name=rng.choice(NAMES), town=rng.choice(TOWNS)) + " " + text
     return category, text, key
 
 
-def ask(facts: list[Fact], rng: Random, category: str = "", author: str = "") -> Prompt:
+def ask(facts: list[Fact], rng: Random, category: str = "", author: str = "", aside: float = 0.4) -> Prompt:
     """One such instruction as a record."""
-    category, text, key = question(facts, rng, category)
+    category, text, key = question(facts, rng, category, aside)
     return Prompt(text, category, author, key)
 
 

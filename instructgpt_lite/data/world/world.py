@@ -43,9 +43,9 @@ class World:
         prompts = []
         for _ in range(count):
             author, favourites = rng.choice(authors)
-            prompt = ask(self.facts, rng, author=author)
+            prompt = ask(self.facts, rng, author=author, aside=0.8)
             if prompt.category not in favourites and rng.random() < 0.5:
-                prompt = ask(self.facts, rng, author=author)
+                prompt = ask(self.facts, rng, author=author, aside=0.8)
             if rng.random() < 0.01:
                 told = f"My number is 202-555-01{rng.randrange(100):02}. " + prompt.prompt
                 prompt = Prompt(told, prompt.category, author, prompt.key)
