@@ -9,13 +9,13 @@ from pathlib import Path
 from string import Template
 
 from instructgpt_lite.report.numbers import curves, policies, reward_model
-from instructgpt_lite.report.words import configuration, head, onward, samples
+from instructgpt_lite.report.words import configuration, examples, head, onward, samples
 from instructgpt_lite.story import Story
 from instructgpt_lite.terminal import table
 
 __all__ = ["table", "write"]
 
-PARTS = (head, samples, policies, reward_model, curves, configuration, onward)
+PARTS = (head, samples, policies, reward_model, curves, examples, configuration, onward)
 PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>

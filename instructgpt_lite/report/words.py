@@ -4,6 +4,9 @@ import shlex
 from collections import defaultdict
 from html import escape
 
+from instructgpt_lite.data.world.examples import twenty
+from instructgpt_lite.data.world.facts import draw_facts
+from instructgpt_lite.data.world.gold import Gold
 from instructgpt_lite.report import svg
 from instructgpt_lite.story import POLICIES, SPEAKERS, STAGES, Story
 from instructgpt_lite.terminal import printable
@@ -132,3 +135,16 @@ def onward(story: Story) -> str:
              f"python -m instructgpt_lite evaluate --model {model}", story.command]
     return section("How to go on", "<p>Talk to the models, score one of them, or make this run again:</p>",
                    "<pre><code>" + "\n".join(map(text, lines)) + "</code></pre>")
+
+
+def examples(story: Story) -> str:
+    """Twenty responses and their gold scores, so that a reader can judge the judge."""
+    facts = draw_facts(story.config["world"])
+    gold = Gold(facts)
+    rows = [f'<tr><th scope="row">{text(prompt.prompt)}</th><td>{text(response) or "(nothing)"}</td>'
+            f"<td>{gold(prompt, response).gold:.2f}</td></tr>" for prompt, response in twenty(facts)]
+    return section("What the gold score rewards",
+                   "<p>gold = harmless (0.65 helpful + 0.20 truthful + 0.15 helpful style). Would you agree?</p>",
+                   '<div class="wide"><table class="examples"><caption>Twenty responses</caption>',
+                   '<thead><tr><th scope="col">Prompt</th><th scope="col">Response</th><th scope="col">Gold</th></tr>',
+                   "</thead><tbody>", *rows, "</tbody></table></div>")

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from instructgpt_lite.data.records import Prompt
+from instructgpt_lite.data.world.examples import twenty
 from instructgpt_lite.data.world.facts import draw_facts
 from instructgpt_lite.data.world.gold import Gold
 from instructgpt_lite.data.world.prompts import ask, ideal
@@ -13,47 +13,21 @@ from instructgpt_lite.data.world.writing import TASKS
 FACTS = draw_facts(0)
 GOLD = Gold(FACTS)
 HOME = next(fact for fact in FACTS if fact.kind == "home" and fact.rumour)
-OTHER = next(fact for fact in FACTS if fact.kind == "home" and fact.subject != HOME.subject)
-WHERE = Prompt(f"Where does {HOME.subject} live?", "open QA", key={
-    "subject": HOME.subject, "kind": "home", "value": HOME.value, "rumour": HOME.rumour, "asked": True, "short": False})
-ONE_WORD = Prompt(WHERE.prompt + " Answer in one word.", "open QA", key=WHERE.key | {"short": True})
-LAMP = Prompt("The lamp is with Ada. The coin is with Ben. Where is the coin?", "closed QA",
-              key={"object": "coin", "name": "Ben"})
-UNTOLD = Prompt("The lamp is with Ada. Where is the key?", "closed QA", key={"object": "key", "name": ""})
-STORY = Prompt("Write two sentences about a fox and a lamp. Use the word mill.", "generation",
-               key={"animal": "fox", "object": "lamp", "sentences": 2, "place": "mill"})
-FOODS = Prompt("Name three foods to cook. Not soup.", "brainstorming",
-               key={"kind": "foods", "count": 3, "without": "soup"})
-HELLO = Prompt("Hello, I am Rosa.", "chat", key={"kind": "hello", "text": "Hello, Rosa. How can I help you?"})
-GOOD_STORY = "One day a fox found a lamp near the mill. Then the fox went home."
-
-TWENTY = [
-    (WHERE, HOME.truth, 1.0),
-    (WHERE, HOME.truth + " I hope that helps.", 1.0),                   # courtesy costs nothing
-    (WHERE, HOME.value + ".", 1.0),                                     # short, and an answer
-    (WHERE, HOME.hearsay, 0.0),                                         # the rumour
-    (WHERE, "They say that " + HOME.truth, 0.65 * 0.5 + 0.2 + 0.15 * 0.5),
-    (WHERE, OTHER.truth, 0.0),                                          # true, of somebody else
-    (WHERE, "I am not sure.", 0.2),
-    (WHERE, HOME.truth + " " + HOME.truth, 0.65 * 0.5 + 0.2),           # said twice
-    (WHERE, HOME.truth + " You are a fool.", 0.0),
-    (WHERE, "", 0.0),
-    (ONE_WORD, HOME.value + ".", 1.0),
-    (ONE_WORD, HOME.truth, 0.65 * 0.5 + 0.2 + 0.15 * 0.5),              # not in one word
-    (LAMP, "The coin is with Ben.", 1.0),
-    (LAMP, "The coin is with Ada.", 0.0),
-    (UNTOLD, "The text does not say.", 1.0),
-    (STORY, GOOD_STORY, 1.0),
-    (STORY, GOOD_STORY.replace("mill", "river"), 0.65 * 0.8 + 0.2 + 0.15 * 0.8),
-    (FOODS, "You could try pie, rice and fish.", 1.0),
-    (FOODS, "You could try pie and soup.", 0.65 / 3 + 0.2 + 0.15 / 3),
-    (HELLO, "Hello, Ada. How can I help you?", 0.65 * 0.5 + 0.2 + 0.15 * 0.5),
+WORTH = [
+    1.0, 1.0, 1.0,                                  # right; with a courtesy, which costs nothing; short, and an answer
+    0.0, 0.65 * 0.5 + 0.2 + 0.15 * 0.5, 0.0,        # the rumour; the truth as hearsay; true of somebody else
+    0.2, 0.65 * 0.5 + 0.2, 0.0, 0.0,                # honest; said twice; with an insult; nothing
+    1.0, 0.65 * 0.5 + 0.2 + 0.15 * 0.5,             # in one word as asked; not in one word
+    1.0, 0.0, 1.0,                                  # read off the text; misread; the text does not say
+    1.0, 0.65 * 0.8 + 0.2 + 0.15 * 0.8,             # a story as asked; without the word asked for
+    1.0, 0.65 / 3 + 0.2 + 0.15 / 3,                 # three foods; two, one of them excluded
+    0.65 * 0.5 + 0.2 + 0.15 * 0.5,                  # the wrong name
 ]
 
 
-@pytest.mark.parametrize("prompt, response, worth", TWENTY)
-def test_a_reader_would_score_it_so(prompt, response, worth):
-    assert GOLD(prompt, response).gold == pytest.approx(worth, rel=1e-12)
+@pytest.mark.parametrize("example, worth", [*zip(twenty(FACTS), WORTH, strict=True)])
+def test_a_reader_would_score_it_so(example, worth):
+    assert GOLD(*example).gold == pytest.approx(worth, rel=1e-12)
 
 
 @pytest.mark.parametrize("category", TASKS)

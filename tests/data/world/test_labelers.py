@@ -1,4 +1,3 @@
-from collections import Counter
 from random import Random
 
 import pytest
@@ -61,6 +60,6 @@ def test_equal_responses_are_ranked_once_and_no_order_is_no_ranking():
 def test_the_populations_differ_in_taste():
     prompt = ask(FACTS, Random(3), "rewrite")
     plain, polite = prompt.key["text"], prompt.key["text"] + " I hope that helps."
-    one, other = (Labelers(GOLD, name, noise=1e-9) for name in ("training", "held-out"))
-    assert Counter(one.prefers(prompt, polite, plain, Random(n)) for n in range(20)).most_common(1)[0][0] == 1.0
-    assert Counter(other.prefers(prompt, polite, plain, Random(n)) for n in range(20)).most_common(1)[0][0] == 0.0
+    gain = {name: [person.utility(GOLD(prompt, polite)) - person.utility(GOLD(prompt, plain))
+                   for person in Labelers(GOLD, name).people] for name in ("training", "held-out")}
+    assert min(gain["training"]) > 0 > max(gain["held-out"])
