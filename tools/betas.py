@@ -19,7 +19,7 @@ from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.workshop import Workshop
 
 ROOT = Path(__file__).parent.parent
-ITERATIONS = 40
+ITERATIONS = 80
 
 
 def main(folder: str, betas: list[float]) -> None:
