@@ -76,5 +76,6 @@ def train_reward(reward: ScalarModel, rankings, config: Reward,
 @torch.no_grad()
 def center(reward: ScalarModel, policy: Policy, demonstrations) -> float:
     """Shift the reward so that demonstrations score 0 on average (§3.5); returns the new bias."""
-    reward.bias -= reward(demonstrated(policy, demonstrations)).mean()
+    shown = demonstrated(policy, demonstrations)
+    reward.bias -= torch.cat([reward(shown[rows]) for rows in torch.arange(len(shown)).split(256)]).mean()
     return reward.bias.item()
