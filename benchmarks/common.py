@@ -79,7 +79,8 @@ def finish(rows: list[Row], options: argparse.Namespace, configuration: dict) ->
     found = [row.json() for row in rows]
     print(table(found), flush=True)
     if options.out:
-        record = {"environment": environment(), "configuration": configuration, "rows": found}
+        record = {"environment": environment(), "options": vars(options), "configuration": configuration,
+                  "rows": found}
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(record, indent=1, default=str) + "\n")
 

@@ -59,13 +59,16 @@ class RewardFlags:
     trunk: Architecture = Architecture(layers=2, width=64, heads=4, context=256)
     heldout_share: float = 0.2
     """Of the prompts, or of the rated texts."""
-    passes: int = 6
+    passes: int = 4
     """Times each rated text is ranked, by other ratings of it and among other texts."""
+    lower_case: bool = True
+    """Rated texts in small letters, after a space, lest GPT-2 read "Good", "good" and " good" as three."""
     out: Path = Path("runs/reward")
 
 
-# The trunk is small and starts from nothing, so its learning rates are high and a step takes few prompts.
-NEW = RewardFlags(Reward(batch_size=32, lr=7e-4, matrix_lr=2e-3, warmup=0.05, clip_norm=1.0))
+# The trunk is small and starts from nothing, so learning rates are high and a step takes few prompts. That of the
+# matrices is the lower one: with few texts, words are learned before what they do to each other.
+NEW = RewardFlags(Reward(batch_size=16, lr=2e-3, matrix_lr=7e-4, warmup=0.05, clip_norm=1.0))
 
 
 def defaults(arguments: list[str]) -> RewardFlags:

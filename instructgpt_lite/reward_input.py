@@ -6,10 +6,13 @@ Nothing is written here. `flags` are those of reward_command.RewardFlags.
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+import torch
+
+from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.audit import check_leakage, fit
 from instructgpt_lite.data.gpt2 import gpt2_tokenizer
 from instructgpt_lite.data.jsonl import read_jsonl
@@ -49,7 +52,10 @@ def read(flags) -> Input:
     seed, share = flags.config.seed, flags.heldout_share
     shown = read_jsonl(flags.demonstrations, Demonstration) if flags.demonstrations else []
     if flags.ratings:
-        train, heldout = split_by_text(read_ratings(flags.ratings), lambda one: one.text, share, seed)
+        rated = read_ratings(flags.ratings)
+        if flags.lower_case:
+            rated = [replace(one, text=" " + one.text.lower()) for one in rated]
+        train, heldout = split_by_text(rated, lambda one: one.text, share, seed)
         ranked = drawn_rankings(train, flags.passes, seed), drawn_rankings(heldout, 1, seed)
         check_texts_apart(*ranked)
         return Input(*ranked, shown, heldout)
@@ -70,7 +76,7 @@ def start(flags, data: Input) -> Policy:
     if flags.model:
         policy = Policy.load(there(flags.model))
     elif flags.tokenizer == "gpt2" or flags.ratings:
-        return Policy.new(flags.trunk, gpt2_tokenizer(flags.tokenizer_files), flags.config.seed)
+        return new_policy(flags.trunk, gpt2_tokenizer(flags.tokenizer_files), flags.config.seed)
     else:
         policy = Policy.load(TINY)
     unknown, total = unknown_words(policy.tokenizer, [*data.train, *data.heldout])
@@ -81,6 +87,15 @@ def start(flags, data: Input) -> Policy:
                          "Face format, or with --tokenizer gpt2, a small new one that reads every word")
     if count:
         data.notes.append(f"{count:,} of {total:,} words are unknown to the model, such as {often}")
+    return policy
+
+
+@torch.no_grad()
+def new_policy(trunk: Architecture, tokenizer, seed: int) -> Policy:
+    """A new GPT-2 with small embeddings: of 50,000 tokens most are seen seldom, and should then say little."""
+    policy = Policy.new(trunk, tokenizer, seed)
+    for table in (policy.model.transformer.wte, policy.model.transformer.wpe):
+        table.weight *= 0.1
     return policy
 
 

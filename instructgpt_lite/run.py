@@ -48,12 +48,14 @@ def run(config: Run, folder: str | Path, stopping: Callable[[], bool] = lambda: 
     except Timeout:
         raise BlockingIOError(f"{folder}: another process is running in it; wait for it, "
                               "or name another folder") from None
-    with lock:
+    try:
         settle(config, folder)
         shop, log = Workshop(config, folder), Metrics(folder / "metrics.jsonl")
         for stage in STAGES:
             if stage not in done(folder):
                 yield from advance(shop, stage, log, stopping)
+    finally:
+        lock.release()
 
 
 def settle(config: Run, folder: Path) -> None:

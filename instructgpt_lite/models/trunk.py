@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from instructgpt_lite.models.attention import by_length, in_a_square
+
 GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}     # transformers' name: torch's
 
 
@@ -150,31 +152,14 @@ def gpt2_states(gpt2: nn.Module, rows: Rows, keep_M: Tensor, drop: Callable[[Ten
     cache: if given, `cache.update(keys, values, layer)` receives each layer's keys and values.
     """
     _check_context(gpt2, rows)
-    (B, S), D, H = rows.token_BS.shape, gpt2.embed_dim, gpt2.config.n_head
-    real_N, rank_BS = _real_places(rows.real_BS)
-    position_N = real_N % S if rows.position_BS is None else rows.position_BS.flatten()[real_N]
-    sees = None if rows.sees_BSS is None else rows.sees_BSS[:, None]
-
-    def attend(layer: int, qkv_N3D: Tensor) -> Tensor:
-        if len(real_N) < B * S:
-            qkv_N3D = qkv_N3D.new_zeros(B * S, 3 * D).index_copy(0, real_N, qkv_N3D)
-        q, k, v = qkv_N3D.view(B, S, 3, H, D // H).permute(2, 0, 3, 1, 4)
-        if cache is not None:
-            cache.update(k, v, layer)
-        a = F.scaled_dot_product_attention(q, k, v, attn_mask=sees, is_causal=sees is None)
-        a_ND = a.transpose(1, 2).reshape(B * S, D)
-        return a_ND if len(real_N) == B * S else a_ND.index_select(0, real_N)
-
-    x_ND = gpt2.wte(rows.safe_BS.flatten()[real_N]) + gpt2.wpe(position_N)
+    if rows.sees_BSS is None and cache is None:
+        real_N, rank_BS, attend = by_length(rows.real_BS, gpt2.config.n_head)
+    else:
+        real_N, rank_BS, attend = in_a_square(rows.real_BS, rows.sees_BSS, gpt2.config.n_head, cache)
+    position_BS = torch.arange(rows.token_BS.size(1), device=real_N.device).expand_as(rows.token_BS)
+    position_BS = position_BS if rows.position_BS is None else rows.position_BS
+    x_ND = gpt2.wte(rows.safe_BS.flatten()[real_N]) + gpt2.wpe(position_BS.flatten()[real_N])
     return gpt2_blocks(gpt2, x_ND, attend, rank_BS[keep_M], drop)
-
-
-def _real_places(real_BS: Tensor) -> tuple[Tensor, Tensor]:
-    """Flat places of the real tokens, and each place's rank among them; all places if most are real."""
-    real = real_BS.flatten()
-    if real.float().mean() > 0.9:                  # copying tokens out and in would cost more
-        real = torch.ones_like(real)
-    return real.nonzero()[:, 0], real.cumsum(0) - 1
 
 
 def _linear(conv: nn.Module, x_ND: Tensor) -> Tensor:
