@@ -95,6 +95,16 @@ def test_half_an_archive_or_none_is_said_to_be_so(tmp_path, form):
         read_ratings(path)
 
 
+def test_a_link_or_a_folder_of_the_name_is_not_the_file():
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for name, kind in (("a/small", tarfile.SYMTYPE), ("b/small", tarfile.DIRTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            archive.addfile(member)
+    assert file_in(data.getvalue(), "small", "a") is None
+
+
 @pytest.mark.parametrize("pack", ["zip", "tar"])
 def test_a_file_that_unpacks_to_more_than_allowed_is_refused(tmp_path, monkeypatch, pack):
     monkeypatch.setattr(archives, "MOST", 1_000)

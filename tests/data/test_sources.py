@@ -39,9 +39,11 @@ def test_a_helpful_harmless_dialogue_is_split_after_its_last_assistant(hub):
 def test_a_summary_comparison_ranks_the_choice_first_and_names_the_worker(hub):
     info = {"id": "t3", "post": "My dog ate it.", "title": "Homework", "subreddit": "school", "article": None}
     first, second = ({"text": text, "policy": "sup", "note": "ok"} for text in (" Dog.", " Cat."))
-    name = hub({"info": info, "summaries": [first, second], "choice": 1, "worker": "w7", "batch": "b"})
+    row = {"info": info, "summaries": [first, second], "choice": 1, "worker": "w7", "batch": "b"}
+    name = hub(row, row | {"worker": None, "choice": 0})
     prompt = "SUBREDDIT: r/school\n\nTITLE: Homework\n\nPOST: My dog ate it.\n\nTL;DR:"
-    assert hub_rankings(name) == [Ranking(prompt, (" Dog.", " Cat."), (2, 1), labeler="w7")]
+    said = (" Dog.", " Cat.")
+    assert hub_rankings(name) == [Ranking(prompt, said, (2, 1), labeler="w7"), Ranking(prompt, said, (1, 2))]
 
 
 def test_a_web_answer_of_the_higher_score_wins_and_a_tie_is_left_out_with_a_warning(hub):
