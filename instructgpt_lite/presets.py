@@ -1,7 +1,7 @@
 """Named runs. A preset is the paper's configuration (config.py) with the departures written here, and why.
 
 tiny  about 0.4M parameters: the whole of InstructGPT in three minutes on a laptop
-nano  about 0.1M parameters: the same in under a minute, for tests and assignments
+nano  about 0.1M parameters: the same in half the time, for tests and assignments
 micro a few thousand parameters: every stage in seconds; too small to learn anything, for unit tests
 """
 
