@@ -33,6 +33,8 @@ HOMES = {
     "matplotlib": {"book"},
     "IPython": {"book"},
     "ipywidgets": {"book"},
+    "anywidget": {"book"},
+    "traitlets": {"book"},
     "datasets": {"data/sources.py"},
     "transformers": {"models", "data/tokenizer.py", "data/gpt2.py", "data/sources.py"},
     "tokenizers": {"data/tokenizer.py"},
