@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Architecture:
-    """A GPT-2 language model; the defaults are GPT-2 small (Radford et al., 2019)."""
+    """A GPT-2 language model. The paper has GPT-3, so these numbers are ours: GPT-2 small (Radford et al., 2019)."""
 
     layers: int = 12                 # transformer blocks
     width: int = 768                 # of the residual stream
@@ -24,11 +24,11 @@ class Pretrain:
     tokens: int = 300_000_000        # of text, in all
     batch_size: int = 512            # rows a step
     length: int = 1024               # tokens a row
-    lr: float = 6e-4                 # peak
-    matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices
+    lr: float = 6e-4                 # peak; cosine
+    matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices; ours
     warmup: float = 0.02             # share of all steps
     final_lr: float = 0.1            # cosine ends at this share of the peak
-    clip_norm: float = 1.0           # of the gradient; 0 is off
+    clip_norm: float = 1.0           # largest norm of the gradient, 0 is off
     seed: int = 0                    # of the weights and the text
 
 
@@ -36,18 +36,18 @@ class Pretrain:
 class SFT:
     """The supervised baseline (§3.5, App. C.1)."""
 
-    demonstrations: int = 12_725     # Table 6
+    demonstrations: int = 12_725     # training prompts with a response (Table 6)
     epochs: int = 16                 # passes over the demonstrations
     batch_size: int = 32             # demonstrations a step
-    lr: float = 9.65e-6              # cosine, no warm-up
-    matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices
+    lr: float = 9.65e-6              # peak; cosine, no warm-up
+    matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices; ours
     warmup: float = 0.0              # share of all steps
     final_lr: float = 0.1            # cosine to 10 % of the peak
     dropout: float = 0.2             # residual
     pretraining_mix: float = 0.0     # pretraining rows as a share of all rows
     mix_length: int = 1024           # tokens a pretraining row; paper silent
-    clip_norm: float = 0.0           # paper silent; 0 is off
-    seed: int = 0                    # of order and dropout
+    clip_norm: float = 0.0           # largest norm of the gradient, 0 is off; paper silent
+    seed: int = 0                    # of order and dropout; ours
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class RLInit(SFT):
     """Where RL starts and what KL is measured from: not the baseline (App. C.3)."""
 
     epochs: int = 2                  # passes over the demonstrations
-    lr: float = 5e-6                 # cosine, no warm-up
-    dropout: float = 0.0             # paper silent
+    lr: float = 5e-6                 # peak; cosine, no warm-up
+    dropout: float = 0.0             # residual; paper silent
     pretraining_mix: float = 0.1     # pretraining rows as a share of all rows
 
 
@@ -64,13 +64,13 @@ class RLInit(SFT):
 class Collect:
     """Responses for labelers to rank (§3.5, App. C.2)."""
 
-    prompts: int = 33_207            # Table 6
+    prompts: int = 33_207            # training prompts (Table 6)
     K_min: int = 4                   # fewest responses to a prompt
-    K_max: int = 9                   # most
+    K_max: int = 9                   # most responses to a prompt
     batch_size: int = 512            # prompts sampled together; ours
-    temperature: float = 1.0         # of sampling
-    max_new_tokens: int = 1024       # App. C
-    seed: int = 0                    # of responses and rankings
+    temperature: float = 1.0         # of sampling; paper silent
+    max_new_tokens: int = 1024       # longest response (App. C)
+    seed: int = 0                    # of responses and rankings; ours
 
 
 @dataclass(frozen=True)
@@ -79,42 +79,42 @@ class Reward:
 
     epochs: int = 1                  # more than one overfits (App. C.2)
     batch_size: int = 64             # prompts a step
-    lr: float = 9e-6                 # cosine
-    matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices
+    lr: float = 9e-6                 # peak; cosine
+    matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices; ours
     warmup: float = 0.0              # share of all steps
     final_lr: float = 0.1            # cosine to 10 % of the peak
-    clip_norm: float = 0.0           # paper silent; 0 is off
-    seed: int = 0                    # of order and the new head
+    clip_norm: float = 0.0           # largest norm of the gradient, 0 is off; paper silent
+    seed: int = 0                    # of order and the new head; ours
 
 
 @dataclass(frozen=True)
 class PPO:
     """Reinforcement learning (§3.5, App. C.4); gamma = 0 is PPO, gamma > 0 is PPO-ptx."""
 
-    prompts: int = 31_144            # Table 6
+    prompts: int = 31_144            # training prompts (Table 6)
     episodes: int = 256_000          # responses, in all
     batch_size: int = 512            # episodes an iteration
     minibatch_size: int = 64         # episodes an update
     inner_epochs: int = 1            # passes over an iteration's episodes
-    lr: float = 1.18e-5              # not printed; read off Fig. 38 by the rule of App. E.9
-    value_lr: float = 9e-6           # of the value function
+    lr: float = 1.18e-5              # constant; not printed: read off Fig. 38 by the rule of App. E.9
+    value_lr: float = 9e-6           # of the value function, constant
     adam_betas: tuple[float, float] = (0.9, 0.95)  # decay of Adam's two averages
-    adam_eps: float = 1e-8           # paper silent
+    adam_eps: float = 1e-8           # in the denominator of Adam; paper silent
     warmup: int = 10                 # iterations, from a tenth of the peak
     beta: float = 0.02               # KL reward coefficient, eq. (2)
     gamma: float = 27.8              # pretraining loss coefficient, eq. (2)
-    ptx_ratio: float = 8               # pretraining rows per episode
+    ptx_ratio: float = 8             # pretraining rows per episode
     ptx_length: int = 1024           # tokens a pretraining row; paper silent
     clip: float = 0.2                # of the probability ratio
-    value_clip: float = 0.2          # paper silent (lm-human-preferences); 0 is off
-    lam: float = 0.95                # paper silent (Stiennon et al., 2020, App. B.1)
+    value_clip: float = 0.2          # of the move of the value, 0 is off; paper silent (lm-human-preferences)
+    lam: float = 0.95                # of GAE; paper silent (Stiennon et al., 2020, App. B.1)
     whiten: bool = True              # advantages; paper silent (lm-human-preferences)
     missing_eos: float = 1.0         # taken off the score of a response that never ends; paper silent
     temperature: float = 1.0         # of sampling and of log-probabilities
-    max_new_tokens: int = 1024       # longest response
+    max_new_tokens: int = 1024       # longest response (App. C)
     ema: float = 0.992               # of the weights, per update, for evaluation
-    clip_norm: float = 0.0           # paper silent; 0 is off
-    seed: int = 0                    # of prompts and responses
+    clip_norm: float = 0.0           # largest norm of the gradient, 0 is off; paper silent
+    seed: int = 0                    # of prompts and responses; ours
 
     @property
     def iterations(self) -> int:
@@ -131,14 +131,14 @@ class PPO:
 class Evaluate:
     """How the finished models are judged."""
 
-    prompts: int = 3_196             # Table 9
-    shots: int = 3                   # examples in the few-shot prompt of the base model
-    seed: int = 0                    # of the answers
+    prompts: int = 3_196             # held-out prompts (Table 9)
+    shots: int = 3                   # examples in the few-shot prompt of the base model; paper silent
+    seed: int = 0                    # of the answers; ours
 
 
 @dataclass(frozen=True)
 class Run:
-    """The whole, stage by stage."""
+    """The whole, stage by stage. What stands beside the stages is ours."""
 
     preset: str                      # whose numbers are the defaults: tiny, nano or micro
     architecture: Architecture = field(default_factory=Architecture)
