@@ -2,7 +2,9 @@
 
 from instructgpt_lite.checks.grading import (
     check_gae,
+    check_k3,
     check_masked_mean,
+    check_optimum,
     check_policy_loss,
     check_preference_probability,
     check_ptx_loss,
@@ -15,6 +17,7 @@ from instructgpt_lite.checks.grading import (
 from instructgpt_lite.checks.oracles import (
     entropy_oracle,
     gae_oracle,
+    k3_oracle,
     kl_gradient_oracle,
     kl_oracle,
     masked_mean_oracle,
@@ -36,7 +39,9 @@ from instructgpt_lite.checks.oracles import (
 
 __all__ = [
     "check_gae",
+    "check_k3",
     "check_masked_mean",
+    "check_optimum",
     "check_policy_loss",
     "check_preference_probability",
     "check_ptx_loss",
@@ -47,6 +52,7 @@ __all__ = [
     "entropy_oracle",
     "finite_difference",
     "gae_oracle",
+    "k3_oracle",
     "kl_gradient_oracle",
     "kl_oracle",
     "masked_mean_oracle",

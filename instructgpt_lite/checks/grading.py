@@ -81,6 +81,25 @@ def check_relative_surprise(student):
         ("What p excludes costs nothing: 0 log 0 is 0.", (tensor([1.0, 0.0, 0.0]).log(), p))])
 
 
+def check_k3(student):
+    """k3, an estimate of KL(pi || ref) from samples of pi: ref / pi - 1 - log(ref / pi), elementwise."""
+    pi, ref = tensor([0.5, 0.25, 0.2]).log(), tensor([0.25, 0.5, 0.2]).log()
+    _agree(student, oracles.k3_oracle, [
+        ("Where both give the same, nothing is surprising: 0.", (pi[2:], ref[2:])),
+        ("The ratio is ref / pi, because the samples are those of pi.", (pi[:1], ref[:1])),
+        ("It is never negative, nor clamped: elementwise, no mean.", (pi, ref))])
+
+
+def check_optimum(student):
+    """log pi* of the policy of highest E[r] - beta KL(pi || ref)."""
+    ref, r = tensor([0.5, 0.3, 0.2]).log(), tensor([0.0, 1.0, 2.0])
+    _agree(student, lambda *arguments: oracles.optimum_oracle(*arguments)[0], [
+        ("Equal rewards: nothing is worth leaving the reference for.", (ref, tensor([3.0, 3.0, 3.0]), 1.0)),
+        ("ref times exp(r / beta), made to sum to 1, as log-probabilities.", (ref, r, 1.0)),
+        ("beta is the price of a nat: a dear one keeps close to the reference.", (ref, r, 10.0)),
+        ("A cheap one overflows exp: subtract in logarithms.", (ref, 1000 * r, 0.5))])
+
+
 def check_reward_loss(student):
     """Eq. (1) from r_BK and rank_BK."""
     _agree(student, oracles.reward_loss_oracle, [

@@ -58,6 +58,11 @@ def kl_oracle(logp, logq):
     return sum(math.exp(lp) * (lp - lq) for lp, lq in zip(logp, logq, strict=True) if lp > -math.inf)
 
 
+def k3_oracle(logp, ref_logp):
+    """ref / pi - 1 - log(ref / pi), elementwise."""
+    return [math.exp(lr - lp) - 1 - (lr - lp) for lp, lr in zip(*_lists(logp, ref_logp), strict=True)]
+
+
 def kl_gradient_oracle(logp, logq):
     """Gradient of KL(p || q) in the logits of p = softmax(logits): p (log p/q - KL)."""
     logp, logq = _lists(logp, logq)

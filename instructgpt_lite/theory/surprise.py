@@ -94,3 +94,35 @@ def best_of_n_bound(n: Tensor) -> Tensor:
     Exact when rewards never tie (Beirami et al., 2024, arXiv 2401.01879).
     """
     return torch.log(n) - (n - 1) / n
+
+
+def best_of_n(ref_logp: Tensor, r: Tensor, n: int) -> Tensor:
+    """log-probability that y is what is kept of n samples of ref: the best, ties by lot. (V,) to (V,).
+
+        ref(y) (P(r <= r_y)^n - P(r < r_y)^n) / P(r = r_y)        -inf where ref gives 0
+    """
+    below_V = (ref_logp.exp() * (r < r[:, None])).sum(dim=-1)
+    level_V = (ref_logp.exp() * (r == r[:, None])).sum(dim=-1)
+    share_V = ((below_V + level_V) ** n - below_V ** n) / level_V
+    return torch.where(ref_logp > -torch.inf, ref_logp + share_V.log(), -torch.inf)
+
+
+# Sequences of T words. A law of sequences is a list of T tensors of next-word log-probabilities, one for every
+# prefix: shapes (V,), (V, V), ... A word that ends the sequence is followed by itself with probability 1.
+
+def sequence_logp(steps: list[Tensor]) -> Tensor:
+    """log p of every sequence: log p(y) = sum_t log p(y_t | y_<t). Shape (V,) * T."""
+    logp = torch.zeros_like(steps[0][..., 0])
+    for step in steps:
+        logp = logp[..., None] + step
+    return logp
+
+
+def token_relative_surprises(steps: list[Tensor], ref_steps: list[Tensor]) -> Tensor:
+    """E_{y_<t ~ p}[KL(p(.|y_<t) || ref(.|y_<t))] of every place t, shape (T,): their sum is the sequences' KL."""
+    each, prefix_logp = [], torch.zeros_like(steps[0][..., 0])
+    for step, ref_step in zip(steps, ref_steps, strict=True):
+        kl = relative_surprise(step, ref_step)
+        each.append(expectation(prefix_logp.flatten(), kl.flatten()))
+        prefix_logp = prefix_logp[..., None] + step
+    return torch.stack(each)

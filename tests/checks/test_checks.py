@@ -173,3 +173,32 @@ def test_oracles_use_nothing_else_of_ours():
         for line in path.read_text().splitlines():
             if "instructgpt_lite" in line and line.startswith(("import", "from")):
                 assert line.startswith("from instructgpt_lite.checks")
+
+
+def k3(logp, ref_logp, swap=False, reduce=lambda x: x):
+    log_ratio = logp - ref_logp if swap else ref_logp - logp
+    return reduce(log_ratio.exp() - 1 - log_ratio)
+
+
+@pytest.mark.parametrize("mistake, sentence", [
+    ({"swap": True}, "samples are those of pi"), ({"reduce": torch.mean}, r"shape \(\)"),
+    ({"reduce": lambda x: x + 1}, "nothing is surprising")])
+def test_mistakes_in_k3_get_their_sentence(mistake, sentence):
+    checks.check_k3(k3)
+    with pytest.raises(AssertionError, match=sentence):
+        checks.check_k3(lambda *args: k3(*args, **mistake))
+
+
+def optimum(ref_logp, r, beta):
+    return (ref_logp + r / beta).log_softmax(-1)
+
+
+@pytest.mark.parametrize("mistake, sentence", [
+    (lambda ref, r, beta: (ref + r * beta).log_softmax(-1), "beta is the price"),
+    (lambda ref, r, beta: ref + r / beta, "nothing is worth leaving"),
+    (lambda ref, r, beta: optimum(ref, r, beta).exp(), "nothing is worth leaving"),
+    (lambda ref, r, beta: (ref.exp() * (r / beta).exp() / (ref.exp() * (r / beta).exp()).sum()).log(), "overflows")])
+def test_mistakes_in_the_optimum_get_their_sentence(mistake, sentence):
+    checks.check_optimum(optimum)
+    with pytest.raises(AssertionError, match=sentence):
+        checks.check_optimum(mistake)

@@ -1,5 +1,6 @@
 """Information and KL against closed forms, grids fine enough to be exact, and hand gradients."""
 
+import itertools
 import math
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from instructgpt_lite import checks
 from instructgpt_lite.theory.surprise import (
+    best_of_n,
     best_of_n_bound,
     bits,
     cross_entropy,
@@ -21,7 +23,9 @@ from instructgpt_lite.theory.surprise import (
     optimum_value,
     regularised_reward,
     relative_surprise,
+    sequence_logp,
     surprise,
+    token_relative_surprises,
 )
 
 
@@ -302,6 +306,51 @@ def test_ties_make_best_of_n_cheaper_than_its_bound(n, kl):
     coin = relative_surprise(log(0.5 ** n, 1 - 0.5 ** n), log(0.5, 0.5)).item()
     assert coin == pytest.approx(kl, abs=1e-10)
     assert coin < best_of_n_bound(tensor(float(n))).item()
+
+
+@pytest.mark.parametrize("r", [[0.0, 1.0, 2.0], [1.0, 1.0, 0.0], [0.5, 0.5, 0.5]])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_best_of_n_is_the_sum_over_all_draws_of_n_with_ties_shared(r, n):
+    ref, kept = BANDIT.exp().tolist(), [0.0, 0.0, 0.0]
+    for draws in itertools.product(range(3), repeat=n):
+        best = [y for y in draws if r[y] == max(r[d] for d in draws)]
+        for y in best:
+            kept[y] += math.prod(ref[d] for d in draws) / len(best)
+    assert best_of_n(BANDIT, tensor(r), n).exp().tolist() == pytest.approx(kept, rel=1e-12)
+
+
+def test_best_of_n_never_keeps_what_is_never_drawn():
+    law = best_of_n(log(0.5, 0.5, 0.0), tensor([0.0, 1.0, 2.0]), 4)
+    assert law.exp().tolist() == pytest.approx([1 / 16, 15 / 16, 0], rel=1e-12)
+
+
+TREE = [log(0.6, 0.4), torch.stack([log(0.9, 0.1), log(0.3, 0.7)])]
+COINS = [log(0.5, 0.5), log(0.5, 0.5).expand(2, 2)]
+
+
+def test_a_sequence_is_as_probable_as_its_words_after_their_prefixes():
+    assert sequence_logp(TREE).exp().flatten().tolist() == pytest.approx([0.54, 0.06, 0.12, 0.28], rel=1e-12)
+
+
+def test_each_place_is_weighted_by_the_prefixes_that_p_writes():
+    each = token_relative_surprises(TREE, COINS)
+    assert each.tolist() == pytest.approx([0.0201355136, 0.6 * 0.3680642072 + 0.4 * 0.0822828785], abs=1e-10)
+    other_way = token_relative_surprises(COINS, TREE)
+    assert other_way[1].item() == pytest.approx(
+        (checks.kl_oracle(COINS[0], TREE[1][0]) + checks.kl_oracle(COINS[0], TREE[1][1])) / 2, rel=1e-12)
+
+
+def test_surprises_of_places_sum_to_that_of_sequences_that_end_early():
+    g, p, q = torch.Generator().manual_seed(0), [], []
+    for steps in (p, q):
+        for t in range(3):
+            step = torch.randn((3,) * (t + 1), generator=g, dtype=torch.float64).log_softmax(-1)
+            for prefix in itertools.product(range(3), repeat=t):
+                if 2 in prefix:                        # word 2 ends the sequence
+                    step[prefix] = log(0, 0, 1)
+            steps.append(step)
+    whole = checks.kl_oracle(sequence_logp(p).flatten(), sequence_logp(q).flatten())
+    assert token_relative_surprises(p, q).sum().item() == pytest.approx(whole, rel=1e-12)
 
 
 def test_relative_surprise_passes_the_students_check():
