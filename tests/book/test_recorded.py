@@ -1,0 +1,32 @@
+"""Results are found in a checkout and in an installed package."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from instructgpt_lite.book import recorded as module
+from instructgpt_lite.book.recorded import recorded
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_checkout_reads_its_own_results():
+    assert recorded("tiny") == json.loads((ROOT / "results" / "tiny.json").read_text())
+    assert "command" in recorded("tiny")
+
+
+def test_an_installed_package_reads_the_copy_that_came_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHECKOUT", tmp_path / "none")
+    monkeypatch.setattr(module, "INSTALLED", tmp_path)
+    (tmp_path / "x.json").write_text('{"command": "é"}', encoding="utf-8")
+    assert recorded("x") == {"command": "é"}
+    with pytest.raises(FileNotFoundError, match="no results/y.json; there are x"):
+        recorded("y")
+
+
+def test_every_result_is_installed_where_it_is_looked_for():
+    shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
+    assert shipped == {"share/instructgpt_lite/results": ["results/*.json"]}
+    assert module.INSTALLED.parts[-3:] == ("share", "instructgpt_lite", "results")
