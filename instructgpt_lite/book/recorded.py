@@ -8,9 +8,7 @@ import json
 import sysconfig
 from pathlib import Path
 
-import instructgpt_lite
-
-CHECKOUT = Path(instructgpt_lite.__file__).parent.parent / "results"
+CHECKOUT = Path(__file__).parents[2] / "results"
 INSTALLED = Path(sysconfig.get_path("data")) / "share" / "instructgpt_lite" / "results"
 
 
