@@ -53,7 +53,7 @@ def test_accuracy_equals_the_sum_over_all_draws():
 
 def test_more_raters_predict_better_and_the_seed_decides_the_draw():
     rng = np.random.default_rng(1)
-    groups = [np.clip(np.rint(rng.normal(rng.normal(0, 1), 1, size=(5, 20))), -4, 4).astype(int).tolist()
+    groups = [np.clip(np.rint(rng.normal(rng.normal(size=(5, 1)), 1, size=(5, 20))), -4, 4).astype(int).tolist()
               for _ in range(60)]
     one, many = (crowd_accuracy(groups, others, seed=3) for others in (1, 16))
     assert one.high < many.low
