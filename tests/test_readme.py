@@ -1,13 +1,45 @@
+import re
 import runpy
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
+TOOL = runpy.run_path(str(ROOT / "tools" / "readme.py"), run_name="readme")
 
 
-def test_the_table_and_the_tree_of_the_readme_are_what_the_project_says_now():
-    tool = runpy.run_path(str(ROOT / "tools" / "readme.py"), run_name="readme")
-    text = (ROOT / "README.md").read_text()
-    assert tool["filled"](text) == text
+@pytest.mark.parametrize("page", TOOL["PAGES"])
+def test_what_a_page_says_between_its_markers_is_what_the_project_says_now(page):
+    text = (ROOT / page).read_text()
+    assert TOOL["filled"](text, page) == text, "run python tools/readme.py"
+
+
+def test_every_model_and_use_case_of_the_results_is_on_the_front_page():
+    page, found = (ROOT / "index.md").read_text(), TOOL["results"]("tiny")
+    assert all(f"| {title} |" in page for title in TOOL["MODELS"].values())
+    assert page.count("grid-item-card") - 3 == len({sample["category"] for sample in found["samples"]}) > 6
+    for sample in found["samples"]:
+        for name in TOOL["SPEAKERS"]:
+            said, gold = sample[name]
+            assert f"({gold:.2f}): {said.splitlines()[0] if said else ''}" in page
+    assert re.search(r"seeds 0, 1, 2, 1,000 held-out prompts", page)
+
+
+def measured(model, what, which="mean"):
+    return TOOL["results"]("tiny")["summary"][f"policies / {model} / {what}"][which]
+
+
+def test_what_the_front_page_says_about_its_table_is_so():
+    """Prose of index.md, "What came out": each comparison holds between the worst and the best seed."""
+    gold = [[measured(model, "gold", which) for which in ("lowest", "highest")]
+            for model in ("base", "few-shot", "sft", "ppo")]
+    assert all(worse[1] < better[0] for worse, better in zip(gold, gold[1:]))
+    assert measured("few-shot", "gold") > 0.7 * measured("ppo_ptx", "gold")
+    assert 0.5 < measured("ppo_ptx", "labeler_win", "lowest") < measured("ppo_ptx", "labeler_win", "highest") < 0.65
+    base, sft, start, ppo, ptx = (measured(model, "pretraining_loss") for model in
+                                  ("base", "sft", "rl_init", "ppo", "ppo_ptx"))
+    assert sft == max(base, sft, start, ppo, ptx) and start - base < (sft - base) / 5
+    assert ppo - start > 0.05 and abs(ptx - start) < 0.02
 
 
 def test_every_command_of_the_readme_exists():

@@ -2,7 +2,8 @@
 
     python tools/measure.py tiny 0 1 2
 
-CPU-seconds and peak memory are those of the whole process, imports and report included.
+CPU-seconds and peak memory are those of the whole process, imports and report included. "samples" has what every model
+of the first seed answers to the first held-out prompt of each use case: nobody picked them.
 """
 
 import json
@@ -32,6 +33,14 @@ def measured(preset: str, seed: int) -> dict:
             "stages": json.loads((folder / "stages.json").read_text()), **evaluation}
 
 
+def samples(folder: Path) -> list[dict]:
+    """The first prompt of each use case in samples.json, with all answers and what they are worth."""
+    first = {}
+    for each in json.loads((folder / "samples.json").read_text()):
+        first.setdefault(each["category"], each)
+    return list(first.values())
+
+
 def leaves(found: dict, path: str = ""):
     """Every number or [mean, low, high] in nested tables, with its path."""
     for name, value in found.items():
@@ -55,7 +64,7 @@ def main(preset: str, seeds: list[int]) -> None:
     write_json(ROOT / "results" / f"{preset}.json", {
         "command": f"python tools/measure.py {preset} {' '.join(map(str, seeds))}", "commit": commit,
         "intervals": "95 %, bootstrap over held-out prompts, of each seed", "config": config,
-        "summary": summary, "seeds": runs})
+        "summary": summary, "samples": samples(ROOT / "runs" / f"{preset}-{seeds[0]}"), "seeds": runs})
 
 
 if __name__ == "__main__":
