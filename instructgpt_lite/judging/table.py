@@ -14,20 +14,28 @@ SHOWN = 24                            # prompts whose answers go to samples.json
 K = 4                                 # responses ranked to each prompt that judges the reward model
 
 
+def calibrated(world, policy: Policy, config) -> dict:
+    """Set the noise of both populations so that two labelers agree on 72.6 % of pairs of what `policy` says (§3.4).
+
+    Returns the noise of each population, and how often two labelers agree: of the first, and one of each.
+    """
+    prompts = world.valid[:256]
+    rollout = policy.sample([prompt.prompt for prompt in prompts], copies=K, max_new_tokens=config.max_new_tokens,
+                            generator=generator(config.seed, "calibrate"))
+    texts = iter(policy.texts(rollout))
+    judged = []
+    for prompt in prompts:
+        judged.append([world.gold(prompt, text) for text in dict.fromkeys(next(texts) for _ in range(K))])
+    noise = {people.population: people.calibrate(judged) for people in (world.labelers, world.heldout_labelers)}
+    ours, theirs = world.labelers.utilities(judged), world.heldout_labelers.utilities(judged)
+    return {"noise": noise, "agreement": agree(ours, ours, noise["training"]),
+            "agreement with held-out": agree(ours, theirs, noise["training"])}
+
+
 def calibrate(path: Path, world, policy: Policy, config) -> dict:
-    """Set the noise of both populations so that two labelers agree on 72.6 % of pairs (§3.4); keep it in a file."""
+    """`calibrated`, kept in a file: the labelers of a run stay the same people."""
     if not path.exists():
-        prompts = world.valid[:256]
-        rollout = policy.sample([prompt.prompt for prompt in prompts], copies=K, max_new_tokens=config.max_new_tokens,
-                                generator=generator(config.seed, "calibrate"))
-        texts = iter(policy.texts(rollout))
-        judged = []
-        for prompt in prompts:
-            judged.append([world.gold(prompt, text) for text in dict.fromkeys(next(texts) for _ in range(K))])
-        noise = {people.population: people.calibrate(judged) for people in (world.labelers, world.heldout_labelers)}
-        ours, theirs = world.labelers.utilities(judged), world.heldout_labelers.utilities(judged)
-        write_json(path, {"noise": noise, "agreement": agree(ours, ours, noise["training"]),
-                          "agreement with held-out": agree(ours, theirs, noise["training"])})
+        write_json(path, calibrated(world, policy, config))
     found = json.loads(path.read_text())
     world.labelers.noise, world.heldout_labelers.noise = found["noise"]["training"], found["noise"]["held-out"]
     return found

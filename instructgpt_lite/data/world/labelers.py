@@ -70,11 +70,11 @@ class Labelers:
 
     def calibrate(self, judged: list[list[Score]], agreement: float = AGREEMENT) -> float:
         """Set the noise so that two of them agree on this share of the pairs; returns it. By bisection."""
-        felt = self.utilities(judged)
+        felt = gaps(self.utilities(judged))
         low, high = 1e-3, 10.0
         for _ in range(40):
             self.noise = math.sqrt(low * high)
-            if agree(felt, felt, self.noise) > agreement:
+            if agreement_of(felt, felt, self.noise) > agreement:
                 low = self.noise
             else:
                 high = self.noise
@@ -84,18 +84,30 @@ class Labelers:
 def agree(felt, other, noise: float) -> float:
     """Chance that a person of one population and one of the other order a pair alike, exactly, ties aside.
 
+    felt, other: what `utilities` returns; one and the same object means two different people of it.
+    """
+    ours = gaps(felt)
+    return agreement_of(ours, ours if felt is other else gaps(other), noise)
+
+
+def gaps(felt):
+    """What each person feels between the responses to one prompt, every pair of them: (people, pairs)."""
+    import numpy as np
+    return np.array([np.concatenate([np.subtract.outer(u, u)[np.triu_indices(len(u), 1)]
+                                     for u in map(np.array, person)]) for person in felt])
+
+
+def agreement_of(felt, other, noise: float) -> float:
+    """`agree`, from gaps.
+
     With independent Gaussian noise a person who feels a difference d orders the pair by its sign with
     probability Phi(|d| / (noise sqrt 2)).
     """
     import numpy as np
     from scipy.special import ndtr
 
-    def first(population):
-        rows = [np.concatenate([np.subtract.outer(u, u)[np.triu_indices(len(u), 1)] for u in map(np.array, person)])
-                for person in population]
-        return ndtr(np.array(rows) / (noise * math.sqrt(2)))            # (people, pairs)
-
-    ours, theirs = first(felt), first(other)
+    ours = ndtr(felt / (noise * math.sqrt(2)))
+    theirs = ours if felt is other else ndtr(other / (noise * math.sqrt(2)))
     chance = np.einsum("ip,jp->ij", ours, theirs) + np.einsum("ip,jp->ij", 1 - ours, 1 - theirs)
     if felt is other:                                                   # two different people
         chance = chance[~np.eye(len(ours), dtype=bool)]

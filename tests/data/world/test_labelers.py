@@ -63,3 +63,10 @@ def test_the_populations_differ_in_taste():
     gain = {name: [person.utility(GOLD(prompt, polite)) - person.utility(GOLD(prompt, plain))
                    for person in Labelers(GOLD, name).people] for name in ("training", "held-out")}
     assert min(gain["training"]) > 0 > max(gain["held-out"])
+
+
+def test_agreement_within_a_population_is_that_of_two_different_people():
+    """Two people of opposite taste: each agrees with themselves, never with the other."""
+    felt = [[[0.1, 0.9]], [[0.9, 0.1]]]
+    assert agree(felt, felt, 1e-6) == pytest.approx(0.0)
+    assert agree(felt, [list(person) for person in felt], 1e-6) == pytest.approx(0.5)

@@ -1,0 +1,54 @@
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+
+from instructgpt_lite.data.world.labelers import agree
+from instructgpt_lite.data.world.prompts import demonstrate
+from instructgpt_lite.data.world.world import World
+from instructgpt_lite.judging.table import K, calibrate, calibrated
+
+CONFIG = SimpleNamespace(seed=0, max_new_tokens=40)
+
+
+class Writer:
+    """Says what noisy demonstrators would say."""
+
+    def __init__(self, world):
+        self.world, self.asked = world, {prompt.prompt: prompt for prompt in world.valid}
+
+    def sample(self, prompts, copies, max_new_tokens, generator):
+        return [self.asked[prompt] for prompt in prompts for _ in range(copies)]
+
+    def texts(self, rollout):
+        rng = Random(0)
+        return [demonstrate(prompt, self.world.facts, rng, noise=0.6).completion for prompt in rollout]
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World(0, prompts=8_000)
+
+
+def felt_by(people, world):
+    texts = iter(Writer(world).texts(Writer(world).sample([p.prompt for p in world.valid[:256]], K, 40, None)))
+    return people.utilities([[world.gold(prompt, text) for text in dict.fromkeys(next(texts) for _ in range(K))]
+                             for prompt in world.valid[:256]])
+
+
+def test_both_populations_agree_among_themselves_as_often_as_the_papers_labelers(world):
+    found = calibrated(world, Writer(world), CONFIG)
+    for people in (world.labelers, world.heldout_labelers):
+        felt = felt_by(people, world)
+        assert agree(felt, felt, people.noise) == pytest.approx(0.726, abs=1e-6)
+        assert found["noise"][people.population] == people.noise
+    assert found["agreement"] == pytest.approx(0.726, abs=1e-6)
+    assert 0.5 < found["agreement with held-out"] < found["agreement"]
+
+
+def test_the_labelers_of_a_run_are_set_once(world, tmp_path):
+    """A later call takes the noise from the file and asks the policy nothing."""
+    first = calibrate(tmp_path / "labelers.json", world, Writer(world), CONFIG)
+    world.labelers.noise = 7.0
+    assert calibrate(tmp_path / "labelers.json", world, None, CONFIG) == first
+    assert world.labelers.noise == first["noise"]["training"]
