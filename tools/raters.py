@@ -63,7 +63,8 @@ def main(path: str) -> None:
     results = {
         "command": f"python tools/raters.py {Path(path).name}", "commit": commit, "seed": SEED,
         "source": "vaderSentiment 0.5, additional_resources/hutto_ICWSM_2014.tar.gz (Hutto and Gilbert, 2014)",
-        "sha256": hashlib.sha256(archive).hexdigest(), "licence": file_in(archive, "LICENSE.txt", path).decode().replace("\r\n", "\n"),
+        "sha256": hashlib.sha256(archive).hexdigest(),
+        "licence": file_in(archive, "LICENSE.txt", path).decode().replace("\r\n", "\n"),
         "intervals": f"95 %, bootstrap over groups of {GROUP} texts",
         "ratings": sum(len(one.ratings) for one in rated), "all": predicted(rated),
         "genres": {genre: predicted([one for one in rated if one.genre == genre]) for genre in ENCODINGS},
