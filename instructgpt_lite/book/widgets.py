@@ -1,13 +1,14 @@
 """Interactive figures: Python hands over a few numbers, JavaScript draws and computes, so a page needs no kernel.
 
     class Ranking(Widget):
-        script = "ranking.js"                 # in this folder; its `export default { render }` gets the model
+        script = "bradley_terry.js ranking.js"      # of this folder, joined; `export default { render }` comes last
         answers = traitlets.List([...]).tag(sync=True)
 
 A script builds native controls with labels into an element of class `figure-by-hand` (widgets.css) and exports the
 arithmetic as pure functions, which the tests run beside Python's.
 """
 
+import inspect
 from pathlib import Path
 
 import anywidget
@@ -16,15 +17,16 @@ HERE = Path(__file__).parent
 
 
 class Widget(anywidget.AnyWidget):
-    """An interactive figure whose code and style are files of this folder, named by `script`."""
+    """An interactive figure whose code and style are files of this folder; `script` names those of the code."""
 
     script = ""
 
     def __init_subclass__(cls, **options) -> None:
-        cls._esm = (HERE / cls.script).read_text(encoding="utf-8")
-        cls._css = (HERE / "widgets.css").read_text(encoding="utf-8")
+        if "script" in vars(cls):                # traitlets derives once more for each figure, with traits in place
+            cls._esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in cls.script.split())
+            cls._css = (HERE / "widgets.css").read_text(encoding="utf-8")
         super().__init_subclass__(**options)
 
     def __repr__(self) -> str:
         """What stands where the figure cannot be drawn; no address, so that outputs stay the same."""
-        return f"{type(self).__name__}: an interactive figure. {type(self).__doc__}"
+        return f"{type(self).__name__}: an interactive figure. {inspect.getdoc(type(self))}"
