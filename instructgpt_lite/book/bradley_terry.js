@@ -1,6 +1,8 @@
 // Bradley-Terry for ranking.js: pure functions, which the tests run beside Python's. history is a list of what the
 // reader did, each a list of [winner, loser, share of a win].
 
+const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+
 export const probability = (first, second) => 1 / (1 + Math.exp(second - first));
 
 export function winsOf(history, size) {
@@ -11,21 +13,25 @@ export function winsOf(history, size) {
 
 // theory/bradley_terry.py, strengths: Newman's sweeps, with `prior` imaginary wins and losses against s = 0.
 export function strengths(wins, prior, sweeps = 10000, tolerance = 1e-12) {
-  const p = wins.map(() => 1), items = [...p.keys()];
-  for (let sweep = 0, moved = Infinity; sweep < sweeps && moved > tolerance; sweep++) {
-    moved = 0;
-    for (const i of items) {
+  let p = wins.map(() => 1), moved = Infinity;
+  for (let sweep = 0; sweep < sweeps && moved > tolerance; sweep++) {
+    const before = p;
+    p = [...p];
+    p.forEach((_, i) => {
       let won = prior / (p[i] + 1), lost = won;
-      for (const j of items) {
-        won += wins[i][j] * p[j] / (p[i] + p[j]);
-        lost += wins[j][i] / (p[i] + p[j]);
-      }
-      moved = Math.max(moved, Math.abs(Math.log(won / lost / p[i])));
+      p.forEach((other, j) => {
+        won += wins[i][j] * other / (p[i] + other);
+        lost += wins[j][i] / (p[i] + other);
+      });
       p[i] = won / lost;
-    }
+    });
+    const level = prior ? sum(p.map((x) => 1 / (x + 1))) / sum(p.map((x) => x / (x + 1)))
+      : Math.exp(-sum(p.map(Math.log)) / p.length);
+    p = p.map((x) => x * level);
+    moved = Math.max(...p.map((x, i) => Math.abs(Math.log(x / before[i]))));
   }
-  const s = p.map(Math.log), mean = s.reduce((a, b) => a + b, 0) / s.length;
-  return s.map((x) => x - mean);
+  const s = p.map(Math.log);
+  return s.map((x) => x - sum(s) / s.length);
 }
 
 // Items i, j, ..., back to i, each preferred to the next more often than not; the shortest round, or null.

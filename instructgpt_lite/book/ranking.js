@@ -69,8 +69,10 @@ function warned(wins, history) {
   if (round) lines.push(`Cycle: ${round.map((i, n) => `${NAMES[i]} over ${NAMES[round[(n + 1) % round.length]]}`)
     .join(", ")}. No strengths agree with all of these; the fit is a compromise.`);
   if (open) {
-    const why = [open.unbeaten.length && `${listed(open.unbeaten)} never lost`,
-                 open.winless.length && `${listed(open.winless)} never won`].filter(Boolean);
+    const lone = open.unbeaten.filter((i) => open.winless.includes(i));
+    const rest = (items) => items.filter((i) => !lone.includes(i));
+    const why = [[rest(open.unbeaten), "never lost"], [rest(open.winless), "never won"], [lone, "never met anyone"]]
+      .filter(([items]) => items.length).map(([items, words]) => `${listed(items)} ${words}`);
     lines.push("Only the prior keeps the strengths finite: " +
       `${why.join(", ") || "between two groups all wins go one way"}.`);
   }

@@ -300,6 +300,14 @@ def test_prior_is_imaginary_games_against_an_opponent_of_strength_zero(prior):
     assert strengths(wins, prior).tolist() == pytest.approx((best - best.mean()).tolist(), abs=1e-5)
 
 
+@pytest.mark.parametrize("prior", [0.01, 0.5])
+def test_a_thin_prior_over_many_games_is_fitted_in_few_sweeps(prior):
+    wins = [[0, 4000, 4000], [2000, 0, 4000], [1000, 2000, 0]]               # 4 : 2 : 1, but for the prior
+    s = strengths(wins, prior, sweeps=60).tolist()
+    assert s == pytest.approx([math.log(2), 0, -math.log(2)], abs=1e-3)
+    assert s == pytest.approx(strengths(wins, prior).tolist(), abs=1e-9)
+
+
 def test_prior_against_nobody_but_the_imaginary_opponent():
     s = strengths([[0, 1], [0, 0]], prior=0.5)      # (x, -x) with sigmoid(-2x) = 0.5 (2 sigmoid(x) - 1)
     x = brentq(lambda x: checks.sigmoid(-2 * x) - 0.5 * (2 * checks.sigmoid(x) - 1), 0, 10, xtol=1e-13)
