@@ -211,7 +211,7 @@ def entry(module: str, name: str, row: Row, chapters: dict) -> str:
     at, proofs = functions(ROOT / source)[name], functions(ROOT / tests)
     held = [f"[{test.replace('_', ' ')}]({repository()}{tests}#L{proofs['test_' + test].lineno})" for test in row.tests]
     return (f"[`{name}`]({repository()}{source}#L{at.lineno}-L{at.end_lineno})\n: {row.equation}\n"
-            f": Held by: {'; '.join(held)}.\n: {where(name, row, chapters)}.\n")
+            f": {where(name, row, chapters)}. Held by: {'; '.join(held)}.\n")
 
 
 def index() -> str:

@@ -57,11 +57,11 @@ def ranges() -> str:
 
 
 def spread(cell: dict | None) -> str:
-    """0.65 and, in a line below, 0.64 to 0.66."""
+    """0.65 and, in a line below, 0.64–0.66."""
     if not cell:
         return ""
     mean, low, high = (f"{cell[each]:.2f}" for each in ("mean", "lowest", "highest"))
-    return mean if low == high else f"{mean}<br><small>{low} to {high}</small>"
+    return mean if low == high else f"{mean}<br><small>{low}–{high}</small>"
 
 
 def samples() -> str:

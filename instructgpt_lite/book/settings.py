@@ -14,6 +14,7 @@ from IPython.display import Markdown
 from instructgpt_lite.config import Run
 
 PAPER, SILENT, OURS = "paper", "paper silent", "ours"
+HYPHEN = "\u2011"                    # at which a browser breaks no line
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def compared(stage: str, presets: dict[str, Run]) -> Markdown:
 
 
 def written(value: Any) -> str:
-    """A value as people write it: 256,000 and 9.65e-6."""
+    """A value as people write it: 256,000 and 9.65e-6, the latter in one line."""
     if isinstance(value, tuple):
         return ", ".join(map(written, value))
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -86,5 +87,5 @@ def written(value: Any) -> str:
         return f"{value:,}"
     if 0 < value < 0.01:
         digits, _, power = f"{value:e}".partition("e-")
-        return f"{float(digits):g}e-{int(power)}"
+        return f"{float(digits):g}e{HYPHEN}{int(power)}"
     return f"{value:g}"
