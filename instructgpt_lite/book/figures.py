@@ -50,13 +50,25 @@ def line(ax: Axes, x, y, low=None, high=None, name: str = "", color: str = BLUE,
 def bars(ax: Axes, names, means, low, high, colors=None) -> None:
     """Horizontal bars, the first on top, each with its interval as a whisker and its value beside it."""
     places = range(len(names))
-    errors = [[mean - end for mean, end in zip(means, low)], [end - mean for mean, end in zip(means, high)]]
-    ax.barh(places, means, xerr=errors, color=colors or BLUE, height=0.6, error_kw={"ecolor": INK, "capsize": 3})
+    ax.barh(places, means, xerr=whiskers(means, low, high), color=colors or BLUE, height=0.6,
+            error_kw={"ecolor": INK, "capsize": 3})
     for place, mean, end in zip(places, means, high):
         ax.annotate(f"{mean:.2f}", (max(mean, end), place), (5, 0), textcoords="offset points", va="center")
     ax.set_yticks(places, names)
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
+
+
+def dots(ax: Axes, x, means, low, high, name: str = "", color: str = BLUE, **options) -> None:
+    """Points with their intervals as whiskers, and their name right of the last one."""
+    ax.errorbar(x, means, yerr=whiskers(means, low, high), color=color, capsize=3, **{"fmt": "o"} | options)
+    if name:
+        label(ax, x[-1], means[-1], name, color)
+
+
+def whiskers(means, low, high) -> list[list[float]]:
+    """How far an interval reaches below and above each mean, as matplotlib wants it."""
+    return [[mean - end for mean, end in zip(means, low)], [end - mean for mean, end in zip(means, high)]]
 
 
 def label(ax: Axes, x, y, text: str, color: str = INK, side: int = 1) -> None:

@@ -1,0 +1,28 @@
+import pytest
+
+from instructgpt_lite.book import figures
+
+
+def ends(segments):
+    return sorted(tuple(round(value, 9) for point in line for value in point) for line in segments)
+
+
+@pytest.fixture
+def ax():
+    fig, ax = figures.panels()
+    yield ax
+    figures.plt.close(fig)
+
+
+def test_a_whisker_reaches_from_one_end_of_its_interval_to_the_other(ax):
+    figures.dots(ax, [1, 2], [0.5, 0.7], [0.4, 0.65], [0.8, 0.9], name="policy")
+    drawn = [line for each in ax.collections for line in each.get_segments()]
+    assert ends(drawn) == [(1, 0.4, 1, 0.8), (2, 0.65, 2, 0.9)]
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [("policy", (2, 0.7))]
+
+
+def test_a_bar_has_its_whisker_and_says_its_value(ax):
+    figures.bars(ax, ["base", "SFT"], [0.1, 0.6], [0.05, 0.55], [0.2, 0.62])
+    drawn = [line for each in ax.collections for line in each.get_segments()]
+    assert ends(drawn) == [(0.05, 0, 0.2, 0), (0.55, 1, 0.62, 1)]
+    assert [text.get_text() for text in ax.texts] == ["0.10", "0.60"]
