@@ -1,5 +1,6 @@
 """Independent oracles, and checks of a student's function against them; uses nothing else of ours."""
 
+from instructgpt_lite.checks.choices import check_elo_update, check_plackett_luce_logp, elo_oracle
 from instructgpt_lite.checks.grading import (
     check_gae,
     check_k3,
@@ -38,10 +39,12 @@ from instructgpt_lite.checks.oracles import (
 )
 
 __all__ = [
+    "check_elo_update",
     "check_gae",
     "check_k3",
     "check_masked_mean",
     "check_optimum",
+    "check_plackett_luce_logp",
     "check_policy_loss",
     "check_preference_probability",
     "check_ptx_loss",
@@ -49,6 +52,7 @@ __all__ = [
     "check_reward_loss",
     "check_token_rewards",
     "check_value_loss",
+    "elo_oracle",
     "entropy_oracle",
     "finite_difference",
     "gae_oracle",
