@@ -3,6 +3,9 @@ import runpy
 from pathlib import Path
 
 import pytest
+import yaml
+
+import instructgpt_lite
 
 ROOT = Path(__file__).parent.parent
 TOOL = runpy.run_path(str(ROOT / "tools" / "readme.py"), run_name="readme")
@@ -23,6 +26,12 @@ def test_every_model_and_use_case_of_the_results_is_on_the_front_page():
             said, gold = sample[name]
             assert f"({gold:.2f}): {said.splitlines()[0] if said else ''}" in page
     assert re.search(r"seeds 0, 1, 2, 1,000 held-out prompts", page)
+
+
+def test_the_picture_for_a_phone_says_what_the_wide_one_says():
+    wide, tall = ((ROOT / "images" / f"three-steps{name}.svg").read_text() for name in ("", "-tall"))
+    words = [sorted(re.findall(r"<(?:text|title|desc)[^>]*>([^<]+)", drawing)) for drawing in (wide, tall)]
+    assert words[0] == words[1] and len(words[0]) > 20
 
 
 def measured(model, what, which="mean"):
@@ -47,3 +56,12 @@ def test_every_command_of_the_readme_exists():
     told = [line.split("instructgpt_lite ")[1].split()[0] for line in (ROOT / "README.md").read_text().splitlines()
             if line.strip().startswith(".venv/bin/python -m instructgpt_lite ")]
     assert told and set(told) <= set(COMMANDS)
+
+
+def test_the_citation_has_the_version_of_the_package_and_the_authors_of_the_paper():
+    found = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert found["version"] == instructgpt_lite.__version__
+    paper = (ROOT / "references.bib").read_text().partition("@inproceedings{ouyang2022training,")[2].partition("\n}")[0]
+    authors = " ".join(re.search(r"author = \{(.*?)\},\n", paper, re.DOTALL)[1].split()).split(" and ")
+    assert [f"{each['family-names']}, {each['given-names']}" for each in found["references"][0]["authors"]] == authors
+    assert found["references"][0]["title"] in paper and len(authors) == 20

@@ -15,6 +15,7 @@ MODELS = {"base": "base", "few-shot": "base, few-shot prompt", "sft": "SFT", "rl
           "ppo_ptx": "PPO-ptx"}
 COLUMNS = {"gold": "gold score", "gold_win": "wins over SFT (gold)", "labeler_win": "wins over SFT (held-out labelers)",
            "rude": "rude", "pretraining_loss": "pretraining loss"}
+NARROW = {"gold": "gold", "labeler_win": "wins", "rude": "rude", "pretraining_loss": "loss"}
 SPEAKERS = {"base": "base", "sft": "SFT", "ppo_ptx": "PPO-ptx"}
 CARDS = 4                           # use cases that are shown at once; the rest is folded away
 
@@ -45,15 +46,17 @@ def tree() -> str:
 
 def ranges() -> str:
     """The table of the front page: mean of the seeds, with the lowest and the highest."""
-    found, columns = results("tiny"), {name: title for name, title in COLUMNS.items() if name != "gold_win"}
-    lines = ["| model | " + " | ".join(columns.values()) + " |", "|---" + "|---:" * len(columns) + "|"]
+    found = results("tiny")
+    lines = ["| model | " + " | ".join(NARROW.values()) + " |", "|---" + "|---:" * len(NARROW) + "|"]
     for name, title in MODELS.items():
-        cells = [found["summary"].get(f"policies / {name} / {what}") for what in columns]
+        cells = [found["summary"].get(f"policies / {name} / {what}") for what in NARROW]
         lines.append(f"| {title} | " + " | ".join(map(spread, cells)) + " |")
     seeds, prompts = ", ".join(found["seeds"]), found["config"]["evaluate"]["prompts"]
     return "\n".join(lines) + (
         f"\n\nPreset `{found['config']['preset']}`, seeds {seeds}, {prompts:,} held-out prompts: mean, and below it "
-        f"the lowest and the highest of the seeds. Made by `{found['command']}` at commit `{found['commit'][:7]}`.\n")
+        "the lowest and the highest of the seeds. Gold is the gold score, wins the win rate over SFT before labelers "
+        "whom no model was trained on, rude the share of rude answers, loss the pretraining loss in nats a token. "
+        f"Made by `{found['command']}` at commit `{found['commit'][:7]}`.\n")
 
 
 def spread(cell: dict | None) -> str:
