@@ -1,0 +1,137 @@
+"""Read notebooks and name what is wrong with them: `python tools/check_notebooks.py [chapters/...]`.
+
+nbval passes a notebook in silence when its outputs were stripped; this does not. What a chapter owes its reader is
+in CONTRIBUTING.md, "How a chapter is written". Executes nothing; exits with 1 when something is wrong.
+"""
+
+import ast
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+
+import nbformat
+import yaml
+from execute import regular
+
+ROOT = Path(__file__).resolve().parent.parent
+LINES, USUAL, BYTES = 25, 7, 100_000        # of a cell at most, of the median cell, of an output at most
+GUARD = (
+    'import importlib.util\n'
+    'if importlib.util.find_spec("instructgpt_lite") is None:'
+    '      # on Colab: brings the package, leaves what is installed alone\n'
+    '    %pip install -q "instructgpt-lite @ git+{url}@{branch}"')
+SHOWS = {"print", "display", "show_source", "glue"}
+CLOCK = re.compile(r"\b(perf_counter|monotonic|process_time|time\.time|datetime\.now|timeit|tqdm)\b|^%%?time", re.M)
+PLACE = re.compile(r"\b(getcwd|Path\.cwd|gettempdir|mkdtemp|__file__|expanduser|Path\.home)\b")
+TIME = re.compile(r"\b\d{1,2}:\d{2}:\d{2}\b|\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}|\bit/s\b|"
+                  r"\b\d+(\.\d+)? ?(ms|µs|us|ns|s|sec|secs|seconds|min|minutes)\b(?!\w)")
+PATH = re.compile(r"(?<![\w.:/<-])/(home|root|usr|tmp|var|opt|mnt|work|content|Users|private)/|[A-Z]:\\|site-packages|"
+                  r"\bat 0x[0-9a-f]{2,}")
+
+
+def guard() -> str:
+    """The cell that every chapter begins with, for the repository of _config.yml."""
+    return GUARD.format(**yaml.safe_load((ROOT / "_config.yml").read_text())["repository"])
+
+
+def faults(notebook, name: str, text: str | None = None) -> list[str]:
+    """What is wrong, one sentence each; `text` is the file, which has to be as tools/execute.py writes it."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    found = []
+    if not code or code[0].source != guard() or not {"hide-input", "nbval-skip"} <= set(tags(code[0])):
+        found.append("the first code cell is not the installation guard, tagged hide-input and nbval-skip")
+    if not any(cell.outputs for cell in code):
+        found.append("not one cell has an output: were they stripped?")
+    if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
+        found.append("cells are not numbered 1, 2, 3...: execute it with tools/execute.py")
+    for number, cell in enumerate(code, 1):
+        found += [f"code cell {number} {what}" for what in (*of_source(cell), *of_outputs(cell))]
+    if text is not None and not found and text != regular(nbformat.reads(text, 4), name):
+        found.append("the file is not as tools/execute.py writes it")
+    return found
+
+
+def tags(cell) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def tree_of(cell) -> ast.Module:
+    """The cell's syntax, without the lines that only notebooks understand."""
+    return ast.parse(re.sub(r"^(\s*)[%!].*", r"\1pass", cell.source, flags=re.M))
+
+
+def of_source(cell) -> list[str]:
+    """What the code of a cell does wrong."""
+    tree, found = tree_of(cell), []
+    if len(cell.source.split("\n")) > LINES:
+        found.append(f"has {len(cell.source.split(chr(10)))} lines, at most {LINES} are allowed")
+    if where := CLOCK.search(cell.source):
+        found.append(f"reads a clock: {where.group()}")
+    if where := PLACE.search(cell.source):
+        found.append(f"asks where it runs: {where.group()}")
+    asserts = any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+    if "nbval-skip" not in tags(cell) and not cell.outputs:
+        if not asserts:
+            found.append("has neither output nor assertion")
+        elif shows(tree):
+            found.append("shows something, but its output is not stored")
+    return found
+
+
+def shows(tree: ast.Module) -> bool:
+    """Whether a cell must have an output: it ends in a value, or calls what prints."""
+    last = tree.body[-1].value if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    called = {node.value.func.id for node in tree.body if isinstance(node, ast.Expr)
+              and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name)}
+    return bool(called & SHOWS) or (last is not None and not isinstance(last, ast.Call | ast.Constant))
+
+
+def of_outputs(cell) -> list[str]:
+    """What is wrong with what a cell has left."""
+    found = []
+    for output in cell.outputs:
+        data = output.get("data", {})
+        words = "\n".join([output.get("text", ""), *(text for kind, text in data.items() if kind.startswith("text/"))])
+        if output.output_type == "error" and "raises-exception" not in tags(cell):
+            found.append(f"failed: {output.ename}")
+        if output.get("name") == "stderr":
+            found.append(f"writes to stderr: {output.text[:60]!r}")
+        if (size := len(json.dumps(output))) > BYTES:
+            found.append(f"has an output of {size // 1000} kB, at most {BYTES // 1000} are allowed")
+        if where := TIME.search(words):
+            found.append(f"prints a time: {where.group()}")
+        if where := PATH.search(words):
+            found.append(f"prints a path or an address: {where.group()}")
+        if any(kind.startswith("image/") for kind in data) and not alternative(cell):
+            found.append("shows a picture without words: metadata mystnb.image.alt")
+    return found
+
+
+def alternative(cell) -> str:
+    """The words for a cell's picture."""
+    return cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "").strip()
+
+
+def usual(notebook) -> float:
+    """The lines of the median code cell."""
+    return statistics.median(len(cell.source.split("\n")) for cell in notebook.cells if cell.cell_type == "code")
+
+
+def main() -> int:
+    paths = [Path(name) for name in sys.argv[1:]] or sorted((ROOT / "chapters").glob("*.ipynb"))
+    wrong = 0
+    for path in paths:
+        text = path.read_text()
+        notebook = nbformat.reads(text, 4)
+        found = faults(notebook, path.stem, text)
+        wrong += len(found)
+        note = f", more than the usual {USUAL}" if usual(notebook) > USUAL else ""
+        print(f"{path.name}: {len(notebook.cells)} cells, the median one has {usual(notebook):g} lines{note}")
+        print(*[f"    {what}" for what in found], sep="\n", end="\n" if found else "")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+// Open every page of the built book in Chromium and name what is wrong: node tools/check_pages.js _build/html
+//
+// A request to another server or one that fails, an error in the console, mathematics or a widget that does not
+// show, a control that moves nothing, a page wider than its window, whatever axe finds beyond the theme's own two
+// findings: in light and dark, at the width of a desktop and of a phone, and from a file. At last what pages weigh.
+"use strict";
+const path = require("path");
+const { pathToFileURL } = require("url");
+const { launch, serve, pages } = require("./browser.js");
+
+const AXE = require.resolve("axe-core/axe.min.js");
+const KNOWN = new Set(["label-content-name-mismatch", "region"]);      // sphinx-book-theme's; seen on an empty book
+const WINDOWS = [[1280, "light"], [1280, "dark"], [390, "light"], [390, "dark"]];
+const MOST = { plain: 1e6, widgets: 5e6 };                             // bytes of a page and all that it loads
+const WIDGETS = 'script[type="application/vnd.jupyter.widget-view+json"]';
+
+const wrong = [];
+const complain = (where, what) => { wrong.push(`${where}: ${what}`); console.log(`${where}: ${what}`); };
+
+// A page whose requests and errors are written down.
+async function watched(context, where, allowed) {
+  const page = await context.newPage();
+  page.on("request", (request) => {
+    if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(allowed)) complain(where, `asks for ${request.url()}`);
+  });
+  page.on("requestfailed", (request) => complain(where, `did not get ${request.url()}`));
+  page.on("response", (answer) => { if (answer.status() >= 400) complain(where, `${answer.status()} for ${answer.url()}`); });
+  page.on("pageerror", (error) => complain(where, `error: ${error.message.split("\n")[0]}`));
+  page.on("console", (said) => { if (said.type() === "error") complain(where, `console: ${said.text().slice(0, 200)}`); });
+  return page;
+}
+
+async function settled(page, url) {
+  await page.goto(url, { waitUntil: "load" });
+  await page.evaluate(() => window.MathJax && window.MathJax.startup && window.MathJax.startup.promise);
+  await page.waitForLoadState("networkidle");
+}
+
+// What has to be seen on the page, and is not.
+function unseen(selector) {
+  const found = [];
+  const formulas = [...document.querySelectorAll("article .math")].filter((node) => !node.querySelector(".math"));
+  const bare = formulas.filter((node) => !node.querySelector("mjx-container"));
+  if (bare.length) found.push(`${bare.length} of ${formulas.length} formulas not rendered: ${bare[0].textContent.slice(0, 60)}`);
+  for (const node of document.querySelectorAll("mjx-merror, [data-mjx-error]"))
+    found.push(`formula with an error: ${node.textContent.slice(0, 60)}`);
+  const widgets = document.querySelectorAll(selector).length;
+  const views = document.querySelectorAll(".jupyter-widgets-view, .jupyter-widgets").length;
+  if (views < widgets) found.push(`${views} of ${widgets} widgets shown`);
+  for (const image of document.querySelectorAll("article img"))
+    if (image.complete && !image.naturalWidth) found.push(`picture not shown: ${image.src}`);
+  const wide = document.documentElement;
+  if (wide.scrollWidth > wide.clientWidth) {
+    const boxed = (node) => node && node !== document.body && (["auto", "scroll", "hidden"].includes(getComputedStyle(node).overflowX)
+      || boxed(node.parentElement));
+    const culprits = [...document.querySelectorAll("article *")].filter((node) =>
+      node.getBoundingClientRect().right > wide.clientWidth + 1 && !boxed(node.parentElement));
+    const names = culprits.slice(0, 3).map((node) => `${node.tagName.toLowerCase()}.${node.className}`);
+    found.push(`${wide.scrollWidth} pixels wide in a window of ${wide.clientWidth}: ${names.join(", ")}`);
+  }
+  return found;
+}
+
+// Use every control of every widget: what the widget shows has to change.
+async function operate(page, where) {
+  const views = page.locator(".jupyter-widgets-view, .jupyter-widgets").filter({ has: page.locator("input, button, select") });
+  for (let n = 0; n < await views.count(); n++) {
+    const view = views.nth(n);
+    const sliders = view.locator("input[type=range]");
+    const looks = () => view.evaluate((node) => node.innerHTML);
+    for (let k = 0; k < await sliders.count(); k++) {
+      const before = await looks();
+      await sliders.nth(k).focus();
+      for (const key of ["Home", "ArrowRight", "ArrowRight", "ArrowRight"]) await sliders.nth(k).press(key);
+      await page.waitForTimeout(100);
+      const name = await sliders.nth(k).getAttribute("aria-label");
+      if (await looks() === before) complain(where, `slider ${name || k + 1} of widget ${n + 1} moves nothing`);
+    }
+    const buttons = view.locator("button:enabled:visible"), shown = await looks();
+    const count = await buttons.count();
+    for (let k = 0; k < count; k++) if (await buttons.nth(k).isEnabled().catch(() => false)) await buttons.nth(k).click();
+    await page.waitForTimeout(100);
+    if (count && await looks() === shown) complain(where, `no button of widget ${n + 1} does anything`);
+  }
+  return views.count();
+}
+
+async function inWindow(browser, folder, base, width, scheme) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, reducedMotion: "reduce" });
+  await context.addInitScript((mode) => { localStorage.setItem("mode", mode); localStorage.setItem("theme", mode); }, scheme);
+  let controls = 0;
+  for (const name of pages(folder)) {
+    const where = `${name} (${width}, ${scheme})`;
+    const page = await watched(context, where, base);
+    await settled(page, base + name);
+    for (const what of await page.evaluate(unseen, WIDGETS)) complain(where, what);
+    await page.addScriptTag({ path: AXE });
+    const { violations } = await page.evaluate(() => window.axe.run());
+    for (const { id, nodes } of violations)
+      if (!KNOWN.has(id)) complain(where, `axe: ${id}, ${nodes.length} times, first ${nodes[0].html.slice(0, 120)}`);
+    controls += await operate(page, where);
+    await page.close();
+  }
+  await context.close();
+  return controls;
+}
+
+// A book handed over as a folder: no server at all.
+async function fromFile(browser, folder, names) {
+  const context = await browser.newContext();
+  for (const name of names) {
+    const page = await watched(context, `${name} (from a file)`, "file://");
+    await settled(page, pathToFileURL(path.join(folder, name)).href);
+    for (const what of await page.evaluate(unseen, WIDGETS)) complain(`${name} (from a file)`, what);
+    await operate(page, `${name} (from a file)`);
+  }
+  await context.close();
+}
+
+// Bytes of a page with all that it loads, as sent to one who comes for the first time.
+async function weights(browser, folder, base, sent) {
+  const found = [];
+  for (const name of pages(folder)) {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    sent.clear();
+    await settled(page, base + name);
+    const bytes = [...sent.values()].reduce((sum, each) => sum + each, 0);
+    const kind = await page.locator(WIDGETS).count() ? "widgets" : "plain";
+    if (bytes > MOST[kind]) complain(name, `weighs ${(bytes / 1e6).toFixed(2)} MB, at most ${MOST[kind] / 1e6}`);
+    found.push({ name, bytes, kind });
+    await context.close();
+  }
+  return found;
+}
+
+async function main() {
+  const folder = path.resolve(process.argv[2] || "_build/html");
+  const { server, sent, base } = await serve(folder);
+  const browser = await launch();
+  let controls = 0;
+  for (const [width, scheme] of WINDOWS) controls = await inWindow(browser, folder, base, width, scheme);
+  const heavy = await weights(browser, folder, base, sent);
+  await fromFile(browser, folder, ["index.html", ...heavy.filter((page) => page.kind === "widgets").map((page) => page.name)]);
+  await browser.close();
+  server.close();
+  for (const { name, bytes, kind } of heavy) console.log(`${(bytes / 1e6).toFixed(2)} MB  ${name}${kind === "widgets" ? ", widgets" : ""}`);
+  console.log(`${heavy.length} pages in ${WINDOWS.length} windows, ${controls} widgets operated, ${wrong.length} faults`);
+  process.exit(wrong.length ? 1 : 0);
+}
+
+main().catch((error) => { console.error(error); process.exit(2); });
