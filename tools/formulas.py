@@ -39,8 +39,8 @@ FORMULAS = {
                 "loss_accuracy_and_gradient_equal_the_loop_over_pairs",
                 "prompts_weigh_the_same_however_many_pairs_they_have",
                 "a_constant_added_to_a_prompts_rewards_changes_nothing"], PREFERENCES),
-        "pair_accuracy": Row(r"$\frac1B \sum_x \frac1{|P_x|} \sum_{(w,l) \in P_x} "
-                             r"\big(\mathbf 1[r_w > r_l] + \tfrac12 \mathbf 1[r_w = r_l]\big)$", [
+        "pair_accuracy": Row(r"share of the pairs in $P_x$ with $r_w > r_l$, equal rewards counting one half, "
+                             r"averaged over prompts", [
             "loss_accuracy_and_gradient_equal_the_loop_over_pairs",
             "a_constant_reward_orders_half_of_the_pairs"], "the reward model"),
         "plackett_luce_logp": Row(r"$\log \prod_{k} \frac{p_{(k)}}{\sum_{l \ge k} p_{(l)}}$, with $p_{(k)} = e^{r}$ of "

@@ -50,7 +50,7 @@ def ranges() -> str:
     lines = ["| model | " + " | ".join(NARROW.values()) + " |", "|---" + "|---:" * len(NARROW) + "|"]
     for name, title in MODELS.items():
         cells = [found["summary"].get(f"policies / {name} / {what}") for what in NARROW]
-        lines.append(f"| {title} | " + " | ".join(map(spread, cells)) + " |")
+        lines.append(f"| {title.removeprefix('base, ')} | " + " | ".join(map(spread, cells)) + " |")
     seeds, prompts = ", ".join(found["seeds"]), found["config"]["evaluate"]["prompts"]
     return "\n".join(lines) + (
         f"\n\nPreset `{found['config']['preset']}`, seeds {seeds}, {prompts:,} held-out prompts: mean, and below it "
