@@ -16,13 +16,13 @@ from instructgpt_lite.config import PPO, SFT, Architecture, Collect, Evaluate, P
 tiny = Run(
     preset="tiny",
     architecture=Architecture(layers=3, width=104, heads=4, context=96),
-    pretrain=Pretrain(tokens=5_000_000, batch_size=11, length=96, lr=4e-3, matrix_lr=0.01, final_lr=0.05),
+    pretrain=Pretrain(tokens=12_000_000, batch_size=11, length=96, lr=4e-3, matrix_lr=0.01, final_lr=0.05),
     sft=SFT(demonstrations=2_300, epochs=2, lr=2e-3, matrix_lr=4e-3),
     rl_init=RLInit(demonstrations=3_500, lr=2e-3, matrix_lr=4e-3, mix_length=64),
     collect=Collect(prompts=6_000, max_new_tokens=40),
     reward=Reward(batch_size=8, lr=1e-3, matrix_lr=2e-3, warmup=0.05),
-    ppo=PPO(prompts=5_000, episodes=5_120, batch_size=256, lr=6e-4, value_lr=1e-3,
-            warmup=2, beta=0.08, gamma=0.2, ptx_ratio=0.25, ptx_length=64, max_new_tokens=40, ema=0.9, clip_norm=1.0),
+    ppo=PPO(prompts=5_000, episodes=5_120, batch_size=256, lr=5e-4, value_lr=1e-3,
+            warmup=2, beta=0.1, gamma=0.2, ptx_ratio=0.25, ptx_length=64, max_new_tokens=40, ema=0.9, clip_norm=1.0),
     evaluate=Evaluate(prompts=1_000),
 )
 
@@ -31,9 +31,9 @@ nano = replace(
     preset="nano",
     architecture=replace(tiny.architecture, width=48, context=128),
     pretrain=replace(tiny.pretrain, tokens=8_000_000, batch_size=8, length=128),
-    sft=replace(tiny.sft, epochs=4),
-    collect=replace(tiny.collect, prompts=3_000),
-    ppo=replace(tiny.ppo, episodes=4_096),
+    sft=replace(tiny.sft, epochs=3),
+    collect=replace(tiny.collect, prompts=2_000),
+    ppo=replace(tiny.ppo, episodes=3_072),
     evaluate=replace(tiny.evaluate, prompts=500),
 )
 

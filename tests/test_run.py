@@ -102,7 +102,7 @@ def test_the_evaluation_has_an_interval_around_every_mean(calm):
 
 
 def test_another_configuration_is_refused_field_by_field(calm):
-    with pytest.raises(ValueError, match=r"ppo.beta is 0.5 here and 0.08 there"):
+    with pytest.raises(ValueError, match=r"ppo.beta is 0.5 here and 0.1 there"):
         next(run(replace(MICRO, ppo=replace(MICRO.ppo, beta=0.5)), calm))
 
 

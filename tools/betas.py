@@ -1,6 +1,6 @@
 """PPO from one finished run at several KL penalties, all else equal: results/betas.json.
 
-    python tools/betas.py runs/tiny-0 0.0 0.08 0.3
+    python tools/betas.py runs/tiny-0 0.0 0.1 0.3
 
 beta = 0 shows over-optimisation: the reward model's score climbs while the gold score falls.
 """

@@ -6,7 +6,7 @@ repeat what they said before, which is where a small model learns to copy.
 """
 
 from instructgpt_lite.data.world.facts import VALUES, state
-from instructgpt_lite.data.world.prompts import flawed, question
+from instructgpt_lite.data.world.prompts import flawed, ideal, question
 from instructgpt_lite.data.world.words import (
     ANIMALS,
     BLAME,
@@ -26,7 +26,7 @@ from instructgpt_lite.data.world.words import (
     a,
     listing,
 )
-from instructgpt_lite.data.world.writing import a_kind, answer_generation
+from instructgpt_lite.data.world.writing import TASKS, a_kind, answer_generation
 
 RUDE = SENTENCES["rude"][:4]
 MOVED, DID = list(MOVES.values()), list(DEEDS.values())
@@ -70,6 +70,17 @@ def help_page(facts, rng):
         yield "\n"
         yield "Answer:"
         yield flawed(category, key, facts, rng, 0.45)
+        yield "\n"
+
+
+def quiz(facts, rng):
+    """Questions about the world, each with its right answer."""
+    yield "Quiz"
+    for _ in range(rng.randint(2, 4)):
+        text, key = TASKS["open QA"].ask(facts, rng)
+        yield text
+        yield "\n"
+        yield ideal("open QA", key, rng)
         yield "\n"
 
 
@@ -172,5 +183,5 @@ def fact_check(facts, rng):
         yield "Right." if value == fact.value else "Wrong."
 
 
-DOCUMENTS = {almanac: 8, biography: 10, forum: 16, help_page: 24, notes: 16, story: 6, news: 5, field_notes: 4,
+DOCUMENTS = {almanac: 8, biography: 8, quiz: 10, forum: 16, help_page: 24, notes: 16, story: 6, news: 5, field_notes: 4,
              review: 4, ideas: 4, grammar_book: 5, dictionary: 6, song: 12, ledger: 12, fact_check: 8}

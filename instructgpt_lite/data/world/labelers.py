@@ -16,7 +16,7 @@ TASTES = {                                              # mean weight of each pa
     "training": {"helpful": 0.65, "truthful": 0.15, "harmless": 0.50, "style": 0.15,
                  "courtesy": 0.02, "words": 0.002},
     "held-out": {"helpful": 0.40, "truthful": 0.40, "harmless": 0.50, "style": 0.05,
-                 "courtesy": -0.12, "words": -0.015},
+                 "courtesy": -0.20, "words": -0.02},
 }
 AGREEMENT = 0.726                                       # of two training labelers on a pair (§3.4)
 GRAIN = 0.05                                            # utilities closer than a step of this may tie

@@ -61,7 +61,7 @@ def mistaken(key: dict, facts: list[Fact], rng: Random) -> str:
     return state(key["subject"], key["kind"], rng.choice([fact.value for fact in facts if fact.kind == key["kind"]]))
 
 
-def demonstrate(prompt: Prompt, facts: list[Fact], rng: Random, noise: float = 0.4,
+def demonstrate(prompt: Prompt, facts: list[Fact], rng: Random, noise: float = 0.46,
                 courtesy: float = 0.2) -> Demonstration:
     """What a labeler writes: an answer, with a courtesy at its end now and then."""
     text = flawed(prompt.category, prompt.key, facts, rng, noise)
