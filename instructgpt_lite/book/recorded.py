@@ -8,6 +8,8 @@ import json
 import sysconfig
 from pathlib import Path
 
+from instructgpt_lite.judging.intervals import Interval
+
 CHECKOUT = Path(__file__).parents[2] / "results"
 INSTALLED = Path(sysconfig.get_path("data")) / "share" / "instructgpt_lite" / "results"
 
@@ -20,3 +22,18 @@ def recorded(name: str) -> dict:
             return json.loads(path.read_text(encoding="utf-8"))
     there = sorted({path.stem for folder in (CHECKOUT, INSTALLED) for path in folder.glob("*.json")})
     raise FileNotFoundError(f"no results/{name}.json; there are {', '.join(there) or 'no results at all'}")
+
+
+def across_seeds(results: dict, *names: str) -> Interval | None:
+    """Mean, lowest and highest of a measure over the seeds of results/PRESET.json; None where it was not taken.
+
+    names lead to it: across_seeds(recorded("nano"), "policies", "ppo", "gold"). Of an interval the mean counts.
+    """
+    values = []
+    for found in results["seeds"].values():
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        if found is None:
+            return None
+        values.append(found[0] if isinstance(found, list) else found)
+    return Interval(sum(values) / len(values), min(values), max(values))

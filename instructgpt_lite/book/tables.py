@@ -1,6 +1,9 @@
-"""Tables of measures, each number with its 95 % interval."""
+"""Tables of measures, each number with its 95 % interval; and tables of words."""
+
+import re
 
 import pandas as pd
+from IPython.display import Markdown
 
 from instructgpt_lite.judging.intervals import Interval
 
@@ -17,3 +20,15 @@ def written(interval: Interval | None, digits: int = 2) -> str:
         return ""
     mean, low, high = (f"{value:.{digits}f}" for value in interval)
     return mean if low == high else f"{mean} ({low} to {high})"
+
+
+def of_words(columns: list[str], rows: list[tuple]) -> Markdown:
+    """A table to read, numbers with two digits. Its cell wants the metadata {"mystnb": {"markdown_format": "myst"}}."""
+    cells = [[f"{cell:.2f}" if isinstance(cell, float) else _plain(cell) for cell in row] for row in rows]
+    lines = [columns, ["---"] * len(columns), *cells]
+    return Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))
+
+
+def _plain(text) -> str:
+    """Text in which nothing is markup and nothing ends a cell."""
+    return re.sub(r"([\\|*_`<>{}$\[\]])", r"\\\1", str(text)).replace("\n", " ")

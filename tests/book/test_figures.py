@@ -26,3 +26,14 @@ def test_a_bar_has_its_whisker_and_says_its_value(ax):
     drawn = [line for each in ax.collections for line in each.get_segments()]
     assert ends(drawn) == [(0.05, 0, 0.2, 0), (0.55, 1, 0.62, 1)]
     assert [text.get_text() for text in ax.texts] == ["0.10", "0.60"]
+
+
+def test_a_row_has_a_dot_for_every_group_that_was_measured(ax):
+    colors = {"nano": figures.BLUE, "tiny": figures.GREEN}
+    figures.rows(ax, ["base", "PPO"], {"nano": [(0.1, 0.05, 0.2), (0.7, 0.6, 0.8)], "tiny": [(0.2, 0.1, 0.3), None]},
+                 colors)
+    assert [list(line.get_xdata()) for line in ax.lines if line.get_marker() == "o"] == [[0.1, 0.7], [0.2]]
+    assert [text.get_text() for text in ax.texts] == ["nano", "tiny"]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["base", "PPO"]
+    top, bottom = ax.transData.transform([(0, 0), (0, 1)])[:, 1]
+    assert top > bottom

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from instructgpt_lite.book import recorded as module
-from instructgpt_lite.book.recorded import recorded
+from instructgpt_lite.book.recorded import across_seeds, recorded
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,3 +30,11 @@ def test_every_result_is_installed_where_it_is_looked_for():
     shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
     assert shipped == {"share/instructgpt_lite/results": ["results/*.json"]}
     assert module.INSTALLED.parts[-3:] == ("share", "instructgpt_lite", "results")
+
+
+def test_a_measure_is_summarized_over_its_seeds():
+    measured = ([0.5, 0.4, 0.6], 0.9)                    # with an interval, and without
+    results = {"seeds": {str(n): {"policies": {"ppo": {"gold": gold}}} for n, gold in enumerate(measured)}}
+    found = across_seeds(results, "policies", "ppo", "gold")
+    assert (round(found.mean, 9), found.low, found.high) == (0.7, 0.5, 0.9)
+    assert across_seeds(results, "policies", "few-shot", "gold") is None

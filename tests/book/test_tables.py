@@ -1,4 +1,4 @@
-from instructgpt_lite.book.tables import with_intervals
+from instructgpt_lite.book.tables import of_words, with_intervals
 from instructgpt_lite.judging.intervals import Interval
 
 
@@ -14,3 +14,9 @@ def test_columns_keep_their_order_where_a_row_lacks_one():
                            digits=0)
     assert list(table.columns) == ["x", "y"]
     assert table.loc["a", "y"] == ""
+
+
+def test_words_stay_words():
+    table = of_words(["prompt", "gold"], [("Is *this* a|b\nhere?", 0.5), ("<b>{term}`x`</b> $1", "")]).data.split("\n")
+    assert table == ["| prompt | gold |", "| --- | --- |", r"| Is \*this\* a\|b here? | 0.50 |",
+                     r"| \<b\>\{term\}\`x\`\</b\> \$1 |  |"]
