@@ -36,4 +36,5 @@ def across_seeds(results: dict, *names: str) -> Interval | None:
         if found is None:
             return None
         values.append(found[0] if isinstance(found, list) else found)
-    return Interval(sum(values) / len(values), min(values), max(values))
+    mean = min(max(sum(values) / len(values), min(values)), max(values))        # rounding may not push it outside
+    return Interval(mean, min(values), max(values))

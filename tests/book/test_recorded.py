@@ -38,3 +38,9 @@ def test_a_measure_is_summarized_over_its_seeds():
     found = across_seeds(results, "policies", "ppo", "gold")
     assert (round(found.mean, 9), found.low, found.high) == (0.7, 0.5, 0.9)
     assert across_seeds(results, "policies", "few-shot", "gold") is None
+
+
+def test_the_mean_of_equal_seeds_is_inside_their_range():
+    """0.1 + 0.1 + 0.1 is above 0.3 in floating point; a whisker of negative length cannot be drawn."""
+    found = across_seeds({"seeds": {seed: {"gold": 0.1} for seed in "012"}}, "gold")
+    assert found.low <= found.mean <= found.high
