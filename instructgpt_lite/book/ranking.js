@@ -74,7 +74,7 @@ function warned(wins, history) {
     const why = [[rest(open.unbeaten), "never lost"], [rest(open.winless), "never won"], [lone, "never met anyone"]]
       .filter(([items]) => items.length).map(([items, words]) => `${listed(items)} ${words}`);
     lines.push("Only the prior keeps the strengths finite: " +
-      `${why.join(", ") || "between two groups all wins go one way"}.`);
+      `${why.join(", ") || "between two groups all wins go one way, if there are any"}.`);
   }
   return lines.join(" ");
 }

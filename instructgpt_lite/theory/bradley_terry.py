@@ -120,7 +120,7 @@ def _check_wins(wins_NN: Tensor, prior: float) -> None:
     winless = (wins_NN.sum(dim=1) == 0).nonzero().flatten().tolist()
     reasons = [f"items {unbeaten} never lose"] if unbeaten else []
     reasons += [f"items {winless} never win"] if winless else []
-    reasons = reasons or [f"between the groups {groups} all wins go one way"]
+    reasons = reasons or [f"between the groups {groups} all wins go one way, if there are any"]
     raise ValueError(f"no finite strengths: {', '.join(reasons)}; add comparisons, or a prior above 0")
 
 

@@ -258,7 +258,7 @@ def test_half_wins_stand_for_ties():
     ([[0, 1], [0, 0]], r"items \[0\] never lose, items \[1\] never win;"),
     ([[0, 1, 0], [1, 0, 0], [0, 0, 0]], r"items \[2\] never lose, items \[2\] never win;"),
     ([[0, 1, 5, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]],
-     r"between the groups \[\[0, 1\], \[2, 3\]\] all wins go one way;"),
+     r"between the groups \[\[0, 1\], \[2, 3\]\] all wins go one way, if there are any;"),
     ([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]], r"groups \[\[0, 1\], \[2, 3\]\]"),
 ])
 def test_items_that_no_finite_strength_fits_are_named(wins, words):
