@@ -11,7 +11,7 @@ const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", "
   ".png": "image/png", ".json": "application/json", ".woff": "font/woff", ".woff2": "font/woff2", ".xml": "text/xml",
   ".ico": "image/x-icon" };
 const SMALL = new Set([".png", ".woff", ".woff2", ".ico"]);     // compressed already
-const PREFIX = "/book";                                         // a published book does not stand at the root either
+const PREFIX = "/book";
 
 // The path of a Chromium or a Chrome.
 function found() {
@@ -24,13 +24,13 @@ function found() {
   throw new Error("no Chromium: install one (apt-get install chromium), or name it in CHROMIUM");
 }
 
+// A browser that asks for nothing by itself.
 async function launch() {
   return chromium.launch({ executablePath: found(), args: ["--no-sandbox", "--disable-gpu", "--disable-quic"] });
 }
 
-// Serve a folder as a web host does, compressed; `sent` counts the bytes that went out, by path.
+// Serve a folder as a web host does: compressed, and not at the root.
 async function serve(folder) {
-  const sent = new Map();
   const server = http.createServer((request, response) => {
     const name = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
     let file = path.join(folder, name.slice(PREFIX.length));
@@ -41,13 +41,12 @@ async function serve(folder) {
     }
     const kind = path.extname(file), small = SMALL.has(kind);
     const body = small ? fs.readFileSync(file) : zlib.gzipSync(fs.readFileSync(file));
-    sent.set(name, body.length);
     response.writeHead(200, { "Content-Type": TYPES[kind] || "application/octet-stream",
       ...(small ? {} : { "Content-Encoding": "gzip" }) });
     response.end(body);
   });
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-  return { server, sent, base: `http://127.0.0.1:${server.address().port}${PREFIX}/` };
+  return { server, base: `http://127.0.0.1:${server.address().port}${PREFIX}/` };
 }
 
 // Every page below a folder, the front page first.
