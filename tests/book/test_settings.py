@@ -53,15 +53,15 @@ def test_whose_number_a_default_is(stage, name, source):
 
 def test_a_departure_is_a_value_that_is_not_the_default():
     assert found("ppo")["beta"].departures == ["tiny", "nano"] and found("ppo")["clip"].departures == []
-    assert found("sft")["epochs"].values == {"tiny": 2, "nano": 4}
+    assert found("sft")["epochs"].values == {name: run.sft.epochs for name, run in BOTH.items()}
 
 
 def test_the_table_marks_departures_and_what_is_not_the_papers():
     rows = settings.compared("ppo", BOTH).data.splitlines()
     cells = {row.split("|")[1].strip(" `"): [cell.strip() for cell in row.split("|")[2:5]] for row in rows}
-    assert cells["beta"] == ["0.02", "**0.08**", "**0.08**"]
+    assert cells["beta"] == ["0.02", f"**{presets.tiny.ppo.beta}**", f"**{presets.nano.ppo.beta}**"]
     assert cells["lam"] == ["*0.95*", "0.95", "0.95"]
-    assert cells["episodes"] == ["256,000", "**5,120**", "**4,096**"]
+    assert cells["episodes"] == ["256,000", *(f"**{run.ppo.episodes:,}**" for run in BOTH.values())]
     assert all(row.count("|") == 6 for row in rows)
 
 
