@@ -27,6 +27,7 @@ PRETRAIN, STEPS = "training/pretrain.py", "training/steps.py"
 OPTIM, MEMORY = "training/optim.py", "training/memory.py"
 NETWORKS, SAMPLING, FOLDERS = "models/networks.py", "models/sampling.py", "models/folders.py"
 DECODING, TRUNK, PREFIX = "models/decoding.py", "models/trunk.py", "models/prefix.py"
+ATTENTION = "models/attention.py"
 
 THEORY = [
     Mutant("mean-over-padding", MASKED, "/ mask.sum()", "/ mask.numel()", "an unmasked mean (TRL, approxkl)"),
@@ -273,8 +274,16 @@ MODELS = [
            "inverted dropout keeps the mean"),
     Mutant("dropout-rate-inverted", TRUNK, ".bernoulli_(1 - rate,", ".bernoulli_(rate,",
            "keeps 20 % instead of 80"),
-    Mutant("responses-see-each-other", PREFIX, "((key_B1S == 0) | (key_B1S == query_BS1))", "(key_B1S >= 0)",
+    Mutant("responses-see-each-other", TRUNK, "((key_B1S == 0) | (key_B1S == query_BS1))", "(key_B1S >= 0)",
            "the second response reads the first"),
+    Mutant("responses-see-their-future", ATTENTION, "dtype=torch.bool).tril(p)", "dtype=torch.bool).tril(p + 1)",
+           "each token of a response reads the next"),
+    Mutant("responses-forget-the-prompt", ATTENTION, "dtype=torch.bool).tril(p)",
+           "dtype=torch.bool).tril(p).triu(1)", "the prompt's first tokens masked with the future"),
+    Mutant("prompt-of-the-first-response", ATTENTION, "_heads(prompt, 1, len(prompt), H)",
+           "_heads(pieces[0], 1, len(pieces[0]), H)", "every response reads the first prompt"),
+    Mutant("padding-among-the-responses", ATTENTION, "a_ND.index_select(0, place_N) if ragged else a_ND",
+           "a_ND[:len(place_N)]", "what is attended stays where the padding put it"),
     Mutant("positions-run-on", PREFIX,
            "(len(prompt) + i for response in group for i in range(len(response)))",
            "range(len(prompt), len(prompt) + sum(map(len, group)))", "each response starts after the prompt"),

@@ -1,8 +1,9 @@
 """Scores of K responses to one prompt, which is read once: one row [prompt | y_1 | ... | y_K].
 
 Each response sees the prompt and itself, and its positions go on from the prompt's end, so its score is
-that of the row [prompt | y_k] (§3.5: all K responses of a prompt are one batch element). `plain_scores`
-reads K rows instead; the two are equal.
+that of the row [prompt | y_k] (§3.5: all K responses of a prompt are one batch element). A plain GPT-2
+attends by `attention.beside_prompt`, any other model by `Rows.sees_BSS`. `plain_scores` reads K rows
+instead; all are equal.
 
 Shapes: B prompts, K responses (of the prompt that has most), S tokens of a row, M responses in all.
 """
@@ -41,11 +42,8 @@ def shared_prefix_rows(prompts: list[list[int]], responses: list[list[list[int]]
         ends = torch.tensor([len(response) for response in group]).cumsum(0) + len(prompt)
         last.append(ends - 1)
     segment_BS = padded(segment, -1)
-    S = segment_BS.size(1)
-    query_BS1, key_B1S = segment_BS[:, :, None], segment_BS[:, None, :]
-    sees_BSS = ((key_B1S == 0) | (key_B1S == query_BS1)) & torch.ones(S, S, dtype=torch.bool).tril()
-    rows = Rows(padded(token, 0), segment_BS >= 0, padded(position, 0), sees_BSS)
-    return rows, torch.cat([row * S + last_K for row, last_K in enumerate(last)])
+    rows = Rows(padded(token, 0), segment_BS >= 0, padded(position, 0), segment_BS)
+    return rows, torch.cat([row * segment_BS.size(1) + last_K for row, last_K in enumerate(last)])
 
 
 def _table(r_M: Tensor, responses: list[list[list[int]]]) -> tuple[Tensor, Tensor]:

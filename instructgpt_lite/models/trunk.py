@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from instructgpt_lite.models.attention import by_length, in_a_square
+from instructgpt_lite.models.attention import beside_prompt, by_length, in_a_square
 
 GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}     # transformers' name: torch's
 
@@ -25,19 +25,28 @@ class Rows:
     """Right-padded token rows; what stands in padding never matters.
 
     real_BS: True where a token is, False at padding.
-    position_BS, sees_BSS: for rows that are more than one sequence (`shared_prefix_rows`): each token's
-    position, and True where query (dim 1) sees key (dim 2). None: plain causal rows.
+    position_BS, segment_BS: for rows [prompt | y_1 | ... | y_K] (`shared_prefix_rows`): each token's position,
+    and 0 in the prompt, k in y_k, -1 in padding. None: plain causal rows.
     """
 
     token_BS: Tensor
     real_BS: Tensor
     position_BS: Tensor | None = None
-    sees_BSS: Tensor | None = None
+    segment_BS: Tensor | None = None
 
     @property
     def safe_BS(self) -> Tensor:
         """The tokens with padding replaced by id 0, which every vocabulary has."""
         return self.token_BS.masked_fill(~self.real_BS, 0)
+
+    @property
+    def sees_BSS(self) -> Tensor | None:
+        """True where query (dim 1) sees key (dim 2): the prompt and its own response. None: plain causal rows."""
+        if self.segment_BS is None:
+            return None
+        query_BS1, key_B1S, S = self.segment_BS[:, :, None], self.segment_BS[:, None, :], self.segment_BS.size(1)
+        causal_SS = torch.ones(S, S, dtype=torch.bool, device=self.segment_BS.device).tril()
+        return ((key_B1S == 0) | (key_B1S == query_BS1)) & causal_SS
 
     def to(self, device: torch.device | str) -> "Rows":
         """The same rows on another device."""
@@ -94,10 +103,8 @@ def additive(sees: Tensor, dtype: torch.dtype) -> Tensor:
 def _inputs(model: nn.Module, rows: Rows) -> dict:
     _check_context(model, rows)
     model.eval()                                   # dropout has no place in a score or a log-prob
-    if rows.sees_BSS is None:
-        mask = rows.real_BS.long()
-    else:
-        mask = additive(rows.sees_BSS, model.dtype)[:, None]
+    sees_BSS = rows.sees_BSS
+    mask = rows.real_BS.long() if sees_BSS is None else additive(sees_BSS, model.dtype)[:, None]
     return dict(input_ids=rows.safe_BS, attention_mask=mask, position_ids=rows.position_BS, use_cache=False)
 
 
@@ -152,10 +159,12 @@ def gpt2_states(gpt2: nn.Module, rows: Rows, keep_M: Tensor, drop: Callable[[Ten
     cache: if given, `cache.update(keys, values, layer)` receives each layer's keys and values.
     """
     _check_context(gpt2, rows)
-    if rows.sees_BSS is None and cache is None:
+    if rows.segment_BS is not None:
+        real_N, rank_BS, attend = beside_prompt(rows.segment_BS, gpt2.config.n_head)
+    elif cache is None:
         real_N, rank_BS, attend = by_length(rows.real_BS, gpt2.config.n_head)
     else:
-        real_N, rank_BS, attend = in_a_square(rows.real_BS, rows.sees_BSS, gpt2.config.n_head, cache)
+        real_N, rank_BS, attend = in_a_square(rows.real_BS, gpt2.config.n_head, cache)
     position_BS = torch.arange(rows.token_BS.size(1), device=real_N.device).expand_as(rows.token_BS)
     position_BS = position_BS if rows.position_BS is None else rows.position_BS
     x_ND = gpt2.wte(rows.safe_BS.flatten()[real_N]) + gpt2.wpe(position_BS.flatten()[real_N])
