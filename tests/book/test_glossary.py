@@ -22,9 +22,10 @@ PAGES = {path.name: words(path) for path in [ROOT / "index.md", *sorted((ROOT / 
 
 
 def used(text: str) -> set[str]:
-    """Terms that a text refers to: {term}`nat` or {term}`nats <nat>`, perhaps over the end of a line."""
+    """Terms that a text refers to: {term}`nat`, {term}`Nat` or {term}`nats <nat>`, perhaps over the end of a line."""
     found = re.findall(r"(?<!`)\{term\}`([^`]+)`", text)
-    return {" ".join(re.sub(r"^.*<(.*)>$", r"\1", each, flags=re.DOTALL).split()) for each in found}
+    named = {" ".join(re.sub(r"^.*<(.*)>$", r"\1", each, flags=re.DOTALL).split()) for each in found}
+    return {next((term for term in TERMS if term.lower() == each.lower()), each) for each in named}
 
 
 def test_the_glossary_is_in_alphabetical_order_and_says_nothing_twice():
