@@ -43,6 +43,8 @@ def regular(notebook, name: str) -> str:
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{name}-{number:03}".replace("_", "-")
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell["outputs"] = joined(cell.get("outputs", []))
     order = shown(notebook, state)
     kept = {identifier: state[identifier] for identifier in order}
     widgets = {"widgets": {STATE: {"state": kept, "version_major": 2, "version_minor": 0}}} if kept else {}
@@ -52,6 +54,18 @@ def regular(notebook, name: str) -> str:
     text = IDENTIFIER.sub(lambda found: numbered.get(found.group(), found.group()), text)
     text = re.sub(r" at 0x[0-9a-f]{6,}", " at 0x0", text)
     return json.dumps(json.loads(text), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+
+
+def joined(outputs: list) -> list:
+    """What a cell printed in one piece: a slow loop sends it in several, as chance will have it."""
+    whole = []
+    for output in outputs:
+        before = whole[-1] if whole else {}
+        if output["output_type"] == "stream" == before.get("output_type") and output["name"] == before["name"]:
+            before["text"] += output["text"]
+        else:
+            whole.append(output)
+    return whole
 
 
 def number_like(identifier: str, name: str) -> str:

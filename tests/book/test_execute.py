@@ -60,6 +60,16 @@ def test_a_hash_that_is_no_widget_is_left_alone():
     assert digest in execute.regular(notebook, "chapter")
 
 
+def test_what_is_printed_in_pieces_is_stored_in_one():
+    def printing(*pieces):
+        outputs = [v4.new_output("stream", name=name, text=text) for name, text in pieces]
+        return v4.new_notebook(cells=[v4.new_code_cell("loop()", execution_count=1, outputs=outputs)])
+
+    apart = printing(("stdout", "a\n"), ("stdout", "b\n"), ("stderr", "c\n"), ("stdout", "d\n"))
+    together = printing(("stdout", "a\nb\n"), ("stderr", "c\n"), ("stdout", "d\n"))
+    assert execute.regular(apart, "chapter") == execute.regular(together, "chapter")
+
+
 @pytest.fixture
 def chapter(tmp_path):
     path = tmp_path / "chapter.ipynb"
