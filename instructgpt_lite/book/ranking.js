@@ -118,7 +118,7 @@ function render({ model, el }) {
     oninput: () => { model.set("prior", Number(prior.value)); model.save_changes(); draw(); } });
   const priorText = make("output"), said = make("p", { role: "status" });
   const warning = make("p", { role: "status", class: "warning" });
-  const seen = make("div"), count = make("p"), judged = make("p");
+  const seen = make("div", { class: "seen" }), count = make("p"), judged = make("p");
   const undo = make("button", { type: "button", onclick: () => change(model.get("history").slice(0, -1)) }, "Undo");
   const again = make("button", { type: "button", onclick: () => change([]) }, "Start again");
 
