@@ -1,15 +1,18 @@
 """What a reward model must beat: the length of a response, its words; and what bounds it: people disagree.
 
-`by_length` and `by_words` are rewards like any other, for `rewards.accuracy` to judge.
+What the `by_...` return are rewards like any other, for `rewards.accuracy` to judge.
 
 Shapes: N responses, P pairs, V words of the vocabulary, I and J ratings of two texts.
 """
 
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 
 from instructgpt_lite.data.records import Ranking
+from instructgpt_lite.data.world.gold import Gold
+from instructgpt_lite.data.world.labelers import Labelers
 from instructgpt_lite.judging.intervals import Interval, bootstrap
 
 
@@ -24,6 +27,22 @@ def by_words(train: Sequence[Ranking], heldout: Sequence[Ranking]) -> list[list[
     """A Bradley-Terry fit in which a response is worth the sum of its words' weights."""
     counter, weight_V = word_weights(train)
     return [(counter.transform(ranking.completions) @ weight_V).tolist() for ranking in heldout]
+
+
+def by_another_labeler(people: Labelers, heldout: Sequence[Ranking], seed: int = 0) -> list[list[float]]:
+    """What somebody else of the same people says of the same responses: the lower the rank, the more it is worth."""
+    rng, found = Random(f"another labeler {seed}"), []
+    for ranking in heldout:
+        name = ranking.labeler
+        while name == ranking.labeler:
+            name, ranks = people.judge(ranking, ranking.completions, rng)
+        found.append([-float(rank) for rank in ranks])
+    return found
+
+
+def by_gold(gold: Gold, heldout: Sequence[Ranking]) -> list[list[float]]:
+    """The exact score of every response: right about everything but the labelers' tastes and mistakes."""
+    return [[gold(ranking, text).gold for text in ranking.completions] for ranking in heldout]
 
 
 def word_weights(rankings: Sequence[Ranking], C: float = 0.5):

@@ -1,5 +1,6 @@
 """What policies say to held-out prompts, and what it is worth: gold score, win rates, harm, alignment tax."""
 
+from collections import defaultdict
 from random import Random
 from typing import NamedTuple
 
@@ -65,6 +66,20 @@ def gold_win_rate(answers: Answers, others: Answers) -> Interval:
     """How often the gold score prefers `answers`; a tie counts half. Paired by prompt."""
     return bootstrap([0.5 + 0.5 * ((a.gold > b.gold) - (a.gold < b.gold))
                       for a, b in zip(answers.scores, others.scores, strict=True)])
+
+
+def gold_gain(answers: Answers, others: Answers) -> Interval:
+    """Mean gold score of `answers` less that of `others`, paired by prompt."""
+    return bootstrap([a.gold - b.gold for a, b in zip(answers.scores, others.scores, strict=True)])
+
+
+def gains_by_use_case(answers: Answers, others: Answers) -> dict[str, Interval]:
+    """`gold_gain` of each use case by itself, the largest first."""
+    gaps = defaultdict(list)
+    for prompt, a, b in zip(answers.prompts, answers.scores, others.scores, strict=True):
+        gaps[prompt.category].append(a.gold - b.gold)
+    found = {case: bootstrap(each) for case, each in gaps.items()}
+    return dict(sorted(found.items(), key=lambda pair: -pair[1].mean))
 
 
 def labeler_win_rate(answers: Answers, others: Answers, labelers, seed: int = 0) -> Interval:

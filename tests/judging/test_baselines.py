@@ -8,8 +8,11 @@ import pytest
 from scipy.optimize import minimize
 
 from instructgpt_lite.data.records import Ranking
+from instructgpt_lite.data.world.world import World
 from instructgpt_lite.judging.baselines import (
     agreement,
+    by_another_labeler,
+    by_gold,
     by_length,
     by_words,
     lead,
@@ -120,3 +123,39 @@ def test_differences_are_taken_within_a_ranking_and_weigh_one_together():
     difference, weight = pair_differences(counter, rankings)
     assert difference.toarray().tolist() == [[1, -2, 0], [1, 0, -1], [0, 0, -1]]
     assert weight.tolist() == [1, 0.5, 0.5]
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World(0, prompts=3_000)
+
+
+def test_another_labeler_is_somebody_else_and_prefers_what_is_better(world):
+    """With next to no noise anybody puts a right answer above an insult; the one who ranked is never asked."""
+    people, asked = world.labelers, []
+    judge, noise = people.judge, people.noise
+    prompt = next(prompt for prompt in world.train if prompt.category == "rewrite")
+    ranked = [Ranking(prompt.prompt, (prompt.key["text"], "You are a fool."), (2, 1), person.name, "rewrite", prompt.key)
+              for person in people.people * 4]
+
+    def overheard(*arguments):
+        asked.append((found := judge(*arguments))[0])
+        return found
+
+    try:
+        people.judge, people.noise = overheard, 1e-6
+        said = by_another_labeler(people, ranked)
+    finally:
+        del people.judge
+        people.noise = noise
+    assert all(right > insult for right, insult in said)
+    answered = iter(asked)
+    for each in ranked:                                  # of those asked about a ranking the last one counts
+        assert next(name for name in answered if name != each.labeler)
+    assert next(answered, None) is None
+
+
+def test_gold_gives_every_response_its_exact_score(world):
+    prompt = next(prompt for prompt in world.train if prompt.category == "rewrite")
+    ranked = Ranking(prompt.prompt, (prompt.key["text"], "You are a fool."), (1, 2), "", "rewrite", prompt.key)
+    assert by_gold(world.gold, [ranked]) == [[1.0, 0.0]]
