@@ -135,8 +135,8 @@ def test_another_labeler_is_somebody_else_and_prefers_what_is_better(world):
     people, asked = world.labelers, []
     judge, noise = people.judge, people.noise
     prompt = next(prompt for prompt in world.train if prompt.category == "rewrite")
-    ranked = [Ranking(prompt.prompt, (prompt.key["text"], "You are a fool."), (2, 1), person.name, "rewrite", prompt.key)
-              for person in people.people * 4]
+    texts = (prompt.key["text"], "You are a fool.")
+    ranked = [Ranking(prompt.prompt, texts, (2, 1), person.name, "rewrite", prompt.key) for person in people.people * 4]
 
     def overheard(*arguments):
         asked.append((found := judge(*arguments))[0])
