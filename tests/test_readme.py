@@ -44,11 +44,11 @@ def test_what_the_front_page_says_about_its_table_is_so():
             for model in ("base", "few-shot", "sft", "ppo")]
     assert all(worse[1] < better[0] for worse, better in zip(gold, gold[1:]))
     assert measured("few-shot", "gold") > 0.7 * measured("ppo_ptx", "gold")
-    assert 0.5 < measured("ppo_ptx", "labeler_win", "lowest") < measured("ppo_ptx", "labeler_win", "highest") < 0.65
+    assert 0.55 < measured("ppo_ptx", "labeler_win", "lowest") < measured("ppo_ptx", "labeler_win", "highest") < 0.66
     base, sft, start, ppo, ptx = (measured(model, "pretraining_loss") for model in
                                   ("base", "sft", "rl_init", "ppo", "ppo_ptx"))
     assert sft == max(base, sft, start, ppo, ptx) and start - base < (sft - base) / 5
-    assert ppo - start > 0.05 and abs(ptx - start) < 0.02
+    assert measured("ppo", "pretraining_loss", "lowest") - start > 0.02 and abs(ptx - start) < 0.02
 
 
 def test_every_command_of_the_readme_exists():
