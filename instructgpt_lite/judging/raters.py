@@ -12,33 +12,37 @@ from instructgpt_lite.judging.intervals import Interval, bootstrap
 
 
 def accuracy_bounds(agreement: float) -> tuple[float, float]:
-    """The least and the most that the best model can score against one labeler, when two labelers agree so often.
+    """The least and the most that the best guess can score against one labeler.
 
-    If a share q of the labelers prefers the one of a pair, two agree with probability q^2 + (1 - q)^2 and the best
-    guess is right with max(q, 1 - q). Least: some pairs have q = 1 and the others q = 1/2. Most: all have the same.
+    If a share q of the labelers prefers the first of a pair, two of them agree with
+    probability q^2 + (1 - q)^2, and the best guess is right with max(q, 1 - q). Least: some
+    pairs have q = 1 and the others q = 1/2. Most: all have the same q.
     """
     if not 0.5 <= agreement <= 1:
-        raise ValueError(f"agreement is {agreement}: two labelers of one population agree at least half of the time")
+        raise ValueError(f"agreement is {agreement}: two labelers of one population agree "
+                         "at least half of the time")
     return agreement, (1 + math.sqrt(2 * agreement - 1)) / 2
 
 
-def crowd_accuracy(groups: Sequence[Sequence[Sequence[int]]], others: int, second: bool = False,
-                   draws: int = 8, seed: int = 0) -> Interval:
-    """How often the mean rating of `others` raters orders a pair of texts as one more rater does.
+def crowd_accuracy(groups: Sequence[Sequence[Sequence[int]]], others: int,
+                   second: bool = False, draws: int = 8, seed: int = 0) -> Interval:
+    """How often the mean of `others` raters orders a pair of texts as one more rater does.
 
-    Pairs that this rater ties do not count (eq. 1 drops them); a tie of the means counts one half, as in
-    `pair_accuracy`. second: count only where a second rater sees a difference too, the pairs of `agreement`.
-    Interval: bootstrap over groups. ValueError where a text has too few ratings.
+    Pairs that this rater ties do not count (eq. 1 drops them); a tie of the means counts
+    one half, as in `pair_accuracy`. second: count only where a second rater sees a
+    difference too, the pairs of `agreement`. Interval: bootstrap over groups. ValueError
+    where a text has too few ratings.
     """
-    rng, right, decided = np.random.default_rng(seed), [], []
+    rng, right, decided, need = np.random.default_rng(seed), [], [], others + 2
     for group in groups:
-        if min(map(len, group)) < others + 2:
-            raise ValueError(f"a text has {min(map(len, group))} ratings: want {others + 2}, one to predict, one"
-                             f" to decide with it, and {others} others")
+        if (least := min(map(len, group))) < need:
+            raise ValueError(f"a text has {least} ratings: want {need}, one to predict, one "
+                             f"to decide with it, and {others} others")
         hits = counts = 0
         for _ in range(draws):
-            drawn = np.array([rng.permutation(ratings)[:others + 2] for ratings in group], dtype=float)
-            fresh, next_to_it, crowd = (_orders(x) for x in (drawn[:, 0], drawn[:, 1], drawn[:, 2:].mean(axis=1)))
+            drawn = np.array([rng.permutation(ratings)[:need] for ratings in group], dtype=float)
+            fresh, next_to_it = _orders(drawn[:, 0]), _orders(drawn[:, 1])
+            crowd = _orders(drawn[:, 2:].mean(axis=1))
             counted = (fresh != 0) & (next_to_it != 0) if second else fresh != 0
             hits += ((1 + fresh * crowd)[counted] / 2).sum()
             counts += counted.sum()

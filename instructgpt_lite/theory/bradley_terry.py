@@ -99,7 +99,7 @@ def strengths(wins_NN: Tensor, prior: float = 0.0, sweeps: int = 10_000,
             p_N[i] = won / lost
         if not prior:
             p_N = p_N / p_N.log().mean().exp()
-        else:            # only the prior knows the level, so move it there at once: sweeps alone would creep
+        else:                   # only the prior knows the level; sweeps alone would creep to it
             p_N = p_N * (1 / (p_N + 1)).sum() / (p_N / (p_N + 1)).sum()
         if (p_N / before_N).log().abs().max() <= tolerance:
             return p_N.log() - p_N.log().mean()
