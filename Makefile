@@ -51,6 +51,7 @@ check-book: book
 
 check-pages: book
 	sh tools/need_chromium.sh
+	$(VENV) -m pytest -q tests/book/test_check_pages.py
 	.venv/bin/node tools/check_pages.js $(HTML)
 
 pdf: book

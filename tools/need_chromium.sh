@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure that a browser is there to open the pages with: Chromium or Chrome, or whatever CHROMIUM names.
-# Where one is missing, root installs it with apt; others are told what to do.
+# Where one is missing, root installs it with apt; others are told what to do. --only-look installs nothing.
 set -eu
 
 has_browser() {
@@ -11,6 +11,7 @@ has_browser() {
 }
 
 has_browser && exit 0
+[ "${1:-}" = --only-look ] && exit 1
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "No Chromium here: installing it with apt-get"
     apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core || true
