@@ -154,7 +154,7 @@ function render({ model, el }) {
     said.textContent = told(kl, stats, drawn, p, limits.k1);
     drawing.replaceChildren(estimates(words, values, found, stats, kl));
     sampled.replaceChildren(
-      table(`From ${n} sample${n > 1 ? "s" : ""}`, ["", "mean", "\u00b12 s.e.", "spread", "negative", "goes to"],
+      table(`From ${n} sample${n > 1 ? "s" : ""}`, ["estimate", "mean", "\u00b12 s.e.", "spread", "negative", "goes to"],
         Object.entries(stats).map(([name, { mean, error, spread, negative }]) =>
           [name, number(mean), number(2 * error), number(spread), percent(negative), number(limits[name])])));
   }

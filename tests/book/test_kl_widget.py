@@ -1,6 +1,7 @@
 """The two laws moved by hand: JavaScript's sums beside theory.surprise, its draws, and what Python hands over."""
 
 import json
+import math
 import shutil
 import subprocess
 
@@ -49,6 +50,14 @@ def test_estimates_in_javascript_are_those_of_python(tmp_path):
     p, q = pairs().log_softmax(dim=-1).unbind(dim=1)
     want = torch.stack([k(p, q) for k in (surprise.k1, surprise.k2, surprise.k3)], dim=1)
     torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), want, rtol=1e-11, atol=1e-14)
+
+
+@needs_node
+def test_what_a_law_excludes_adds_nothing(tmp_path):
+    p, q = [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]
+    got = run("(([p, q]) => [m.entropy(p), m.relativeSurprise(p, q), m.expectation(p, [1, 2, Infinity])])"
+              "(given.map((p) => p.map(Math.log)))", [p, q], tmp_path)
+    assert got == pytest.approx([math.log(2), math.log(2), 1.5], rel=1e-12)
 
 
 @needs_node

@@ -1,0 +1,30 @@
+"""A sentence with a number under each word: what a reader sees without color, and what nobody may inject."""
+
+import re
+
+from instructgpt_lite.book.sentence import sentence
+
+
+def test_every_word_stands_with_its_number_and_every_row_with_its_name():
+    html = sentence({"base": [("You", 2.17), ("\n", 0.04)], "reference": [("<|endoftext|>", 8.2)]}).data
+    text = re.sub(r"<[^>]+>", " ", html).split()
+    assert text == ["base", "(nats)", "You", "2.2", "[line]", "0.0", "reference", "(nats)", "[end]", "8.2"]
+    assert html.count('role="list"') == 2 and html.count('role="listitem"') == 3
+
+
+def test_the_largest_number_has_the_full_tint_and_the_full_bar():
+    html = sentence({"a": [("x", 1.0), ("y", 4.0)]}).data
+    assert re.findall(r"rgba\(213, 94, 0, ([\d.]+)\)", html) == ["0.11", "0.45"]
+    assert re.findall(r"width:(\d+)%", html) == ["25", "100"]
+    assert "width:100%" in sentence({"a": [("x", 9.0)]}, scale=3.0).data
+
+
+def test_signed_numbers_carry_their_sign_and_another_tint():
+    html = sentence({"a": [("x", 1.26), ("y", -0.5), ("z", -0.01), ("u", 0.02)]}, signed=True).data
+    text = re.sub(r"<[^>]+>", " ", html).split()
+    assert text[2:] == ["x", "+1.3", "y", "\u22120.5", "z", "0.0", "u", "0.0"]
+    assert re.findall(r"rgba\((\d+),", html) == ["213", "0", "0", "213"]
+
+
+def test_words_are_text_and_not_markup():
+    assert "&lt;b&gt;" in sentence({"<i>": [("<b>", 0.0)]}).data and "<i>" not in sentence({"<i>": [("b", 0.0)]}).data
