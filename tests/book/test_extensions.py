@@ -1,0 +1,125 @@
+"""A small book built with our configuration: what _ext/ does to every page. Needs vendor/ (`make vendor`)."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import addresses
+import move
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+FRONT = """# A small book
+
+Short. A sentence with $x^2$ in it is left out. But this one, of words only, is what a search engine shows.
+
+```{bibliography}
+```
+"""
+CHAPTER = """(ch-first)=
+# First
+
+Words come before everything else. See {cite:t}`ada2020` and {eq}`eq-one` and {numref}`fig-one`.
+
+$$ x = 1 $$ (eq-one)
+
+```{figure} images/logo.svg
+:name: fig-one
+:alt: A logo
+
+A caption.
+```
+
+| | head |
+|---|---|
+| row | cell |
+
+:::{exercise}
+One.
+:::
+
+:::{exercise}
+Two.
+:::
+"""
+REFERENCES = "@article{ada2020, author={Ada, A.}, title={T}, journal={J}, year={2020}}\n"
+
+
+def build(folder: Path) -> subprocess.CompletedProcess:
+    return subprocess.run([ROOT / ".venv/bin/jupyter-book", "build", folder, "-q", "-W", "-n", "--keep-going"],
+                          capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("book")
+    for name in ("_ext", "_static", "images", "vendor"):
+        (folder / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "_config.yml", folder)
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: index\nparts:\n  - numbered: 2\n    chapters:\n"
+                                     "      - file: first\n      - file: second\n")
+    for name, text in {"index.md": FRONT, "first.md": CHAPTER, "references.bib": REFERENCES,
+                       "second.md": "# Second\n\n## Part\n\nWords.\n"}.items():
+        (folder / name).write_text(text)
+    result = build(folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder / "_build/html"
+
+
+def page(book: Path, name: str) -> str:
+    return (book / f"{name}.html").read_text()
+
+
+def test_chapters_figures_equations_and_exercises_are_numbered_from_zero(book):
+    first, second = page(book, "first"), page(book, "second")
+    assert '<span class="section-number">0. </span>First' in first
+    assert '<span class="section-number">1.1. </span>Part' in second
+    assert "Fig. 0.1" in first and "(0.1)" in first and "Exercise 0.2" in first
+    assert "0. First" in page(book, "index") and "1. Second" in first
+
+
+def test_nothing_is_loaded_from_elsewhere(book):
+    for path in book.glob("*.html"):
+        loaded = re.findall(r'<(?:script|img|link rel="stylesheet")[^>]*(?:src|href)="([^"]*)"', path.read_text())
+        assert loaded and not [url for url in loaded if url.startswith(("http", "//"))]
+    assert (book / "_static/mathjax/tex-mml-chtml.js").exists() and (book / "_static/widgets/amd/anywidget.js").exists()
+
+
+def test_addresses_follow_from_the_repository(book):
+    here = addresses.pages_of(move.address(ROOT)[0]) + "first.html"
+    assert f'<link rel="canonical" href="{here}"' in page(book, "first")
+    assert f"<loc>{here}</loc>" in (book / "sitemap.xml").read_text()
+
+
+def test_a_page_is_described_by_its_sentences_without_formulas(book):
+    described = re.search(r'property="og:description" content="([^"]*)"', page(book, "index"))[1]
+    assert described == "But this one, of words only, is what a search engine shows."
+
+
+def test_roles_headings_and_identifiers_are_sound(book):
+    front, first = page(book, "index"), page(book, "first")
+    assert "doc-biblioentry" not in front and 'role="listitem"' in front
+    assert not re.search(r"<th[^>]*>\s*(<p>\s*</p>)?\s*</th>", first) and "<td" in first.partition("<thead>")[2]
+    assert "exercise-content" not in re.findall(r'id="([^"]*)"', first)
+
+
+def test_only_the_icons_in_use_are_sent(book):
+    script = (book / "_static/scripts/fontawesome.js").read_text()
+    assert len(script) < 200_000 and '"f09b"' in script                       # GitHub's
+    assert "monero" not in script
+
+
+def test_a_book_without_its_own_scripts_is_refused(tmp_path):
+    (tmp_path / "_ext").mkdir()
+    for path in (ROOT / "_ext").iterdir():
+        if path.is_file():
+            shutil.copy(path, tmp_path / "_ext")
+    for name in ("_static", "images"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    (tmp_path / "references.bib").write_text("")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\n")
+    (tmp_path / "index.md").write_text("# Alone\n")
+    result = build(tmp_path)
+    assert result.returncode and "run `make vendor` first" in result.stdout + result.stderr
