@@ -69,16 +69,16 @@ def dots(ax: Axes, x, means, low, high, name: str = "", color: str = BLUE, **opt
 def rows(ax: Axes, names, groups: dict[str, list], colors: dict[str, str]) -> None:
     """A row for each name, the first on top, and in it a dot with its interval for each group that has one.
 
-    groups: (mean, low, high) or None of every row. A group is named beside its dot in the last row it has.
+    groups: (mean, low, high) or None of every row. A group is named beside its dot in the first row it has.
     """
-    height = 0.6 / len(groups)
+    height = 0.75 / len(groups)
     for number, (group, intervals) in enumerate(groups.items()):
         there = [(interval, place + height * (number - (len(groups) - 1) / 2))
                  for place, interval in enumerate(intervals) if interval]
         means, low, high = zip(*(interval for interval, _ in there))
         places = [place for _, place in there]
         ax.errorbar(means, places, xerr=whiskers(means, low, high), fmt="o", color=colors[group], capsize=2)
-        label(ax, high[-1], places[-1], group, colors[group])
+        label(ax, high[0], places[0], group, colors[group])
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
 
