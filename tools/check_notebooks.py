@@ -68,6 +68,8 @@ def of_source(cell) -> list[str]:
     tree, found = tree_of(cell), []
     if len(cell.source.split("\n")) > LINES:
         found.append(f"has {len(cell.source.split(chr(10)))} lines, at most {LINES} are allowed")
+    if cell.source.rstrip().endswith(";"):
+        found.append("ends in a semicolon, which nbval does not see: write `_ = ...`")
     if where := CLOCK.search(cell.source):
         found.append(f"reads a clock: {where.group()}")
     if where := PLACE.search(cell.source):

@@ -47,7 +47,7 @@ def good():
         cell(check_notebooks.guard(), 1, tags=["hide-input", "nbval-skip"]),
         cell("print(2 * 3)", 2, printed("6\n")),
         cell("assert 6 == 2 * 3", 3),
-        cell("plt.plot([3, 2, 1]);", 4, picture, **described),
+        cell("_ = plt.plot([3, 2, 1])", 4, picture, **described),
     ])
 
 
@@ -72,6 +72,7 @@ BROKEN = {
     "not numbered 1, 2, 3": lambda notebook: notebook.cells[3].update(execution_count=7),
     "an output of 1": output("x" * 100_001),
     "26 lines": source(3, "assert 1\n" * 25 + "assert 1"),
+    "ends in a semicolon": source(4, "plt.plot([3, 2, 1]);"),
     "reads a clock": source(3, "assert time.perf_counter() > 0"),
     "reads a clock: %time": source(3, "%time 1\nassert 1"),
     "asks where it runs": source(3, "assert os.getcwd()"),
