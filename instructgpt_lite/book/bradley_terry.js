@@ -40,7 +40,7 @@ export function cycle(wins) {
   let best = null;
   wins.forEach((_, start) => {
     for (let paths = [[start]]; paths.length && paths[0].length < (best ? best.length : wins.length + 1);) {
-      const closed = paths.find((path) => path.length > 2 && over(path.at(-1), start));
+      const closed = paths.find((path) => over(path.at(-1), start));
       if (closed) { best = closed; break; }
       paths = paths.flatMap((path) => wins.map((_, j) => j)
         .filter((j) => j > start && !path.includes(j) && over(path.at(-1), j)).map((j) => [...path, j]));

@@ -44,3 +44,17 @@ def test_the_mean_of_equal_seeds_is_inside_their_range():
     """0.1 + 0.1 + 0.1 is above 0.3 in floating point; a whisker of negative length cannot be drawn."""
     found = across_seeds({"seeds": {seed: {"gold": 0.1} for seed in "012"}}, "gold")
     assert found.low <= found.mean <= found.high
+
+
+def test_ratings_by_people_come_with_their_license_and_enough_raters_for_a_crowd_of_sixteen():
+    raters = recorded("raters")
+    assert "Copyright (c) 2014 cjhutto" in raters["licence"] and raters["sha256"]
+    counts = [*raters["reviews"].values(), *raters["sample"]]
+    assert len(counts) == 612 and all(len(count.split()) == 9 for count in counts)
+    assert min(sum(map(int, count.split())) for count in counts) >= 18
+    everything, genres = raters["all"], raters["genres"].values()
+    assert everything["texts"] == 23_703 == sum(genre["texts"] for genre in genres)
+    for found in (everything, *genres):
+        low, high = accuracy_bounds(found["two raters agree"][0])
+        fair = found["accuracy where a second rater sees a difference too"][-1]
+        assert low < fair[0] < high and sorted(found["accuracy"]) == found["accuracy"]
