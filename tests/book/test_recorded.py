@@ -8,6 +8,7 @@ import pytest
 
 from instructgpt_lite.book import recorded as module
 from instructgpt_lite.book.recorded import across_seeds, recorded
+from instructgpt_lite.judging.raters import accuracy_bounds
 
 ROOT = Path(__file__).parents[2]
 
