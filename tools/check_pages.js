@@ -2,7 +2,8 @@
 //
 // A request to another server or one that fails, an error in the console, mathematics or a widget that does not
 // show, a control that moves nothing, a page wider than its window, whatever axe finds beyond the theme's own two
-// findings: in light and dark, at the width of a desktop and of a phone, and from a file. At last what pages weigh.
+// findings: in light and dark, at the width of a desktop and of a phone, and from a file. A search that finds nothing.
+// At last what pages weigh.
 "use strict";
 const path = require("path");
 const { pathToFileURL } = require("url");
@@ -120,6 +121,15 @@ async function look(browser, name, base, width, scheme) {
   return { name, bytes, kind, operated };
 }
 
+// A word of the front page is found.
+async function search(browser, base, names) {
+  if (!names.includes("search.html")) return;
+  const page = await watched(await browser.newContext(), "search.html?q=model", base);
+  await page.goto(`${base}search.html?q=model`);
+  const hit = await page.waitForSelector("#search-results li a", { timeout: 10000 }).catch(() => null);
+  if (!hit) complain("search.html?q=model", "finds nothing");
+}
+
 // A book handed over as a folder: no server at all.
 async function fromFile(browser, folder, name) {
   const where = `${name} (from a file)`, context = await browser.newContext();
@@ -146,6 +156,7 @@ async function main() {
   const first = seen.slice(0, names.length);
   const apart = first.filter((page) => page.name === "index.html" || page.kind === "widgets");
   await all(apart.map((page) => () => fromFile(browser, folder, page.name)));
+  await search(browser, base, names);
   await browser.close();
   server.close();
   for (const { name, bytes, kind } of first) console.log(`${(bytes / 1e6).toFixed(2)} MB  ${name}${kind === "widgets" ? ", widgets" : ""}`);

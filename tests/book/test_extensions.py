@@ -7,7 +7,10 @@ from pathlib import Path
 
 import addresses
 import move
+import nbformat
 import pytest
+from execute import METADATA
+from nbformat import v4
 
 ROOT = Path(__file__).parent.parent.parent
 FRONT = """# A small book
@@ -43,6 +46,8 @@ One.
 Two.
 :::
 """
+SOURCE = {"text/markdown": "`a.b`\n\n```python\ndef b(): pass\n```", "text/plain": "<Markdown>"}
+LISTING = v4.new_code_cell("show_source(b)", outputs=[v4.new_output("execute_result", SOURCE)], execution_count=1)
 REFERENCES = "@article{ada2020, author={Ada, A.}, title={T}, journal={J}, year={2020}}\n"
 
 
@@ -58,10 +63,12 @@ def book(tmp_path_factory):
         (folder / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "_config.yml", folder)
     (folder / "_toc.yml").write_text("format: jb-book\nroot: index\nparts:\n  - numbered: 2\n    chapters:\n"
-                                     "      - file: first\n      - file: second\n")
+                                     "      - file: first\n      - file: second\n      - file: third\n")
     for name, text in {"index.md": FRONT, "first.md": CHAPTER, "references.bib": REFERENCES,
                        "second.md": "# Second\n\n## Part\n\nWords.\n"}.items():
         (folder / name).write_text(text)
+    cells = [v4.new_markdown_cell("# Third"), LISTING]
+    nbformat.write(v4.new_notebook(cells=cells, metadata=METADATA), folder / "third.ipynb")
     result = build(folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return folder / "_build/html"
@@ -90,6 +97,19 @@ def test_addresses_follow_from_the_repository(book):
     here = addresses.pages_of(move.address(ROOT)[0]) + "first.html"
     assert f'<link rel="canonical" href="{here}"' in page(book, "first")
     assert f"<loc>{here}</loc>" in (book / "sitemap.xml").read_text()
+
+
+def test_a_notebook_opens_in_colab_and_can_be_downloaded(book):
+    repository, branch = move.address(ROOT)
+    third, name = page(book, "third"), repository.removeprefix("https://github.com/")
+    assert f'href="https://colab.research.google.com/github/{name}/blob/{branch}/third.ipynb"' in third
+    assert 'href="_sources/third.ipynb"' in third and (book / "_sources/third.ipynb").exists()
+    assert "colab.research" not in page(book, "first")
+
+
+def test_package_source_is_shown_as_highlighted_code(book):
+    shown = page(book, "third").partition("cell_output")[2]
+    assert re.search(r'<div class="highlight-python[^>]*>.*?<span class="k">def</span>', shown, re.S)
 
 
 def test_a_page_is_described_by_its_sentences_without_formulas(book):
