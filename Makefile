@@ -70,7 +70,7 @@ mutants: .venv/ready
 .venv/ready: requirements.txt pyproject.toml
 	@$(or $(PYTHON),false) -c '$(FITS)' || { echo "Python 3.11, 3.12 or 3.13 is needed; name one:" \
 		"make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Making .venv with $(PYTHON): about 2.2 GB, a few minutes"
+	@echo "Making .venv with $(PYTHON): about 2.2 GB (6 GB where pip brings CUDA), a few minutes"
 	$(PYTHON) -m venv .venv
 	$(VENV) -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(VENV) -m pip install --quiet --disable-pip-version-check -r requirements.txt
