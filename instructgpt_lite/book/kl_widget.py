@@ -14,7 +14,7 @@ class TwoLaws(Widget):
     not what is scored, as sampling options do.
     """
 
-    script = "surprise.js tilt.js"
+    script = "surprise.js elements.js tilt.js"
     words = traitlets.List(["yes", "no", "maybe", "sorry", "end"]).tag(sync=True)
     policy = traitlets.List([math.log(p) for p in (0.40, 0.25, 0.15, 0.10, 0.10)]).tag(sync=True)
     reference = traitlets.List([math.log(p) for p in (0.15, 0.20, 0.30, 0.25, 0.10)]).tag(sync=True)

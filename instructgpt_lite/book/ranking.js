@@ -1,18 +1,9 @@
-// Rank answers by hand and see their strengths. Stands behind bradley_terry.js, whose functions it calls.
+// Rank answers by hand and see their strengths. Stands behind bradley_terry.js and elements.js and calls their functions.
 
 const NAMES = "ABCDEFGHIJ";
 const signed = (x) => (x < 0 ? "\u2212" : "+") + Math.abs(x).toFixed(2);
 const percent = (p) => `${Math.round(100 * p)} %`;
 const listed = (items) => items.map((i) => NAMES[i]).join(", ").replace(/, (?=[^,]*$)/, " and ");
-
-function make(tag, attributes = {}, ...children) {
-  const svg = ["svg", "g", "line", "circle", "text", "path"].includes(tag);
-  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes))
-    name.startsWith("on") ? node.addEventListener(name.slice(2), value) : node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
 
 function chart(s, before) {
   const reach = Math.max(2, Math.ceil(Math.max(...s.map(Math.abs), ...before.map(Math.abs)))), row = 26;

@@ -13,7 +13,7 @@ ANSWERS = ["Ada likes salad.", "Ada likes salad. I hope that helps.", "They say 
 class Ranking(Widget):
     """Choose the better of two answers, or order them all; each choice moves their strengths."""
 
-    script = "bradley_terry.js ranking.js"
+    script = "bradley_terry.js elements.js ranking.js"
     prompt = traitlets.Unicode(PROMPT).tag(sync=True)
     answers = traitlets.List(traitlets.Unicode(), ANSWERS, minlen=2, maxlen=10).tag(sync=True)
     gold = traitlets.List(traitlets.Float(), []).tag(sync=True)       # what each is worth to the world's judge

@@ -1,4 +1,4 @@
-// Two laws by hand: KL both ways and its estimators. Stands behind surprise.js, whose functions it calls.
+// Two laws by hand: KL both ways and its estimators. Stands behind surprise.js and elements.js and calls their functions.
 
 const STARTS = {
   "the pair of this chapter": [[0.5, 0.3, 0.2, 1e-3, 1e-3], [0.25, 0.25, 0.5, 1e-3, 1e-3]],
@@ -10,15 +10,6 @@ const number = (x, digits = 3) => (Number.isFinite(x)
   ? x.toFixed(digits).replace(/^-(0\.0+)$/, "$1").replace("-", "\u2212") : "\u2013");
 const rounded = (logp) => `${Math.round(100 * Math.exp(logp))} %`;
 const percent = (x) => (x >= 0.0995 || x === 0 ? `${Math.round(100 * x)} %` : `${(100 * x).toFixed(1)} %`);
-
-function make(tag, attributes = {}, ...children) {
-  const svg = ["svg", "rect", "line", "circle", "text", "path"].includes(tag);
-  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes))
-    name.startsWith("on") ? node.addEventListener(name.slice(2), value) : node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
 
 function table(caption, head, rows) {
   const cells = (texts) => texts.map((text, i) => (i ? make("td", {}, text) : make("th", { scope: "row" }, text)));

@@ -1,7 +1,7 @@
 """Interactive figures: Python hands over a few numbers, JavaScript draws and computes, so a page needs no kernel.
 
     class Ranking(Widget):
-        script = "bradley_terry.js ranking.js"      # of this folder, joined; `export default { render }` comes last
+        script = "bradley_terry.js elements.js ranking.js"   # of this folder, joined; the last exports { render }
         answers = traitlets.List([...]).tag(sync=True)
 
 A script builds native controls with labels into an element of class `figure-by-hand` (widgets.css) and exports the

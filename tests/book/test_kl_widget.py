@@ -1,29 +1,18 @@
 """The two laws moved by hand: JavaScript's sums beside theory.surprise, its draws, and what Python hands over."""
 
-import json
 import math
-import shutil
-import subprocess
+from functools import partial
 
 import pytest
 import torch
 
 from instructgpt_lite.book.kl_widget import TwoLaws
-from instructgpt_lite.book.widgets import HERE
 from instructgpt_lite.theory import surprise
 
-NODE = shutil.which("node")
-needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed: JavaScript's sums are not compared")
 
-
-def run(expression: str, given, folder):
-    """The value of a JavaScript expression over the module's functions (as m) and the given value."""
-    (folder / "m.mjs").write_text((HERE / "surprise.js").read_text(encoding="utf-8"), encoding="utf-8")
-    (folder / "run.mjs").write_text(
-        f"import * as m from './m.mjs'; const given = {json.dumps(given)};\n"
-        f"console.log(JSON.stringify({expression}));", encoding="utf-8")
-    ran = subprocess.run([NODE, "run.mjs"], cwd=folder, capture_output=True, text=True, check=True)
-    return json.loads(ran.stdout)
+@pytest.fixture
+def run(javascript):
+    return partial(javascript, "surprise.js")
 
 
 def pairs() -> torch.Tensor:
@@ -32,58 +21,52 @@ def pairs() -> torch.Tensor:
     return size * torch.randn(20, 2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-@needs_node
-def test_sums_in_javascript_are_those_of_python(tmp_path):
+def test_sums_in_javascript_are_those_of_python(run):
     got = run("given.map(([a, b]) => { const p = m.logSoftmax(a), q = m.logSoftmax(b);"
               " return [m.entropy(p), m.crossEntropy(p, q), m.relativeSurprise(p, q), m.relativeSurprise(q, p)]; })",
-              pairs().tolist(), tmp_path)
+              pairs().tolist())
     p, q = pairs().log_softmax(dim=-1).unbind(dim=1)
     want = torch.stack([surprise.entropy(p), surprise.cross_entropy(p, q), surprise.relative_surprise(p, q),
                         surprise.relative_surprise(q, p)], dim=-1)
     torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), want, rtol=1e-12, atol=1e-14)
 
 
-@needs_node
-def test_estimates_in_javascript_are_those_of_python(tmp_path):
+def test_estimates_in_javascript_are_those_of_python(run):
     got = run("given.map(([a, b]) => { const p = m.logSoftmax(a), q = m.logSoftmax(b);"
-              " return Object.values(m.ESTIMATORS).map((k) => k(p, q)); })", pairs().tolist(), tmp_path)
+              " return Object.values(m.ESTIMATORS).map((k) => k(p, q)); })", pairs().tolist())
     p, q = pairs().log_softmax(dim=-1).unbind(dim=1)
     want = torch.stack([k(p, q) for k in (surprise.k1, surprise.k2, surprise.k3)], dim=1)
     torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), want, rtol=1e-11, atol=1e-14)
 
 
-@needs_node
-def test_what_a_law_excludes_adds_nothing(tmp_path):
+def test_what_a_law_excludes_adds_nothing(run):
     p, q = [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]
     got = run("(([p, q]) => [m.entropy(p), m.relativeSurprise(p, q), m.expectation(p, [1, 2, Infinity])])"
-              "(given.map((p) => p.map(Math.log)))", [p, q], tmp_path)
+              "(given.map((p) => p.map(Math.log)))", [p, q])
     assert got == pytest.approx([math.log(2), math.log(2), 1.5], rel=1e-12)
 
 
-@needs_node
-def test_the_sampler_is_the_tempered_law_without_what_is_forbidden(tmp_path):
+def test_the_sampler_is_the_tempered_law_without_what_is_forbidden(run):
     p = pairs()[10, 0].log_softmax(dim=-1)
     warm, short = run("[m.sampler(given, 1.5, false), m.sampler(given, 0.5, true)].map((b) => b.map(Math.exp))",
-                      p.tolist(), tmp_path)
+                      p.tolist())
     assert warm == pytest.approx((p / 1.5).softmax(dim=-1).tolist(), rel=1e-12)
     assert short == pytest.approx([*(p[:4] / 0.5).softmax(dim=-1).tolist(), 0.0], rel=1e-12)
 
 
-@needs_node
-def test_draws_come_as_often_as_their_law_says_and_the_impossible_never(tmp_path):
+def test_draws_come_as_often_as_their_law_says_and_the_impossible_never(run):
     p = [0.5, 0.25, 0.0, 0.25, 0.0]
     logp = "given.map(Math.log)"
     found, again, other = run(f"[m.counts({logp}, 40000, 1), m.counts({logp}, 40000, 1), m.counts({logp}, 40000, 2)]",
-                              p, tmp_path)
+                              p)
     assert sum(found) == 40_000 and found == again and found != other
     for count, share in zip(found, p, strict=True):
         assert abs(count / 40_000 - share) <= 4 * (share * (1 - share) / 40_000) ** 0.5
 
 
-@needs_node
-def test_a_summary_is_of_the_drawn_values(tmp_path):
+def test_a_summary_is_of_the_drawn_values(run):
     found, values = [3, 0, 1], [-1.0, 100.0, 2.0]
-    got = run("m.summary(given[0], given[1])", [values, found], tmp_path)
+    got = run("m.summary(given[0], given[1])", [values, found])
     x = torch.tensor([-1.0, -1.0, -1.0, 2.0])
     assert got["mean"] == pytest.approx(x.mean().item())
     assert got["spread"] == pytest.approx(x.std(unbiased=False).item())
@@ -91,10 +74,9 @@ def test_a_summary_is_of_the_drawn_values(tmp_path):
     assert got["negative"] == 0.75
 
 
-@needs_node
-def test_the_places_of_the_sliders_give_the_law_back(tmp_path):
+def test_the_places_of_the_sliders_give_the_law_back(run):
     p = [0.5, 0.3, 0.15, 0.04, 0.01]
-    assert run("m.logSoftmax(m.weights(given)).map(Math.exp)", p, tmp_path) == pytest.approx(p, rel=1e-12)
+    assert run("m.logSoftmax(m.weights(given)).map(Math.exp)", p) == pytest.approx(p, rel=1e-12)
 
 
 def test_the_figure_opens_on_two_laws_that_differ_both_ways():

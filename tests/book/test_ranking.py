@@ -1,9 +1,7 @@
 """The interactive ranking: its arithmetic in JavaScript beside Python's, and what Python keeps of it."""
 
-import json
 import math
-import shutil
-import subprocess
+from functools import partial
 from random import Random
 
 import pytest
@@ -14,66 +12,54 @@ from instructgpt_lite.book.widgets import HERE
 from instructgpt_lite.theory.bradley_terry import preference_probability, strengths
 from instructgpt_lite.theory.comparisons import circular_triads
 
-NODE = shutil.which("node")
-needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed: JavaScript's sums are not compared")
 
-
-def run(expression: str, given, folder):
-    """The value of a JavaScript expression over the module's functions (as m) and the given value."""
-    (folder / "m.mjs").write_text((HERE / "bradley_terry.js").read_text(encoding="utf-8"), encoding="utf-8")
-    (folder / "run.mjs").write_text(
-        f"import * as m from './m.mjs'; const given = {json.dumps(given)};\n"
-        f"console.log(JSON.stringify({expression}));", encoding="utf-8")
-    ran = subprocess.run([NODE, "run.mjs"], cwd=folder, capture_output=True, text=True, check=True)
-    return json.loads(ran.stdout)
+@pytest.fixture
+def run(javascript):
+    return partial(javascript, "bradley_terry.js")
 
 
 def table(rng: Random, N: int) -> list[list[float]]:
     return [[0 if i == j else rng.choice([0, 1, 2.5, 7]) for j in range(N)] for i in range(N)]
 
 
-@needs_node
-def test_strengths_in_javascript_are_those_of_python(tmp_path):
+def test_strengths_in_javascript_are_those_of_python(run):
     rng = Random(0)
     given = [(table(rng, N), prior) for N in (2, 3, 5) for prior in (0.1, 0.5, 2.0) for _ in range(5)]
     ring = [[0, 3, 0.5], [1, 0, 4], [2, 1, 0]]
     given.append((ring, 0))                                                # connected: no prior needed
-    got = run("given.map(([wins, prior]) => m.strengths(wins, prior))", given, tmp_path)
+    got = run("given.map(([wins, prior]) => m.strengths(wins, prior))", given)
     for (wins, prior), s in zip(given, got, strict=True):
         assert s == pytest.approx(strengths(wins, prior).tolist(), abs=1e-9)
 
 
-@needs_node
-def test_probabilities_and_surprises_are_those_of_python(tmp_path):
+def test_probabilities_and_surprises_are_those_of_python(run):
     s = [0.3, -1.2, 2.0]
     p, seen = run("[m.probability(given[0], given[1]), m.surprises([[0, 1, 1], [1, 2, 1], [0, 2, 0.5]], given)]",
-                  s, tmp_path)
+                  s)
     want = [preference_probability(*torch.tensor(pair, dtype=torch.float64)).item() for pair in
             ((0.3, -1.2), (-1.2, 2.0))]
     assert [p, *seen] == pytest.approx([want[0], *(-math.log(each) for each in want)], rel=1e-12)
 
 
-@needs_node
-def test_a_cycle_is_found_just_where_there_is_one(tmp_path):
+def test_a_cycle_is_found_just_where_there_is_one(run):
     rng, tables = Random(1), []
     for _ in range(40):
         upper = {(i, j): rng.random() < 0.75 for i in range(5) for j in range(i)}
         tables.append([[0 if i == j else int(upper[i, j]) if i > j else int(not upper[j, i]) for j in range(5)]
                        for i in range(5)])
-    rounds = run("given.map(m.cycle)", tables, tmp_path)
+    rounds = run("given.map(m.cycle)", tables)
     for wins, path in zip(tables, rounds, strict=True):
         assert (path is None) == (circular_triads(torch.tensor(wins)) == 0)
         assert path is None or len(path) == 3 and all(wins[i][j] for i, j in zip(path, path[1:] + path[:1]))
     square = [[0, 2, 1, 0], [1, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 0]]        # A over B over C over D over A
-    assert run("m.cycle(given)", square, tmp_path) == [0, 1, 2, 3]
-    assert run("m.cycle(given)", [[0, 1, 1], [1, 0, 1], [1, 1, 0]], tmp_path) is None    # all level
+    assert run("m.cycle(given)", square) == [0, 1, 2, 3]
+    assert run("m.cycle(given)", [[0, 1, 1], [1, 0, 1], [1, 1, 0]]) is None    # all level
 
 
-@needs_node
-def test_what_no_finite_strength_fits_is_seen_just_where_python_refuses(tmp_path):
+def test_what_no_finite_strength_fits_is_seen_just_where_python_refuses(run):
     rng = Random(2)
     tables = [[[0 if i == j else int(rng.random() < 0.35) for j in range(4)] for i in range(4)] for _ in range(40)]
-    found = run("given.map(m.unbounded)", tables, tmp_path)
+    found = run("given.map(m.unbounded)", tables)
     refused = []
     for wins, open_ in zip(tables, found, strict=True):
         try:
@@ -88,18 +74,16 @@ def test_what_no_finite_strength_fits_is_seen_just_where_python_refuses(tmp_path
     assert 5 < len(refused) < 40
 
 
-@needs_node
-def test_the_next_pair_is_the_least_compared_and_then_the_closest(tmp_path):
+def test_the_next_pair_is_the_least_compared_and_then_the_closest(run):
     wins = [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
-    assert run("m.nextPair(given, [1, 0.2, -1])", wins, tmp_path) == [1, 2]
-    assert run("m.nextPair(given, [0, 0, 0])", [[0] * 3] * 3, tmp_path) == [0, 1]
+    assert run("m.nextPair(given, [1, 0.2, -1])", wins) == [1, 2]
+    assert run("m.nextPair(given, [0, 0, 0])", [[0] * 3] * 3) == [0, 1]
 
 
-@needs_node
-def test_a_ranking_is_all_its_pairs_the_better_first(tmp_path):
-    pairs = run("m.pairsOf(given)", [2, 0, 1], tmp_path)
+def test_a_ranking_is_all_its_pairs_the_better_first(run):
+    pairs = run("m.pairsOf(given)", [2, 0, 1])
     assert pairs == [[2, 0, 1], [2, 1, 1], [0, 1, 1]]
-    assert run("m.winsOf([given, [[0, 2, 0.5], [2, 0, 0.5]]], 3)", pairs, tmp_path) == [
+    assert run("m.winsOf([given, [[0, 2, 0.5], [2, 0, 0.5]]], 3)", pairs) == [
         [0, 1, 0.5], [0, 0, 0], [1.5, 1, 0]]
 
 
