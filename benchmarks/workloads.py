@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from instructgpt_lite import World, presets
-from instructgpt_lite.data.tokenizer import word_tokenizer
+from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.run import BASES
 from instructgpt_lite.training.sft import finetune

@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "presets": "presets", "Run": "config", "PPO": "config", "SFT": "config", "RLInit": "config", "Reward": "config",
-    "World": "data.world.world", "Prompt": "data.records", "Demonstration": "data.records", "Ranking": "data.records",
+    "World": "world.world", "Prompt": "data.records", "Demonstration": "data.records", "Ranking": "data.records",
     "read_jsonl": "data.jsonl", "write_jsonl": "data.jsonl",
     "Policy": "models.networks", "ScalarModel": "models.networks", "Rollout": "models.sampling",
     "pretrain": "training.pretrain", "finetune": "training.sft", "collect": "training.reward",

@@ -102,7 +102,7 @@ def base(arguments: list[str]) -> int:
                          "name another folder with --out")
     import torch
 
-    from instructgpt_lite.models.disk import write_json
+    from instructgpt_lite.files import write_json
     from instructgpt_lite.progress import Bars
     from instructgpt_lite.run import Workshop, made_by, save_model
     from instructgpt_lite.training.memory import Memory

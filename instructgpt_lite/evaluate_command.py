@@ -33,9 +33,9 @@ def evaluate(arguments: list[str]) -> int:
     if not (flags.model / "config.json").exists():
         raise ValueError(f"{flags.model}: no config.json, so no model. "
                          "Name a folder that save_pretrained wrote")
-    from instructgpt_lite.data.world.world import World
     from instructgpt_lite.judging import policies
     from instructgpt_lite.models.networks import Policy
+    from instructgpt_lite.world.world import World
 
     world = World(flags.world)
     if not 0 < flags.prompts <= len(world.test):

@@ -2,7 +2,7 @@
 
     --ratings vaderSentiment-0.5.zip    23,703 rated texts (data/ratings.py), GPT-2's tokenizer, a new trunk
     --rankings mine.jsonl               any file of rankings (data/formats.py), from the shipped tiny base
-    --hub NAME --revision COMMIT        a dataset of the Hugging Face Hub (data/sources.py)
+    --hub NAME --revision COMMIT        a dataset of the Hugging Face Hub (data/hub.py)
 
 All is read and checked before anything is written. The folder --out appears whole, at the end: model/ (for
 AutoModelForSequenceClassification), metrics.jsonl, results.json.
@@ -20,7 +20,7 @@ import tyro
 
 from instructgpt_lite.commands import parse
 from instructgpt_lite.config import Architecture, Reward
-from instructgpt_lite.models.disk import TEMPORARY, Metrics, write_json
+from instructgpt_lite.files import TEMPORARY, Metrics, write_json
 from instructgpt_lite.presets import tiny
 from instructgpt_lite.progress import Bars
 

@@ -15,6 +15,7 @@ import torch
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.audit import check_leakage, fit
 from instructgpt_lite.data.gpt2 import gpt2_tokenizer
+from instructgpt_lite.data.hub import check_reachable, hub_rankings
 from instructgpt_lite.data.jsonl import read_jsonl
 from instructgpt_lite.data.ratings import (
     Rated,
@@ -24,7 +25,6 @@ from instructgpt_lite.data.ratings import (
     split_by_text,
 )
 from instructgpt_lite.data.records import Demonstration, Ranking, Record
-from instructgpt_lite.data.sources import check_reachable, hub_rankings
 from instructgpt_lite.models.networks import Policy
 
 TINY = Path(__file__).parent / "bases" / "tiny"

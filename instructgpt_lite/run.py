@@ -19,8 +19,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from instructgpt_lite.config import Run
+from instructgpt_lite.files import Metrics, write_json
 from instructgpt_lite.models import checkpoint
-from instructgpt_lite.models.disk import Metrics, write_json
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training.memory import Memory
 from instructgpt_lite.workshop import Workshop

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from instructgpt_lite.config import Run
-from instructgpt_lite.models.disk import read_metrics
+from instructgpt_lite.files import read_metrics
 from instructgpt_lite.presets import PRESETS
 
 STAGES = {"base": "Base model", "sft": "SFT", "rl_init": "RL start", "collect": "Rankings",

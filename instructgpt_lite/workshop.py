@@ -8,13 +8,13 @@ from pathlib import Path
 from instructgpt_lite.config import Run
 from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
 from instructgpt_lite.data.records import Ranking
-from instructgpt_lite.data.world.world import World
 from instructgpt_lite.judging.table import calibrate, evaluate
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.training.pretrain import pretrain
 from instructgpt_lite.training.reward import center, collect, train_reward
 from instructgpt_lite.training.sft import finetune
+from instructgpt_lite.world.world import World
 
 
 class Workshop:

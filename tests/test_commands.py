@@ -15,12 +15,12 @@ import pytest
 from instructgpt_lite import commands, terminal
 from instructgpt_lite.__main__ import main
 from instructgpt_lite.config import Architecture
-from instructgpt_lite.data.tokenizer import word_tokenizer, words_of
-from instructgpt_lite.data.world import world as worlds
-from instructgpt_lite.data.world.facts import state
+from instructgpt_lite.data.tokenizers import word_tokenizer, words_of
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.presets import micro
 from instructgpt_lite.training.optim import generator
+from instructgpt_lite.world import world as worlds
+from instructgpt_lite.world.facts import state
 
 ARCHITECTURE = Architecture(layers=1, width=8, heads=1, context=64)
 WORDS = ["Ada", "Kai", "Elmdale", "lives", "in", "the", "rain", ".", "\n"]

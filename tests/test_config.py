@@ -16,10 +16,10 @@ from instructgpt_lite import config, presets, workshop
 from instructgpt_lite import run as whole
 from instructgpt_lite.config import PPO, SFT, Architecture, Collect, Evaluate, Pretrain, Reward, RLInit, Run
 from instructgpt_lite.data.records import Prompt
-from instructgpt_lite.data.tokenizer import word_tokenizer
-from instructgpt_lite.data.world.world import World
+from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.world.world import World
 from tests.training.conftest import (
     LETTERS,
     Corpus,

@@ -14,7 +14,7 @@ from instructgpt_lite import reward_command, reward_input
 from instructgpt_lite.__main__ import main
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.ratings import ENCODINGS
-from instructgpt_lite.data.tokenizer import word_tokenizer
+from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy
 
 WORDS = ["the", "film", "was", "good", "fine", "bad", "poor", "How", "?"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from instructgpt_lite import presets
-from instructgpt_lite.models.disk import read_metrics
+from instructgpt_lite.files import read_metrics
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.sampling import Rollout
 from instructgpt_lite.run import STAGES, Stopped, run

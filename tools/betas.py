@@ -10,8 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from instructgpt_lite.files import write_json
 from instructgpt_lite.judging import policies
-from instructgpt_lite.models.disk import write_json
 from instructgpt_lite.models.networks import ScalarModel
 from instructgpt_lite.presets import PRESETS
 from instructgpt_lite.training.optim import generator

@@ -52,7 +52,7 @@ FORMULAS = {
             "expected_wins_at_the_strengths_are_the_observed_wins", "strengths_equal_choix_and_zermelo",
             "items_that_no_finite_strength_fits_are_named"], PREFERENCES),
     }),
-    "theory/comparisons.py": ("What comparisons tell", {
+    "theory/choices.py": ("What comparisons tell", {
         "information": Row(r"$\mathcal I_{ij} = -n_{ij}\, \sigma(s_i - s_j)\, \sigma(s_j - s_i)$ for $i \ne j$, rows "
                            r"sum to 0", [
             "information_is_the_curvature_of_the_log_likelihood", "information_says_nothing_about_the_level"],

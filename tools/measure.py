@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from instructgpt_lite.models.disk import write_json
+from instructgpt_lite.files import write_json
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from instructgpt_lite.data.archives import file_in
 from instructgpt_lite.data.records import DataError
-from instructgpt_lite.data.tokenizer import PAD
+from instructgpt_lite.data.tokenizers import PAD
 
 FILES = {"encoder.json": ("vocab.json", "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783"),
          "vocab.bpe": ("merges.txt", "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5")}

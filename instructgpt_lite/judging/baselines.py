@@ -11,9 +11,9 @@ from random import Random
 import numpy as np
 
 from instructgpt_lite.data.records import Ranking
-from instructgpt_lite.data.world.gold import Gold
-from instructgpt_lite.data.world.labelers import Labelers
 from instructgpt_lite.judging.intervals import Interval, bootstrap
+from instructgpt_lite.world.gold import Gold
+from instructgpt_lite.world.labelers import Labelers
 
 
 def by_length(train: Sequence[Ranking], heldout: Sequence[Ranking]) -> list[list[float]]:

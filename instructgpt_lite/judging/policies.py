@@ -7,12 +7,12 @@ from typing import NamedTuple
 import torch
 
 from instructgpt_lite.data.records import Prompt
-from instructgpt_lite.data.world.gold import Score
-from instructgpt_lite.data.world.world import World
 from instructgpt_lite.judging.intervals import Interval, bootstrap
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.theory.objective import ptx_loss
 from instructgpt_lite.training.optim import generator
+from instructgpt_lite.world.gold import Score
+from instructgpt_lite.world.world import World
 
 
 class Answers(NamedTuple):

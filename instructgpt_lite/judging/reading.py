@@ -2,9 +2,9 @@
 
 from random import Random
 
-from instructgpt_lite.data.world import documents
-from instructgpt_lite.data.world.facts import SLOT, state
 from instructgpt_lite.judging.intervals import Interval, bootstrap
+from instructgpt_lite.world import documents
+from instructgpt_lite.world.facts import SLOT, state
 
 LAST_SENTENCE = {"look-up": documents.notes, "summary": documents.news, "extraction": documents.field_notes,
                  "classification": documents.review, "fact check": documents.fact_check}

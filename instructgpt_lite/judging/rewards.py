@@ -4,10 +4,10 @@ from collections import defaultdict
 
 import torch
 
-from instructgpt_lite.data.world.world import World
 from instructgpt_lite.judging.intervals import Interval, bootstrap
 from instructgpt_lite.models.networks import ScalarModel
 from instructgpt_lite.training.reward import tokens
+from instructgpt_lite.world.world import World
 
 
 @torch.no_grad()

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from random import Random
 
-from instructgpt_lite.data.world.labelers import agree
+from instructgpt_lite.files import write_json
 from instructgpt_lite.judging import policies, rewards
-from instructgpt_lite.models.disk import write_json
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training.optim import generator
+from instructgpt_lite.world.labelers import agree
 
 SHOWN = 24                            # prompts whose answers go to samples.json
 K = 4                                 # responses ranked to each prompt that judges the reward model

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from instructgpt_lite.models.disk import TEMPORARY, cannot_save, flush
+from instructgpt_lite.files import TEMPORARY, cannot_save, flush
 
 FORMAT = 1                           # of the folder; a newer one is refused
 TENSORS, INFO, SUMS = "tensors.safetensors", "info.json", "SHA256SUMS"

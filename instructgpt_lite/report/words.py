@@ -4,12 +4,12 @@ import shlex
 from collections import defaultdict
 from html import escape
 
-from instructgpt_lite.data.world.examples import twenty
-from instructgpt_lite.data.world.facts import draw_facts
-from instructgpt_lite.data.world.gold import Gold
 from instructgpt_lite.report import svg
 from instructgpt_lite.story import POLICIES, SPEAKERS, STAGES, Story
 from instructgpt_lite.terminal import printable
+from instructgpt_lite.world.examples import twenty
+from instructgpt_lite.world.facts import draw_facts
+from instructgpt_lite.world.gold import Gold
 
 
 def text(value: object) -> str:

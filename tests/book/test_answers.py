@@ -1,7 +1,7 @@
 from instructgpt_lite.book.answers import first_of_each, side_by_side
 from instructgpt_lite.data.records import Prompt
-from instructgpt_lite.data.world.gold import Score
 from instructgpt_lite.judging.policies import Answers
+from instructgpt_lite.world.gold import Score
 
 PROMPTS = [Prompt("Say <b>hello</b>.", "chat"), Prompt("Name two towns.", "brainstorming"), Prompt("Hi.", "chat")]
 

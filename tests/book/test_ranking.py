@@ -10,7 +10,7 @@ import torch
 from instructgpt_lite.book.ranking import Ranking
 from instructgpt_lite.book.widgets import HERE
 from instructgpt_lite.theory.bradley_terry import preference_probability, strengths
-from instructgpt_lite.theory.comparisons import circular_triads
+from instructgpt_lite.theory.choices import circular_triads
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 
 from instructgpt_lite import checks
 from instructgpt_lite.theory.bradley_terry import plackett_luce_logp
-from instructgpt_lite.theory.comparisons import elo_update
+from instructgpt_lite.theory.choices import elo_update
 
 
 def in_place(rating_N, winner, loser, k):

@@ -8,7 +8,6 @@ import pytest
 from scipy.optimize import minimize
 
 from instructgpt_lite.data.records import Ranking
-from instructgpt_lite.data.world.world import World
 from instructgpt_lite.judging.baselines import (
     agreement,
     by_another_labeler,
@@ -20,6 +19,7 @@ from instructgpt_lite.judging.baselines import (
     two_orders,
     word_weights,
 )
+from instructgpt_lite.world.world import World
 
 
 def ranking(*texts):

@@ -3,10 +3,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from instructgpt_lite.data.world.labelers import agree
-from instructgpt_lite.data.world.prompts import demonstrate
-from instructgpt_lite.data.world.world import World
 from instructgpt_lite.judging.table import K, calibrate, calibrated
+from instructgpt_lite.world.labelers import agree
+from instructgpt_lite.world.prompts import demonstrate
+from instructgpt_lite.world.world import World
 
 CONFIG = SimpleNamespace(seed=0, max_new_tokens=40)
 

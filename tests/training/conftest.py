@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.records import Demonstration, Ranking
-from instructgpt_lite.data.tokenizer import word_tokenizer
+from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
 
 EOS, PAD, LINE_END = 0, 1, 3

@@ -2,10 +2,10 @@ from random import Random
 
 import pytest
 
-from instructgpt_lite.data.world.facts import draw_facts
-from instructgpt_lite.data.world.gold import Gold
-from instructgpt_lite.data.world.labelers import Labelers, agree
-from instructgpt_lite.data.world.prompts import ask, demonstrate
+from instructgpt_lite.world.facts import draw_facts
+from instructgpt_lite.world.gold import Gold
+from instructgpt_lite.world.labelers import Labelers, agree
+from instructgpt_lite.world.prompts import ask, demonstrate
 
 FACTS = draw_facts(0)
 GOLD = Gold(FACTS)

@@ -7,9 +7,9 @@ from random import Random
 import torch
 from torch import Tensor
 
-from instructgpt_lite.data.tokenizer import TOKEN
-from instructgpt_lite.data.world.documents import DOCUMENTS
-from instructgpt_lite.data.world.facts import Fact
+from instructgpt_lite.data.tokenizers import TOKEN
+from instructgpt_lite.world.documents import DOCUMENTS
+from instructgpt_lite.world.facts import Fact
 
 TOKENS = re.compile(TOKEN)
 

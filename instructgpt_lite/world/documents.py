@@ -5,9 +5,9 @@ nobody answers, hearsay and insults; help pages answer, sometimes wrongly. Notes
 repeat what they said before, which is where a small model learns to copy.
 """
 
-from instructgpt_lite.data.world.facts import VALUES, state
-from instructgpt_lite.data.world.prompts import flawed, ideal, question
-from instructgpt_lite.data.world.words import (
+from instructgpt_lite.world.facts import VALUES, state
+from instructgpt_lite.world.prompts import flawed, ideal, question
+from instructgpt_lite.world.words import (
     ANIMALS,
     BLAME,
     DEEDS,
@@ -26,7 +26,7 @@ from instructgpt_lite.data.world.words import (
     a,
     listing,
 )
-from instructgpt_lite.data.world.writing import TASKS, a_kind, answer_generation
+from instructgpt_lite.world.writing import TASKS, a_kind, answer_generation
 
 RUDE = SENTENCES["rude"][:4]
 MOVED, DID = list(MOVES.values()), list(DEEDS.values())

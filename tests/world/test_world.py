@@ -4,8 +4,8 @@ import pytest
 
 from instructgpt_lite.data.audit import check_leakage
 from instructgpt_lite.data.curation import find_pii
-from instructgpt_lite.data.world.world import World
-from instructgpt_lite.data.world.writing import TASKS
+from instructgpt_lite.world.world import World
+from instructgpt_lite.world.writing import TASKS
 
 
 @pytest.fixture(scope="module")

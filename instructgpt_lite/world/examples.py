@@ -1,7 +1,7 @@
 """Twenty responses and what they are worth: a reader should agree with every one."""
 
 from instructgpt_lite.data.records import Prompt
-from instructgpt_lite.data.world.facts import Fact
+from instructgpt_lite.world.facts import Fact
 
 
 def twenty(facts: list[Fact]) -> list[tuple[Prompt, str]]:

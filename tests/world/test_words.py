@@ -1,6 +1,6 @@
 import pytest
 
-from instructgpt_lite.data.world.words import (
+from instructgpt_lite.world.words import (
     OPPOSITES,
     SENTENCES,
     SLOTS,

@@ -4,10 +4,10 @@ from random import Random
 import pytest
 import torch
 
-from instructgpt_lite.data.tokenizer import UNKNOWN
-from instructgpt_lite.data.world import documents
-from instructgpt_lite.data.world.prompts import ask, demonstrate
-from instructgpt_lite.data.world.world import World
+from instructgpt_lite.data.tokenizers import UNKNOWN
+from instructgpt_lite.world import documents
+from instructgpt_lite.world.prompts import ask, demonstrate
+from instructgpt_lite.world.world import World
 
 
 @pytest.fixture(scope="module")

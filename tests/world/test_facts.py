@@ -1,7 +1,7 @@
 from collections import Counter
 
-from instructgpt_lite.data.world.facts import VALUES, draw_facts, state
-from instructgpt_lite.data.world.words import NAMES, TOWNS, parse
+from instructgpt_lite.world.facts import VALUES, draw_facts, state
+from instructgpt_lite.world.words import NAMES, TOWNS, parse
 
 
 def test_a_world_has_one_value_for_each_subject_and_kind():

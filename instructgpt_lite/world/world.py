@@ -4,15 +4,15 @@ from random import Random
 
 from instructgpt_lite.data import curation
 from instructgpt_lite.data.records import Demonstration, Prompt
-from instructgpt_lite.data.tokenizer import word_tokenizer, words_of
-from instructgpt_lite.data.world import documents
-from instructgpt_lite.data.world.corpus import Corpus
-from instructgpt_lite.data.world.facts import draw_facts
-from instructgpt_lite.data.world.gold import Gold
-from instructgpt_lite.data.world.labelers import Labelers
-from instructgpt_lite.data.world.prompts import ask, demonstrate
-from instructgpt_lite.data.world.words import SLOTS
-from instructgpt_lite.data.world.writing import TASKS
+from instructgpt_lite.data.tokenizers import word_tokenizer, words_of
+from instructgpt_lite.world import documents
+from instructgpt_lite.world.corpus import Corpus
+from instructgpt_lite.world.facts import draw_facts
+from instructgpt_lite.world.gold import Gold
+from instructgpt_lite.world.labelers import Labelers
+from instructgpt_lite.world.prompts import ask, demonstrate
+from instructgpt_lite.world.words import SLOTS
+from instructgpt_lite.world.writing import TASKS
 
 AUTHORS = 240
 SHARES = {"train": 0.86, "valid": 0.04, "test": 0.10}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from instructgpt_lite.models.disk import Metrics, read_metrics, write_json
+from instructgpt_lite.files import Metrics, read_metrics, write_json
 
 ROWS = [{"stage": stage, "step": step, "loss": 1 / step}
         for stage in ("sft", "reward", "ppo") for step in (1, 2, 3)]

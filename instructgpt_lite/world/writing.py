@@ -1,8 +1,8 @@
 """The open-ended use cases: generation, brainstorming and chat; and the table of all ten."""
 
-from instructgpt_lite.data.world import tasks
-from instructgpt_lite.data.world.tasks import Task, share_of
-from instructgpt_lite.data.world.words import (
+from instructgpt_lite.world import tasks
+from instructgpt_lite.world.tasks import Task, share_of
+from instructgpt_lite.world.words import (
     ANIMALS,
     FOODS,
     GLAD,

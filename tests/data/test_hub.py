@@ -8,9 +8,9 @@ from pathlib import Path
 import datasets
 import pytest
 
-from instructgpt_lite.data import sources
+from instructgpt_lite.data import hub as sources
+from instructgpt_lite.data.hub import hub_demonstrations, hub_rankings
 from instructgpt_lite.data.records import DataError, Demonstration, Ranking
-from instructgpt_lite.data.sources import hub_demonstrations, hub_rankings
 
 COMMIT = "09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa"
 

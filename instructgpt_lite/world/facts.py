@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from instructgpt_lite.data.world.words import (
+from instructgpt_lite.world.words import (
     ANIMALS,
     FOODS,
     JOBS,

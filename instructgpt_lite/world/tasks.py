@@ -9,8 +9,8 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from instructgpt_lite.data.world.facts import Fact, state
-from instructgpt_lite.data.world.words import (
+from instructgpt_lite.world.facts import Fact, state
+from instructgpt_lite.world.words import (
     ANIMALS,
     BLAME,
     DEEDS,

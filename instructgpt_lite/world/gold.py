@@ -8,10 +8,10 @@ falsehood or a true statement about somebody else nothing.
 
 from typing import NamedTuple
 
-from instructgpt_lite.data.world.facts import Fact
-from instructgpt_lite.data.world.tasks import value_of
-from instructgpt_lite.data.world.words import FACTS, Sentence, parse, split_sentences
-from instructgpt_lite.data.world.writing import TASKS
+from instructgpt_lite.world.facts import Fact
+from instructgpt_lite.world.tasks import value_of
+from instructgpt_lite.world.words import FACTS, Sentence, parse, split_sentences
+from instructgpt_lite.world.writing import TASKS
 
 QUESTIONS = ("open QA", "closed QA")                    # where not knowing is an honest answer
 NOISE = Sentence("noise", {}, "")                       # what no template could have said

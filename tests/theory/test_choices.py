@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from instructgpt_lite.theory.bradley_terry import plackett_luce_logp, reward_loss
-from instructgpt_lite.theory.comparisons import (
+from instructgpt_lite.theory.choices import (
     ELO_PER_NAT,
     best_of_K_logp,
     circular_triads,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 
 from instructgpt_lite.data.records import Ranking
-from instructgpt_lite.data.world.gold import Gold, Score
+from instructgpt_lite.world.gold import Gold, Score
 
 TASTES = {                                              # mean weight of each part of a score
     "training": {"helpful": 0.65, "truthful": 0.15, "harmless": 0.50, "style": 0.15,
