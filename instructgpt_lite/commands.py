@@ -134,5 +134,5 @@ def evaluate(arguments: list[str]) -> int:
 
 def reward(arguments: list[str]) -> int:
     """A reward model from rankings in a file, or made by people."""
-    from instructgpt_lite.reward_command import reward as command
+    from instructgpt_lite.cli.reward import reward as command
     return command(arguments)

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from instructgpt_lite import reward_command, reward_input
 from instructgpt_lite.__main__ import main
+from instructgpt_lite.cli import reward, reward_input
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.ratings import ENCODINGS
 from instructgpt_lite.data.tokenizers import word_tokenizer
@@ -130,7 +130,7 @@ def test_every_number_of_the_configuration_has_a_flag(capsys):
     with pytest.raises(SystemExit):
         main(["reward", "--help"])
     said = capsys.readouterr().out
-    for name in reward_command.Reward.__dataclass_fields__:
+    for name in reward.Reward.__dataclass_fields__:
         assert f"--{name.replace('_', '-')} " in said
 
 

@@ -88,7 +88,7 @@ def reward(arguments: list[str]) -> int:
         raise ValueError(NO_INPUT)
     if flags.out.exists():
         raise FileExistsError(f"--out {flags.out} is there already: name another folder, or remove it")
-    from instructgpt_lite.reward_input import fitting, read, start
+    from instructgpt_lite.cli.reward_input import fitting, read, start
 
     data = read(flags)
     policy = start(flags, data)

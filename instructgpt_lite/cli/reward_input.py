@@ -1,6 +1,6 @@
 """What the reward command reads: rankings to train on, rankings to judge by, the model to start from.
 
-Nothing is written here. `flags` are those of reward_command.RewardFlags.
+Nothing is written here. `flags` are those of cli.reward.RewardFlags.
 """
 
 import re
@@ -27,7 +27,7 @@ from instructgpt_lite.data.ratings import (
 from instructgpt_lite.data.records import Demonstration, Ranking, Record
 from instructgpt_lite.models.networks import Policy
 
-TINY = Path(__file__).parent / "bases" / "tiny"
+TINY = Path(__file__).parent.parent / "bases" / "tiny"
 MOST_UNKNOWN = 0.2                    # share of words; with more, the scores would be of blanks
 
 
