@@ -1,77 +1,28 @@
-"""Independent oracles, and checks of a student's function against them; uses nothing else of ours."""
+"""Independent oracles, and checks of a student's function against them.
 
-from instructgpt_lite.checks.choices import check_elo_update, check_plackett_luce_logp, elo_oracle
-from instructgpt_lite.checks.grading import (
+    from instructgpt_lite import checks
+    checks.check_reward_loss(my_reward_loss)
+
+Silent if it is right, else a sentence that helps. Nothing else of ours is imported.
+"""
+
+from instructgpt_lite.checks import oracles
+from instructgpt_lite.checks.objective import (
     check_gae,
-    check_k3,
     check_masked_mean,
-    check_optimum,
     check_policy_loss,
-    check_preference_probability,
     check_ptx_loss,
-    check_relative_surprise,
-    check_reward_loss,
     check_token_rewards,
     check_value_loss,
-    finite_difference,
 )
-from instructgpt_lite.checks.oracles import (
-    entropy_oracle,
-    gae_oracle,
-    k3_oracle,
-    kl_gradient_oracle,
-    kl_oracle,
-    masked_mean_oracle,
-    masked_whiten_oracle,
-    optimum_oracle,
-    pair_accuracy_oracle,
-    plackett_luce_oracle,
-    policy_loss_oracle,
-    ptx_loss_oracle,
-    reward_loss_gradient_oracle,
-    reward_loss_oracle,
-    sigmoid,
-    softplus,
-    strengths_oracle,
-    token_logp_oracle,
-    token_rewards_oracle,
-    value_loss_oracle,
+from instructgpt_lite.checks.preferences import (
+    check_elo_update,
+    check_plackett_luce_logp,
+    check_preference_probability,
+    check_reward_loss,
 )
-
-__all__ = [
-    "check_elo_update",
-    "check_gae",
-    "check_k3",
-    "check_masked_mean",
-    "check_optimum",
-    "check_plackett_luce_logp",
-    "check_policy_loss",
-    "check_preference_probability",
-    "check_ptx_loss",
-    "check_relative_surprise",
-    "check_reward_loss",
-    "check_token_rewards",
-    "check_value_loss",
-    "elo_oracle",
-    "entropy_oracle",
-    "finite_difference",
-    "gae_oracle",
-    "k3_oracle",
-    "kl_gradient_oracle",
-    "kl_oracle",
-    "masked_mean_oracle",
-    "masked_whiten_oracle",
-    "optimum_oracle",
-    "pair_accuracy_oracle",
-    "plackett_luce_oracle",
-    "policy_loss_oracle",
-    "ptx_loss_oracle",
-    "reward_loss_gradient_oracle",
-    "reward_loss_oracle",
-    "sigmoid",
-    "softplus",
-    "strengths_oracle",
-    "token_logp_oracle",
-    "token_rewards_oracle",
-    "value_loss_oracle",
-]
+from instructgpt_lite.checks.surprise import (
+    check_k3,
+    check_optimum,
+    check_relative_surprise,
+)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from instructgpt_lite import checks
+from instructgpt_lite.checks import oracles
 from instructgpt_lite.theory.objective import (
     clip_fraction,
     explained_variance,
@@ -62,7 +63,7 @@ def test_token_logp_is_the_log_softmax_at_the_token(temperature):
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(2, 3, 5, dtype=torch.float64, generator=generator)
     token = torch.randint(5, (2, 3), generator=generator)
-    got, want = token_logp(logits, token, temperature), checks.token_logp_oracle(logits, token, temperature)
+    got, want = token_logp(logits, token, temperature), oracles.token_logp(logits, token, temperature)
     assert flat(got) == pytest.approx(flat(want), **REL)
     law = F.softmax(tempered(logits, temperature), dim=-1)
     assert flat(got.exp()) == pytest.approx(flat(law.gather(2, token[:, :, None])[:, :, 0]), **REL)
@@ -86,7 +87,7 @@ def test_penalty_is_an_unbiased_estimate_of_kl():
     pi, ref = torch.randn(2, 7, dtype=torch.float64, generator=generator).log_softmax(-1)
     counts, no_score = torch.ones(7, 1, dtype=torch.bool), torch.zeros(7, dtype=torch.float64)
     penalty = token_rewards(no_score, pi[:, None], ref[:, None], counts, beta=1.0)
-    assert (pi.exp() * -penalty[:, 0]).sum().item() == pytest.approx(checks.kl_oracle(pi, ref), rel=1e-12)
+    assert (pi.exp() * -penalty[:, 0]).sum().item() == pytest.approx(oracles.kl(pi, ref), rel=1e-12)
 
 
 LOGP, REF_LOGP, THREE = tensor([[-1.0, -2.0, -0.5]]), tensor([[-1.2, -1.5, -0.5]]), torch.ones(1, 3) > 0
@@ -104,7 +105,7 @@ def test_token_rewards_add_up_to_the_bracket_of_eq_2(seed):
     logp, ref_logp, mask = drawn(seed, 2)
     r = torch.arange(5, dtype=torch.float64) - 1.5
     reward = token_rewards(r, logp, ref_logp, mask, beta=0.3)
-    want = checks.token_rewards_oracle(r, logp, ref_logp, mask, 0.3)
+    want = oracles.token_rewards(r, logp, ref_logp, mask, 0.3)
     assert flat(reward) == pytest.approx(flat(want), **REL)
     for b in range(1, 5):
         ratio = sum(flat((logp - ref_logp)[b:b + 1, mask[b]]))
@@ -139,7 +140,7 @@ def test_advantages_of_three_tokens(lam, advantage):
 @pytest.mark.parametrize("seed", range(3))
 def test_gae_equals_the_double_sum(seed, lam):
     reward, value, mask = drawn(seed, 2)
-    want = checks.gae_oracle(reward, value, mask, lam)
+    want = oracles.gae(reward, value, mask, lam)
     assert flat(gae(reward, value, mask, lam)) == pytest.approx(flat(want), **REL)
 
 
@@ -154,7 +155,7 @@ def test_gae_passes_over_a_hole_as_if_it_were_not_there():
     reward, value, mask = drawn(0, 2)
     mask[-1, 2] = False
     assert flat(gae(reward, value, mask, 0.9)) == pytest.approx(
-        flat(checks.gae_oracle(reward, value, mask, 0.9)), **REL)
+        flat(oracles.gae(reward, value, mask, 0.9)), **REL)
 
 
 def test_with_the_true_value_function_advantages_average_zero():
@@ -183,7 +184,7 @@ def test_policy_loss_equals_the_loop_and_clips_the_share_without_gradient(seed):
     logp, old_logp = (0.3 * logp).requires_grad_(), 0.3 * old_logp
     loss = policy_loss(logp, old_logp, advantage, mask, 0.2)
     loss.backward()
-    want = checks.policy_loss_oracle(logp, old_logp, advantage, mask, 0.2)
+    want = oracles.policy_loss(logp, old_logp, advantage, mask, 0.2)
     assert loss.item() == pytest.approx(want, **REL)
     share = clip_fraction(logp.detach(), old_logp, advantage, mask, 0.2).item()
     assert share == pytest.approx((logp.grad[mask] == 0).double().mean().item(), **REL)
@@ -211,7 +212,7 @@ def test_value_loss_takes_the_worse_of_two_errors(value, old, target, loss, slop
 @pytest.mark.parametrize("seed", range(3))
 def test_value_loss_equals_the_loop(seed, clip):
     *tables, mask = drawn(seed, 3)
-    want = checks.value_loss_oracle(*tables, mask, clip)
+    want = oracles.value_loss(*tables, mask, clip)
     assert value_loss(*tables, mask, clip).item() == pytest.approx(want, **REL)
 
 
@@ -238,7 +239,7 @@ def test_ptx_loss_predicts_the_next_token():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 4, 5, dtype=torch.float64, generator=generator)
     token = torch.randint(5, (2, 4), generator=generator)
-    assert ptx_loss(logits, token).item() == pytest.approx(checks.ptx_loss_oracle(logits, token), **REL)
+    assert ptx_loss(logits, token).item() == pytest.approx(oracles.ptx_loss(logits, token), **REL)
     certain = 1000 * F.one_hot(token.roll(-1, 1), 5).double()
     assert ptx_loss(certain, token).item() == 0
 
