@@ -1,67 +1,74 @@
-"""Files that are written whole or not at all, and the log of metrics.
-
-Readers never see half a file: what is new is written under a temporary name, flushed to the disk and
-renamed. Errors say which file, how many bytes it needs and how many are free.
-"""
+"""Files that are whole or not there, their digests, and the log of metrics."""
 
 import errno
+import hashlib
 import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-TEMPORARY = ".tmp"                   # ends the name of what is not whole yet, or no longer
+TEMPORARY = ".tmp"                   # ends the name of what is not whole yet
+
+
+@contextmanager
+def replacing(path: Path | str, needs: int = 0) -> Iterator[Path]:
+    """A temporary path to write a file or a folder at, which then takes `path`'s place.
+
+    It is on the disk before it has its name. After an error nothing of the new is left
+    and all of the old. needs: bytes, where they are known. OSError says the path, the
+    bytes needed and free, and the way out.
+    """
+    path = Path(path)
+    temporary = path.with_name(path.name + TEMPORARY)
+    remove(temporary)                # what a killed process left
+    try:
+        yield temporary
+        for each in (*temporary.rglob("*"), temporary):
+            flush(each)
+        _rename(temporary, path)
+        flush(path.parent)
+    except Exception as error:
+        if _is_of_the_disk(error, temporary):
+            raise cannot_save(path, needs, error) from error
+        raise
+    finally:
+        remove(temporary)
+
+
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """Write a file, whole or not at all; OSError leaves what was there before."""
+    with replacing(path, len(data)) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_json(path: Path | str, obj: Any) -> None:
-    """Write `obj` as JSON, whole or not at all; OSError leaves what was there before."""
-    _write(Path(path), (json.dumps(obj, indent=1) + "\n").encode())
+    """Write `obj` as JSON, whole or not at all, as `write_bytes` does."""
+    write_bytes(path, (json.dumps(obj, indent=1) + "\n").encode())
 
 
-def read_metrics(path: Path | str) -> list[dict[str, Any]]:
-    """The rows of a metrics file; a torn last line, still being written or cut by a crash, is no row."""
-    rows = []
-    for number, line in enumerate(_lines(Path(path)), start=1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            raise ValueError(f"{path}:{number} is not JSON ({error}); remove that line") from error
-    return rows
+def digests(path: Path, root: Path) -> dict[str, str]:
+    """SHA-256 of a file, or of each file of a folder that is not hidden, by its name
+    as seen from `root`. Of what is not there, none.
+    """
+    found = {}
+    for each in sorted(path.rglob("[!.]*")) if path.is_dir() else [path]:
+        if each.is_file():
+            with open(each, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found[each.relative_to(root).as_posix()] = digest
+    return found
 
 
-class Metrics:
-    """A log of rows, one line of JSON each (metrics.jsonl), for one writer and any number of readers."""
-
-    def __init__(self, path: Path | str) -> None:
-        """Open or make the file at `path`, and drop a torn last line."""
-        self.path = Path(path)
-        self.path.touch()
-        os.truncate(self.path, len(b"".join(_lines(self.path))))
-
-    def append(self, row: dict[str, Any]) -> None:
-        """Add one row, which is in the file when this returns; OSError leaves no part of it behind."""
-        line = (json.dumps(row) + "\n").encode()
-        with open(self.path, "ab", buffering=0) as file:
-            end = file.tell()
-            try:
-                if file.write(line) < len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError as error:
-                file.truncate(end)
-                raise cannot_save(self.path, len(line), error) from error
-
-    def keep(self, stage: str, step: int) -> None:
-        """Drop the rows after `step` of `stage`, so that a run that goes on from there repeats none.
-
-        Rows have the keys "stage" and "step" and stand in the order in which they were made.
-        """
-        rows = read_metrics(self.path)
-        done = [i for i, row in enumerate(rows) if row["stage"] == stage and row["step"] <= step]
-        ahead = [i for i, row in enumerate(rows) if row["stage"] == stage and row["step"] > step]
-        end = done[-1] + 1 if done else ahead[0] if ahead else len(rows)
-        _write(self.path, b"".join(_lines(self.path)[:end]))
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()
 
 
 def flush(path: Path) -> None:
@@ -75,29 +82,82 @@ def flush(path: Path) -> None:
         os.close(number)
 
 
-def cannot_save(path: Path, needed: int, error: Exception) -> OSError:
-    """The error of the disk or of safetensors, as one that names the path, the bytes and the way out."""
-    told = re.search(r"os error (\d+)", str(error))
-    number = getattr(error, "errno", None) or (int(told[1]) if told else errno.EIO)
-    place = next(folder for folder in path.absolute().parents if folder.is_dir())
-    return OSError(number, f"could not save {path} ({os.strerror(number)}): it needs {needed:,} bytes, and "
-                           f"{shutil.disk_usage(place).free:,} are free on that disk. What was saved before "
-                           "is intact; make room, or choose another folder, and run again")
+def cannot_save(path: Path, needs: int, error: Exception) -> OSError:
+    """The disk's or safetensors' error as one that says path, bytes and the way out."""
+    in_words = re.search(r"os error (\d+)", str(error))
+    number = int(in_words[1]) if in_words else getattr(error, "errno", errno.EIO)
+    folder = next(folder for folder in path.absolute().parents if folder.is_dir())
+    needed = f"it needs {needs:,} bytes, and " if needs else ""
+    free = shutil.disk_usage(folder).free
+    return OSError(number, f"could not save {path} ({os.strerror(number)}): {needed}"
+                   f"{free:,} are free on that disk. What was saved before is intact; "
+                   "make room, or choose another folder, and run again")
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    """Give the new its name; a folder cannot be renamed over another one."""
+    if not path.is_dir():
+        temporary.replace(path)
+        return
+    old = path.with_name(f"{path.name}.old{TEMPORARY}")
+    remove(old)
+    path.rename(old)
+    try:
+        temporary.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    remove(old)
+
+
+def _is_of_the_disk(error: Exception, temporary: Path) -> bool:
+    """Whether an error came from writing, and not from what was done in between."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+    if isinstance(error, OSError):
+        return error.errno in full or str(error.filename).startswith(str(temporary))
+    return "os error" in str(error)  # safetensors says it in words
+
+
+class Metrics:
+    """A log of rows, one line of JSON each: one writer, any number of readers."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open or make the file at `path`, and drop a torn last line."""
+        self.path = Path(path)
+        self.path.touch()
+        os.truncate(self.path, sum(map(len, _lines(self.path))))
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add a row; OSError leaves no part of it behind."""
+        line = (json.dumps(row) + "\n").encode()
+        with open(self.path, "ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError as error:
+                file.truncate(end)
+                raise cannot_save(self.path, len(line), error) from error
+
+    def keep(self, stage: str, step: int) -> None:
+        """Drop the rows of `stage` after `step`: a stage that goes on repeats none."""
+        rows = zip(_lines(self.path), read_metrics(self.path))
+        write_bytes(self.path, b"".join(line for line, row in rows if
+                                        row["stage"] != stage or row["step"] <= step))
+
+
+def read_metrics(path: Path | str) -> list[dict[str, Any]]:
+    """The rows of a metrics file; a torn last line, still being written, is no row."""
+    rows = []
+    for number, line in enumerate(_lines(Path(path)), start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise ValueError(f"{path}:{number} is not JSON ({error}): remove that line"
+                             ) from error
+    return rows
 
 
 def _lines(path: Path) -> list[bytes]:
     """The whole lines of a file, each with its newline."""
     return [line + b"\n" for line in path.read_bytes().split(b"\n")[:-1]]
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + TEMPORARY)
-    try:
-        temporary.write_bytes(data)
-        flush(temporary)
-        temporary.replace(path)
-        flush(path.parent)
-    except OSError as error:
-        if temporary.is_file():
-            temporary.unlink()
-        raise cannot_save(path, len(data), error) from error

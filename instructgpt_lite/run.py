@@ -19,7 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from instructgpt_lite.config import Run
-from instructgpt_lite.files import Metrics, write_json
+from instructgpt_lite.files import Metrics, replacing, write_json
 from instructgpt_lite.models import checkpoint
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training.memory import Memory
@@ -130,8 +130,5 @@ def advance(shop: Workshop, stage: str, log: Metrics, stopping) -> Iterator[dict
 
 def save_model(model: Policy | ScalarModel, folder: Path) -> None:
     """A Hugging Face folder, whole or not there."""
-    half = folder.with_suffix(".tmp")
-    shutil.rmtree(half, ignore_errors=True)
-    model.save(half)
-    shutil.rmtree(folder, ignore_errors=True)
-    half.rename(folder)
+    with replacing(folder, needs=sum(p.nbytes for p in model.parameters())) as temporary:
+        model.save(temporary)

@@ -8,10 +8,7 @@ All is read and checked before anything is written. The folder --out appears who
 AutoModelForSequenceClassification), metrics.jsonl, results.json.
 """
 
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -20,7 +17,7 @@ import tyro
 
 from instructgpt_lite.commands import parse
 from instructgpt_lite.config import Architecture, Reward
-from instructgpt_lite.files import TEMPORARY, Metrics, write_json
+from instructgpt_lite.files import Metrics, replacing, write_json
 from instructgpt_lite.presets import tiny
 from instructgpt_lite.progress import Bars
 
@@ -93,7 +90,9 @@ def reward(arguments: list[str]) -> int:
     data = read(flags)
     policy = start(flags, data)
     fitting(data, policy)
-    with whole(flags.out) as folder:
+    flags.out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(flags.out) as folder:
+        folder.mkdir()
         print(f"{len(data.train):,} rankings to learn from, {len(data.heldout):,} held out")
         print("".join(f"note: {note}\n" for note in data.notes), end="")
         found = trained(policy, data, flags.config, folder)
@@ -133,19 +132,6 @@ def trained(policy, data, config: Reward, folder: Path) -> dict:
     return {"heldout accuracy": heldout, "lead over words": baselines.lead(learned, words, data.heldout),
             **counts, "parameters": sum(weight.numel() for weight in model.parameters()), "notes": data.notes,
             "training CPU-seconds": round(seconds, 1)}
-
-
-@contextmanager
-def whole(folder: Path) -> Iterator[Path]:
-    """A folder to write in that takes its name when all is done; after an error nothing of it is left."""
-    part = folder.with_name(folder.name + TEMPORARY)
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        yield part
-        part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def table(found: dict) -> str:

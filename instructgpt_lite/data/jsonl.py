@@ -6,7 +6,6 @@ old file or the new one, never half of one.
 """
 
 import json
-import os
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from instructgpt_lite.data.audit import contradictions, length_baseline
 from instructgpt_lite.data.formats import from_rows, grouped, known, to_rows
 from instructgpt_lite.data.records import DataError, Fault, Ranking, Record
+from instructgpt_lite.files import write_bytes
 
 BOM = b"\xef\xbb\xbf"
 CUT = Fault("row", "a file that ends mid-row", "a whole last row",
@@ -139,18 +139,4 @@ def write_jsonl(path: str | Path, records: Sequence[Record], *, form: str = "our
                          " kind; write a file for each")
     rows = [row for number, record in enumerate(records)
             for row in to_rows(record, form, conversational, number)]
-    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
-
-
-def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write to a file beside it, make it safe on the disk, and only then take its name."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_bytes(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())

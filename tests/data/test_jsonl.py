@@ -2,12 +2,11 @@
 
 import json
 import os
-import stat
 import warnings
 
 import pytest
 
-from instructgpt_lite.data.jsonl import read_jsonl, write_atomically, write_jsonl
+from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 
 D, R = Demonstration, Ranking
@@ -122,23 +121,6 @@ def test_a_failure_while_writing_leaves_the_old_file_and_nothing_else(tmp_path, 
     with pytest.raises(OSError, match="No space left"):
         write_jsonl(path, RECORDS)
     assert path.read_bytes() == GOOD and os.listdir(tmp_path) == ["data.jsonl"]
-
-
-def test_the_new_file_is_safe_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
-    path, done = file_of(tmp_path, GOOD), []
-    sync, move = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda file: (done.append(os.fstat(file).st_size), sync(file)))
-    monkeypatch.setattr(os, "replace", lambda a, b: (done.append((a.parent, b)), move(a, b)))
-    write_atomically(path, b"12345")
-    assert done == [5, (tmp_path, path)]
-    assert path.read_bytes() == b"12345"
-
-
-def test_a_written_file_has_the_usual_permissions(tmp_path):
-    write_atomically(tmp_path / "ours", b"")
-    (tmp_path / "plain").write_bytes(b"")
-    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("ours", "plain")}
-    assert len(modes) == 1
 
 
 def test_a_missing_file_keeps_its_own_error(tmp_path):
