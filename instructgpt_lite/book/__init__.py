@@ -1,1 +1,1 @@
-"""What only chapters import: the package's source on the page, one quiet style for figures, interactive figures."""
+"""What only chapters import: source on the page, figures in one style, widgets."""

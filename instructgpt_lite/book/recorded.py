@@ -1,7 +1,7 @@
-"""Numbers that took too long for a chapter: what a command wrote to results/, wherever the package runs.
+"""Numbers that took too long for a chapter: what a command wrote to results/.
 
-The folder lies beside the package in a checkout; an installed package (Colab's) has its copy among the data files
-of the environment (pyproject.toml, data-files).
+The folder is beside the package in a checkout; an installed package (Colab's) has its
+copy among the data files of the environment (pyproject.toml, data-files).
 """
 
 import json
@@ -15,19 +15,25 @@ INSTALLED = Path(sysconfig.get_path("data")) / "share" / "instructgpt_lite" / "r
 
 
 def recorded(name: str) -> dict:
-    """What results/NAME.json holds; "command" in it says how it was made. FileNotFoundError names what there is."""
+    """What results/NAME.json holds; its "command" says how it was made.
+
+    FileNotFoundError names the results that exist.
+    """
     for folder in (CHECKOUT, INSTALLED):
         path = folder / f"{name}.json"
         if path.exists():
             return json.loads(path.read_text(encoding="utf-8"))
-    there = sorted({path.stem for folder in (CHECKOUT, INSTALLED) for path in folder.glob("*.json")})
-    raise FileNotFoundError(f"no results/{name}.json; there are {', '.join(there) or 'no results at all'}")
+    names = sorted({path.stem for folder in (CHECKOUT, INSTALLED)
+                    for path in folder.glob("*.json")})
+    found = ", ".join(names) or "no results at all"
+    raise FileNotFoundError(f"no results/{name}.json; there are {found}")
 
 
 def across_seeds(results: dict, *names: str) -> Interval | None:
-    """Mean, lowest and highest of a measure over the seeds of results/PRESET.json; None where it was not taken.
+    """Mean, lowest and highest of a measure over the seeds of results/PRESET.json.
 
-    names lead to it: across_seeds(recorded("nano"), "policies", "ppo", "gold"). Of an interval the mean counts.
+    across_seeds(recorded("nano"), "policies", "ppo", "gold"): names lead to it. Of an
+    interval the mean counts; None where the measure was not taken.
     """
     values = []
     for found in results["seeds"].values():
@@ -36,5 +42,6 @@ def across_seeds(results: dict, *names: str) -> Interval | None:
         if found is None:
             return None
         values.append(found[0] if isinstance(found, list) else found)
-    mean = min(max(sum(values) / len(values), min(values)), max(values))        # rounding may not push it outside
-    return Interval(mean, min(values), max(values))
+    low, high = min(values), max(values)
+    mean = sum(values) / len(values)
+    return Interval(min(max(mean, low), high), low, high)        # rounding stays inside

@@ -1,32 +1,81 @@
-"""Interactive figures: Python hands over a few numbers, JavaScript draws and computes, so a page needs no kernel.
+"""Interactive figures: JavaScript draws and computes, so a page needs no kernel.
 
-    class Ranking(Widget):
-        script = "bradley_terry.js elements.js ranking.js"   # of this folder, joined; the last exports { render }
-        answers = traitlets.List([...]).tag(sync=True)
-
-A script builds native controls with labels into an element of class `figure-by-hand` (widgets.css) and exports the
-arithmetic as pure functions, which the tests run beside Python's.
+A script builds native controls with labels into an element of class `figure-by-hand`
+(widgets.css) and exports { render } and the arithmetic as pure functions, which the
+tests run beside Python's.
 """
 
 import inspect
+import math
 from pathlib import Path
 
 import anywidget
+import torch
+from traitlets import Bool, Float, Int, List, Unicode
 
 HERE = Path(__file__).parent
+PROMPT = "What does Ada like to eat?"
+ANSWERS = ["Ada likes salad.", "Ada likes salad. I hope that helps.",
+           "They say that Ada likes soup.", "I am not sure.",
+           "That is a silly question."]
+POLICY, REFERENCE = (0.40, 0.25, 0.15, 0.10, 0.10), (0.15, 0.20, 0.30, 0.25, 0.10)
 
 
 class Widget(anywidget.AnyWidget):
-    """An interactive figure whose code and style are files of this folder; `script` names those of the code."""
+    """An interactive figure whose code and style are files of this folder."""
 
-    script = ""
+    script = ""                                  # names of the files of its code
 
     def __init_subclass__(cls, **options) -> None:
-        if "script" in vars(cls):                # traitlets derives once more for each figure, with traits in place
-            cls._esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in cls.script.split())
+        if "script" in vars(cls):                # traitlets derives again for each one
+            files = [HERE / name for name in cls.script.split()]
+            cls._esm = "\n".join(path.read_text(encoding="utf-8") for path in files)
             cls._css = (HERE / "widgets.css").read_text(encoding="utf-8")
         super().__init_subclass__(**options)
 
     def __repr__(self) -> str:
-        """What stands where the figure cannot be drawn; no address, so that outputs stay the same."""
-        return f"{type(self).__name__}: an interactive figure. {inspect.getdoc(type(self))}"
+        """What is shown where the figure cannot be drawn; no address in it."""
+        about = inspect.getdoc(type(self)).partition("\n")[0]
+        return f"{type(self).__name__}: an interactive figure. {about}"
+
+
+class RankByHand(Widget):
+    """Choose the better of two answers, or order them all; their strengths follow.
+
+    `gold` is what each is worth to the world's judge, `history` one list for each act,
+    of [winner, loser, share]: a tie is half a win for each.
+    """
+
+    script = "bradley_terry.js elements.js ranking.js"
+    prompt = Unicode(PROMPT).tag(sync=True)
+    answers = List(Unicode(), ANSWERS, minlen=2, maxlen=10).tag(sync=True)
+    gold = List(Float(), []).tag(sync=True)
+    prior = Float(0.5).tag(sync=True)
+    history = List([]).tag(sync=True)
+
+    @property
+    def wins(self) -> torch.Tensor:
+        """wins_NN as `strengths` takes them: what was chosen so far."""
+        count = len(self.answers)
+        wins_NN = torch.zeros(count, count, dtype=torch.float64)
+        for act in self.history:
+            for winner, loser, share in act:
+                wins_NN[winner, loser] += share
+        return wins_NN
+
+
+class TwoDistributions(Widget):
+    """Move a policy and a reference over five words; KL and its estimators follow.
+
+    `policy` and `reference` are logits. `temperature` and `forbid` (never the last
+    word) change what is drawn, not what is scored, as sampling options do.
+    """
+
+    script = "surprise.js elements.js tilt.js"
+    words = List(["yes", "no", "maybe", "sorry", "end"]).tag(sync=True)
+    policy = List([math.log(p) for p in POLICY]).tag(sync=True)
+    reference = List([math.log(p) for p in REFERENCE]).tag(sync=True)
+    samples = Int(256, min=1, max=4096).tag(sync=True)
+    seed = Int(1).tag(sync=True)
+    temperature = Float(1.0, min=0.3, max=2.0).tag(sync=True)
+    forbid = Bool(False).tag(sync=True)

@@ -1,4 +1,4 @@
-from instructgpt_lite.book.answers import first_of_each, side_by_side
+from instructgpt_lite.book.tables import first_of_each, side_by_side
 from instructgpt_lite.data.records import Prompt
 from instructgpt_lite.judging.policies import Answers
 from instructgpt_lite.world.gold import Score

@@ -7,8 +7,7 @@ from random import Random
 import pytest
 import torch
 
-from instructgpt_lite.book.ranking import Ranking
-from instructgpt_lite.book.widgets import HERE
+from instructgpt_lite.book.widgets import HERE, RankByHand
 from instructgpt_lite.theory.bradley_terry import preference_probability, strengths
 from instructgpt_lite.theory.choices import circular_triads
 
@@ -88,13 +87,13 @@ def test_a_ranking_is_all_its_pairs_the_better_first(run):
 
 
 def test_python_counts_the_wins_that_the_reader_gave():
-    figure = Ranking(history=[[[0, 1, 1]], [[0, 2, 0.5], [2, 0, 0.5]]])
+    figure = RankByHand(history=[[[0, 1, 1]], [[0, 2, 0.5], [2, 0, 0.5]]])
     assert figure.wins[:3, :3].tolist() == [[0, 1, 0.5], [0, 0, 0], [0.5, 0, 0]]
     assert strengths(figure.wins, figure.prior)[1] < 0
 
 
 def test_a_figure_carries_its_code_and_style_and_says_the_same_each_time():
-    figure, again = Ranking(), Ranking()
+    figure, again = RankByHand(), RankByHand()
     state = figure.get_state()
     assert "export default { render }" in state["_esm"] and ".figure-by-hand" in state["_css"]
     assert repr(figure) == repr(again) and "0x" not in repr(figure) and "better of two" in repr(figure)

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from instructgpt_lite.book.kl_widget import TwoLaws
+from instructgpt_lite.book.widgets import TwoDistributions
 from instructgpt_lite.theory import surprise
 
 
@@ -81,13 +81,13 @@ def test_the_places_of_the_sliders_give_the_law_back(run):
 
 def test_the_figure_opens_on_two_laws_that_differ_both_ways():
     p, q = (torch.tensor(logits, dtype=torch.float64).log_softmax(dim=-1)
-            for logits in (TwoLaws().policy, TwoLaws().reference))
+            for logits in (TwoDistributions().policy, TwoDistributions().reference))
     assert p.exp().tolist() == pytest.approx([0.4, 0.25, 0.15, 0.1, 0.1])
     assert 0.1 < surprise.relative_surprise(p, q) != surprise.relative_surprise(q, p)
-    assert len(TwoLaws().words) == len(p) == len(q)
+    assert len(TwoDistributions().words) == len(p) == len(q)
 
 
 def test_the_figure_carries_its_code_and_says_the_same_each_time():
-    state = TwoLaws().get_state()
+    state = TwoDistributions().get_state()
     assert "export default { render }" in state["_esm"] and "relativeSurprise" in state["_esm"]
-    assert repr(TwoLaws()) == repr(TwoLaws()) and "0x" not in repr(TwoLaws())
+    assert repr(TwoDistributions()) == repr(TwoDistributions()) and "0x" not in repr(TwoDistributions())
