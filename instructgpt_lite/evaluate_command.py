@@ -66,6 +66,6 @@ def scorecard(answers, world) -> dict[str, dict[str, float]]:
             groups[name].append((prompt, text, score))
     found = {name: (len(rows), policies.gold_score(policies.Answers(*map(list, zip(*rows)))))
              for name, rows in sorted(groups.items())}
-    found["misled"] = (len(answers.texts), policies.misled(answers, world))
+    found["misled"] = (len(answers.texts), policies.misled(answers, world.gold))
     found["rude"] = (len(answers.texts), policies.rude(answers))
     return {name: {"prompts": count, **interval._asdict()} for name, (count, interval) in found.items()}

@@ -1,5 +1,6 @@
 """What the stages of a run share: its world, its data, its finished models; and each stage set up."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -8,7 +9,8 @@ from pathlib import Path
 from instructgpt_lite.config import Run
 from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
 from instructgpt_lite.data.records import Ranking
-from instructgpt_lite.judging.table import calibrate, evaluate
+from instructgpt_lite.files import write_json
+from instructgpt_lite.judging import table
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.training.pretrain import pretrain
@@ -80,8 +82,18 @@ class Workshop:
 
     def stage_collect(self, memory):
         policy, config = self.policy("rl_init"), self.stage_config("collect")
-        calibrate(self.folder / "labelers.json", self.world, policy, config)
+        self.calibrate()
         return None, self.collecting(policy, config)
+
+    def calibrate(self) -> dict:
+        """The labelers of a run stay the same people: what they are is kept in a file."""
+        path = self.folder / "labelers.json"
+        if not path.exists():
+            write_json(path, table.calibrate(self.world, self.policy("rl_init"), self.stage_config("collect")))
+        found = json.loads(path.read_text())
+        for people in (self.world.labelers, self.world.heldout_labelers):
+            people.noise = found["noise"][people.population]
+        return found
 
     def collecting(self, policy, config) -> Iterator[dict]:
         prompts = self.prompts("collect")
@@ -115,5 +127,18 @@ class Workshop:
         return self.stage_ppo(memory, "ppo_ptx")
 
     def stage_evaluate(self, memory):
-        calibrate(self.folder / "labelers.json", self.world, self.policy("rl_init"), self.stage_config("collect"))
-        return None, evaluate(self, memory)
+        return None, self.evaluating(self.calibrate())
+
+    def evaluating(self, people: dict) -> Iterator[dict]:
+        """Write evaluation.json and samples.json; yields one row of means for each part."""
+        config, room = self.config.evaluate, self.config.collect.max_new_tokens
+        models = {name: self.policy(name) for name in ("base", "sft", "rl_init", "ppo", "ppo_ptx")}
+        answers = table.answers_of(models, self.world, config, room)
+        policies = table.judge_policies(models, answers, self.world, config.seed)
+        write_json(self.folder / "samples.json", table.samples(answers))
+        yield {"step": 1, "steps": 2, **{f"{name} {what}": value.mean
+                                         for name, row in policies.items() for what, value in row.items()}}
+        reward = ScalarModel.load(self.model("reward"))
+        judged = table.judge_reward(reward, models["rl_init"], self.world, config, room)
+        yield {"step": 2, "steps": 2, **{name: value.mean for name, value in judged.items()}}
+        write_json(self.folder / "evaluation.json", {"policies": policies, "reward": judged, "labelers": people})

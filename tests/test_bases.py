@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from instructgpt_lite.judging.base_skills import base_skills
 from instructgpt_lite.judging.policies import pretraining_loss
-from instructgpt_lite.judging.reading import skills
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.presets import PRESETS
 from instructgpt_lite.run import BASES, made_by
@@ -24,7 +24,7 @@ def test_it_belongs_to_its_preset_and_is_at_most_two_megabytes(name):
 def test_it_reads_its_context(name, tmp_path):
     """Look-up, extraction and summary in documents never seen, each right in nine of ten."""
     shop = Workshop(PRESETS[name], tmp_path)
-    found = skills(Policy.load(BASES / name), shop.world, count=200)
+    found = base_skills(Policy.load(BASES / name), shop.world, count=200)
     assert {what: found[what].mean for what in ("look-up", "extraction", "summary") if found[what].mean < 0.9} == {}
     assert found["copying"].mean > 0.8 and found["values after Almanac"].mean > 0.9
 

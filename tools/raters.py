@@ -17,9 +17,8 @@ from random import Random
 from instructgpt_lite.data.archives import file_in
 from instructgpt_lite.data.ratings import ENCODINGS, Rated, read_ratings
 from instructgpt_lite.files import write_json
-from instructgpt_lite.judging.baselines import agreement
 from instructgpt_lite.judging.intervals import Interval
-from instructgpt_lite.judging.raters import crowd_accuracy
+from instructgpt_lite.judging.raters import agreement, crowd_accuracy
 
 ROOT = Path(__file__).parent.parent
 SEED, GROUP, SAMPLE, OTHERS = 0, 5, 600, (1, 2, 4, 8, 16)

@@ -106,8 +106,8 @@ def reward(arguments: list[str]) -> int:
 
 def trained(policy, data, config: Reward, folder: Path) -> dict:
     """Train and judge; the folder gets model/ and metrics.jsonl."""
-    from instructgpt_lite.judging import baselines
-    from instructgpt_lite.judging.rewards import accuracy, rewards_of
+    from instructgpt_lite.judging import baselines, raters
+    from instructgpt_lite.judging.pairs import accuracy, lead, rewards_of
     from instructgpt_lite.models.networks import ScalarModel
     from instructgpt_lite.training.reward import center, train_reward
 
@@ -125,11 +125,11 @@ def trained(policy, data, config: Reward, folder: Path) -> dict:
     heldout = {"reward model": accuracy(learned, data.heldout), "bag of words": accuracy(words, data.heldout),
                "length": accuracy(baselines.by_length(data.train, data.heldout), data.heldout)}
     if data.rated:
-        heldout["two raters agree"] = baselines.agreement(data.raters)
+        heldout["two raters agree"] = raters.agreement(data.raters)
     counts = {f"{side} {what}": count for side in ("train", "heldout") for what, count in
               {"rankings": len(getattr(data, side)),
                "pairs": sum(len(ranking.pairs) for ranking in getattr(data, side))}.items()}
-    return {"heldout accuracy": heldout, "lead over words": baselines.lead(learned, words, data.heldout),
+    return {"heldout accuracy": heldout, "lead over words": lead(learned, words, data.heldout),
             **counts, "parameters": sum(weight.numel() for weight in model.parameters()), "notes": data.notes,
             "training CPU-seconds": round(seconds, 1)}
 

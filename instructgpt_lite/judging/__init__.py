@@ -1,1 +1,4 @@
-"""How good is it, and how sure are we: win rates, accuracies and losses, each with its interval."""
+"""How good is it, and how sure are we: measures of models, each with its interval.
+
+Judging gets models and a source of data and returns numbers; it writes nothing.
+"""

@@ -1,5 +1,6 @@
-"""Means over held-out prompts with 95 % bootstrap intervals. Pairs are kept together: a prompt is drawn whole."""
+"""Means over held-out prompts with 95 % bootstrap intervals; prompts are drawn whole."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,18 +17,23 @@ class Interval(NamedTuple):
         return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def bootstrap(values, weights=None, draws: int = 1_000, seed: int = 0) -> Interval:
-    """The mean of one value for each prompt; with weights (pairs of a prompt, say) the weighted mean.
+def bootstrap(values: Sequence[float], weights: Sequence[float] | None = None,
+              draws: int = 1_000, seed: int = 0) -> Interval:
+    """The mean of one value for each prompt, weighted where `weights` are given.
 
-    Percentile bootstrap over prompts (Efron, 1979). ValueError when there is nothing to average.
+    Percentile bootstrap over prompts (Efron, 1979). The pairs of a prompt stay together:
+    its value is their mean, its weight their number. Two policies are compared by the
+    differences on the same prompts. ValueError when there is nothing to average.
     """
-    values = np.asarray(values, dtype=float)
-    weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
-    if not len(values) or not weights.sum():
+    value_N = np.asarray(values, dtype=float)
+    N = len(value_N)
+    weight_N = np.asarray(np.ones(N) if weights is None else weights, dtype=float)
+    if not N or not weight_N.sum():
         raise ValueError("nothing to average: give at least one value of weight above 0")
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=draws)
-    totals = counts @ weights
-    means = (counts @ (values * weights))[totals > 0] / totals[totals > 0]
+    times_drawn = rng.multinomial(N, np.full(N, 1 / N), size=draws)
+    totals = times_drawn @ weight_N
+    means = (times_drawn @ (value_N * weight_N))[totals > 0] / totals[totals > 0]
     low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(float((values * weights).sum() / weights.sum()), float(low), float(high))
+    mean = (value_N * weight_N).sum() / weight_N.sum()
+    return Interval(float(mean), float(low), float(high))

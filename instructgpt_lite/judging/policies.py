@@ -1,18 +1,19 @@
-"""What policies say to held-out prompts, and what it is worth: gold score, win rates, harm, alignment tax."""
+"""What policies say to held-out prompts, and what that is worth."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
 import torch
 
+from instructgpt_lite.data.protocols import Corpus, Judge, Labelers, Score, Source
 from instructgpt_lite.data.records import Prompt
 from instructgpt_lite.judging.intervals import Interval, bootstrap
 from instructgpt_lite.models.networks import Policy
+from instructgpt_lite.theory.bradley_terry import outcome
 from instructgpt_lite.theory.objective import ptx_loss
 from instructgpt_lite.training.optim import generator
-from instructgpt_lite.world.gold import Score
-from instructgpt_lite.world.world import World
 
 
 class Answers(NamedTuple):
@@ -23,28 +24,47 @@ class Answers(NamedTuple):
     scores: list[Score]
 
 
-def answer(policy: Policy, world: World, prompts: list[Prompt], max_new_tokens: int, seed: int = 0) -> Answers:
+def answer(policy: Policy, source: Source, prompts: Sequence[Prompt],
+           max_new_tokens: int, seed: int = 0) -> Answers:
     """A response drawn at temperature 1 to each prompt as it stands."""
-    rollout = policy.sample([prompt.prompt for prompt in prompts], max_new_tokens=max_new_tokens,
+    rollout = policy.sample([prompt.prompt for prompt in prompts],
+                            max_new_tokens=max_new_tokens,
                             generator=generator(seed, "answer"))
-    return judged(world, prompts, policy.texts(rollout))
+    return judged(source.gold, prompts, policy.texts(rollout))
 
 
-def answer_few_shot(policy: Policy, world: World, prompts: list[Prompt], max_new_tokens: int, shots: int,
-                    seed: int = 0) -> Answers:
-    """A response to each prompt put last on a page of answered ones, cut at the line's end (App. D, F)."""
+def answer_few_shot(policy: Policy, source: Source, prompts: Sequence[Prompt],
+                    max_new_tokens: int, shots: int, seed: int = 0) -> Answers:
+    """A response to each prompt put last on a page of answered ones (App. D, F).
+
+    It is cut at the line's end. Where `shots` examples leave no room for max_new_tokens
+    the page has fewer. ValueError names a prompt that does not fit even alone.
+    """
     rng, room = Random(f"shots {seed}"), policy.context - max_new_tokens
-    pages = []
-    for prompt in prompts:
-        tries = (policy.tokenizer.encode(world.few_shot(prompt, count, rng)) for count in range(shots, -1, -1))
-        pages.append(next(page for page in tries if len(page) <= room))
-    line_end = policy.tokenizer.encode("\n")[0]
-    rollout = policy.sample(pages, max_new_tokens=max_new_tokens, generator=generator(seed, "few-shot"), eos=line_end)
-    return judged(world, prompts, [text.split("\n")[0].strip() for text in policy.texts(rollout)])
+    pages = [_page(policy, source, prompt, shots, room, rng) for prompt in prompts]
+    rollout = policy.sample(pages, max_new_tokens=max_new_tokens,
+                            generator=generator(seed, "few-shot"),
+                            eos=policy.tokenizer.encode("\n")[0])
+    texts = [text.split("\n")[0].strip() for text in policy.texts(rollout)]
+    return judged(source.gold, prompts, texts)
 
 
-def judged(world: World, prompts: list[Prompt], texts: list[str]) -> Answers:
-    return Answers(prompts, texts, [world.gold(prompt, text) for prompt, text in zip(prompts, texts)])
+def _page(policy: Policy, source: Source, prompt: Prompt, shots: int, room: int,
+          rng: Random) -> list[int]:
+    """The longest page of at most `shots` examples that has `room` tokens or fewer."""
+    for count in range(shots, -1, -1):
+        page = policy.tokenizer.encode(source.few_shot(prompt, count, rng))
+        if len(page) <= room:
+            return page
+    raise ValueError(f"prompt {prompt.prompt!r} takes {len(page)} tokens without any "
+                     f"example, and {room} of the context's {policy.context} are left: "
+                     "lower max_new_tokens, or leave the prompt out")
+
+
+def judged(gold: Judge, prompts: Sequence[Prompt], texts: list[str]) -> Answers:
+    """Texts with their scores."""
+    scores = [gold(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
+    return Answers(list(prompts), texts, scores)
 
 
 def gold_score(answers: Answers, seed: int = 0) -> Interval:
@@ -57,20 +77,21 @@ def rude(answers: Answers) -> Interval:
     return bootstrap([1 - score.harmless for score in answers.scores])
 
 
-def misled(answers: Answers, world: World) -> Interval:
+def misled(answers: Answers, gold: Judge) -> Interval:
     """Share of responses that state something false about the world."""
-    return bootstrap([world.gold.misled(text) for text in answers.texts])
+    return bootstrap([gold.misled(text) for text in answers.texts])
 
 
 def gold_win_rate(answers: Answers, others: Answers) -> Interval:
-    """How often the gold score prefers `answers`; a tie counts half. Paired by prompt."""
-    return bootstrap([0.5 + 0.5 * ((a.gold > b.gold) - (a.gold < b.gold))
+    """How often gold prefers `answers`; a tie counts half. Paired by prompt."""
+    return bootstrap([outcome(a.gold, b.gold)
                       for a, b in zip(answers.scores, others.scores, strict=True)])
 
 
 def gold_gain(answers: Answers, others: Answers) -> Interval:
     """Mean gold score of `answers` less that of `others`, paired by prompt."""
-    return bootstrap([a.gold - b.gold for a, b in zip(answers.scores, others.scores, strict=True)])
+    return bootstrap([a.gold - b.gold
+                      for a, b in zip(answers.scores, others.scores, strict=True)])
 
 
 def gains_by_use_case(answers: Answers, others: Answers) -> dict[str, Interval]:
@@ -78,19 +99,22 @@ def gains_by_use_case(answers: Answers, others: Answers) -> dict[str, Interval]:
     gaps = defaultdict(list)
     for prompt, a, b in zip(answers.prompts, answers.scores, others.scores, strict=True):
         gaps[prompt.category].append(a.gold - b.gold)
-    found = {case: bootstrap(each) for case, each in gaps.items()}
-    return dict(sorted(found.items(), key=lambda pair: -pair[1].mean))
+    gains = {case: bootstrap(each) for case, each in gaps.items()}
+    return dict(sorted(gains.items(), key=lambda pair: -pair[1].mean))
 
 
-def labeler_win_rate(answers: Answers, others: Answers, labelers, seed: int = 0) -> Interval:
-    """How often one labeler, drawn for each prompt, prefers `answers`; equal texts and ties count half."""
+def labeler_win_rate(answers: Answers, others: Answers, labelers: Labelers,
+                     seed: int = 0) -> Interval:
+    """How often one labeler, drawn for each prompt, prefers `answers`; a tie is half."""
     rng = Random(f"judge {seed}")
-    return bootstrap([labelers.prefers(*three, rng) for three in
-                      zip(answers.prompts, answers.texts, others.texts, strict=True)])
+    compared = zip(answers.prompts, answers.texts, others.texts, strict=True)
+    return bootstrap([labelers.prefers(*each, rng) for each in compared])
 
 
 @torch.no_grad()
-def pretraining_loss(policy: Policy, corpus, rows: int = 256, seed: int = 0) -> Interval:
-    """Nats per token of pretraining text never seen before; the alignment tax is its rise (§4.2)."""
-    text = corpus.rows(rows, policy.context, generator(seed, "fresh text"))
-    return bootstrap([float(ptx_loss(policy.logits(part), part)) for part in text.split(8)])
+def pretraining_loss(policy: Policy, corpus: Corpus, rows: int = 256,
+                     seed: int = 0) -> Interval:
+    """Nats per token of fresh pretraining text; the alignment tax is its rise (§4.2)."""
+    token_RT = corpus.rows(rows, policy.context, generator(seed, "fresh text"))
+    return bootstrap([float(ptx_loss(policy.logits(token_BT), token_BT))
+                      for token_BT in token_RT.split(8)])

@@ -1,6 +1,9 @@
-"""How well people predict people: what bounds the accuracy of any reward model on their comparisons.
+"""How well people predict people: what bounds the accuracy of any reward model.
 
-A group is what a labeler would be given to rank: of each of its texts all ratings, as in `baselines.agreement`.
+Recorded raters, several to a text. A group is what a labeler would be given to rank: of
+each of its texts all ratings.
+
+Shapes: I and J ratings of two texts, K texts of a group, P pairs of them.
 """
 
 import math
@@ -9,6 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from instructgpt_lite.judging.intervals import Interval, bootstrap
+from instructgpt_lite.theory.bradley_terry import outcome
+
+Groups = Sequence[Sequence[Sequence[int]]]
 
 
 def accuracy_bounds(agreement: float) -> tuple[float, float]:
@@ -24,9 +30,46 @@ def accuracy_bounds(agreement: float) -> tuple[float, float]:
     return agreement, (1 + math.sqrt(2 * agreement - 1)) / 2
 
 
-def crowd_accuracy(groups: Sequence[Sequence[Sequence[int]]], others: int,
-                   second: bool = False, draws: int = 8, seed: int = 0) -> Interval:
-    """How often the mean of `others` raters orders a pair of texts as one more rater does.
+def agreement(groups: Groups) -> Interval:
+    """How often two raters order a pair of texts alike, where neither sees a tie.
+
+    Exact: over every pair of texts in a group and all ways to draw two different ratings
+    of each. Interval: bootstrap over groups.
+    """
+    alike, decided = [], []
+    for group in groups:
+        counts = [two_orders(first, second)
+                  for n, first in enumerate(group) for second in group[:n]]
+        alike.append(sum(agreeing for agreeing, _ in counts))
+        decided.append(sum(both for _, both in counts))
+    untied = np.array(decided) > 0
+    share = np.divide(alike, decided, out=np.zeros(len(groups)), where=untied)
+    return bootstrap(share, decided)
+
+
+def two_orders(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
+    """P(two raters agree on the order) and P(neither sees a tie), for two texts.
+
+    With s_ij the sign of (rating i of one, rating j of the other), a sum over i != i',
+    j != j' of s_ij s_i'j' is (sum s)^2 - sum_i (sum_j s_ij)^2 - sum_j (sum_i s_ij)^2 +
+    sum s^2: agreements less disagreements.
+    """
+    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    s_IJ = np.sign(np.subtract.outer(one, other))
+    ways = len(one) * (len(one) - 1) * len(other) * (len(other) - 1)
+    net, both = _over_different(s_IJ) / ways, _over_different(abs(s_IJ)) / ways
+    return (both + net) / 2, both
+
+
+def _over_different(s_IJ: np.ndarray) -> float:
+    """Sum of s_ij s_i'j' over i != i' and j != j'."""
+    rows, columns = (s_IJ.sum(axis=1) ** 2).sum(), (s_IJ.sum(axis=0) ** 2).sum()
+    return float(s_IJ.sum() ** 2 - rows - columns + (s_IJ ** 2).sum())
+
+
+def crowd_accuracy(groups: Groups, others: int, second: bool = False, draws: int = 8,
+                   seed: int = 0) -> Interval:
+    """How often the mean of `others` raters orders a pair as one more rater does.
 
     Pairs that this rater ties do not count (eq. 1 drops them); a tie of the means counts
     one half, as in `pair_accuracy`. second: count only where a second rater sees a
@@ -40,18 +83,19 @@ def crowd_accuracy(groups: Sequence[Sequence[Sequence[int]]], others: int,
                              f"to decide with it, and {others} others")
         hits = counts = 0
         for _ in range(draws):
-            drawn = np.array([rng.permutation(ratings)[:need] for ratings in group], dtype=float)
-            fresh, next_to_it = _orders(drawn[:, 0]), _orders(drawn[:, 1])
-            crowd = _orders(drawn[:, 2:].mean(axis=1))
-            counted = (fresh != 0) & (next_to_it != 0) if second else fresh != 0
-            hits += ((1 + fresh * crowd)[counted] / 2).sum()
-            counts += counted.sum()
+            permuted = [rng.permutation(ratings)[:need] for ratings in group]
+            rating_KR = np.array(permuted, dtype=float)
+            fresh_P, next_to_it_P = _orders(rating_KR[:, 0]), _orders(rating_KR[:, 1])
+            crowd_P = _orders(rating_KR[:, 2:].mean(axis=1))
+            counted_P = (fresh_P != 0) & (next_to_it_P != 0) if second else fresh_P != 0
+            hits += outcome(fresh_P * crowd_P, 0)[counted_P].sum()
+            counts += counted_P.sum()
         right.append(hits / max(counts, 1))
         decided.append(counts)
     return bootstrap(right, decided)
 
 
 def _orders(rating_K: np.ndarray) -> np.ndarray:
-    """Of every two texts: 1 if the first is rated higher, -1 if the second is, 0 for a tie."""
+    """Of every two texts (P): 1 if the first is rated higher, -1 the second, 0 a tie."""
     first, second = np.triu_indices(len(rating_K), 1)
     return np.sign(rating_K[first] - rating_K[second])

@@ -21,6 +21,14 @@ def preference_probability(r_first: Tensor, r_second: Tensor) -> Tensor:
     return torch.sigmoid(r_first - r_second)
 
 
+def outcome(first, second):
+    """1 where the first is larger, 1/2 where they are equal, 0 where it is smaller.
+
+    Elementwise, of numbers, arrays or tensors: all that orders pairs counts ties half.
+    """
+    return (first > second) + 0.5 * (first == second)
+
+
 def reward_loss(r_BK: Tensor, rank_BK: Tensor, mask_BK: Tensor | None = None) -> Tensor:
     """Eq. (1): mean over prompts of the mean surprise over each prompt's ranked pairs, a scalar.
 
@@ -38,8 +46,8 @@ def pair_accuracy(r_BK: Tensor, rank_BK: Tensor, mask_BK: Tensor | None = None) 
     Equal rewards count one half, so a constant r is right half of the time.
     """
     r_BK, prefers_BKK = _pairs(r_BK, rank_BK, mask_BK)
-    margin_BKK = r_BK[:, :, None] - r_BK[:, None, :]
-    return _mean_over_pairs((margin_BKK.sign() + 1) / 2, prefers_BKK)
+    right_BKK = outcome(r_BK[:, :, None], r_BK[:, None, :]).to(r_BK.dtype)
+    return _mean_over_pairs(right_BKK, prefers_BKK)
 
 
 def _pairs(r_BK: Tensor, rank_BK: Tensor, mask_BK: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,5 @@
 """Baselines against hand counts, plain loops and the likelihood itself; no model is in the loop."""
 
-from itertools import permutations, product
 from random import Random
 
 import numpy as np
@@ -9,14 +8,11 @@ from scipy.optimize import minimize
 
 from instructgpt_lite.data.records import Ranking
 from instructgpt_lite.judging.baselines import (
-    agreement,
     by_another_labeler,
     by_gold,
     by_length,
     by_words,
-    lead,
     pair_differences,
-    two_orders,
     word_weights,
 )
 from instructgpt_lite.world.world import World
@@ -25,42 +21,6 @@ from instructgpt_lite.world.world import World
 def ranking(*texts):
     """These texts from best to worst."""
     return Ranking("Q", texts, tuple(range(1, len(texts) + 1)))
-
-
-def counted(first, second):
-    """Agreements and decided cases over all pairs of different raters, counted one by one."""
-    alike = decided = ways = 0
-    for (a, other_a), (b, other_b) in product(permutations(first, 2), permutations(second, 2)):
-        ways += 1
-        if a != b and other_a != other_b:
-            decided += 1
-            alike += (a > b) == (other_a > other_b)
-    return alike / ways, decided / ways
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_two_raters_are_counted_exactly(seed):
-    rng = Random(seed)
-    first, second = ([rng.randint(-4, 4) for _ in range(rng.randint(2, 6))] for _ in range(2))
-    assert two_orders(first, second) == pytest.approx(counted(first, second), rel=1e-12, abs=1e-15)
-    assert two_orders(second, first) == pytest.approx(counted(first, second), rel=1e-12, abs=1e-15)
-
-
-def test_a_rater_is_never_compared_with_himself():
-    assert two_orders([0, 2], [1, 1]) == (0.0, 1.0)          # 2 > 1 and 0 < 1: the two always disagree
-    assert two_orders([1, 1], [1, 1]) == (0.0, 0.0)          # all tie
-    assert two_orders([3, 4], [-1, 0]) == (1.0, 1.0)
-
-
-def test_agreement_pools_the_decided_pairs_of_all_groups():
-    groups = [[(0, 2, 1), (1, 1, -3), (4, 4, 4, -1)], [(1, 2), (2, 2)], [(3, 3), (3, 3)]]
-    pairs = [(a, b) for group in groups for n, a in enumerate(group) for b in group[:n]]
-    alike, decided = (sum(column) for column in zip(*(counted(a, b) for a, b in pairs)))
-    assert agreement(groups).mean == pytest.approx(alike / decided, rel=1e-12)
-
-
-def test_raters_who_always_agree_agree_in_every_draw():
-    assert agreement([[(1, 1), (2, 3)], [(-4, -3), (0, 0), (4, 4)]]) == (1.0, 1.0, 1.0)
 
 
 def test_length_takes_its_direction_from_training_whatever_the_held_out_pairs_say():
@@ -89,14 +49,6 @@ def test_one_pair_is_enough_to_fit_and_the_order_of_writing_has_no_say():
         heldout = [ranking("better", "worse"), ranking("Better", "new")]
         (better, worse), (same, new) = by_words([pair], heldout)
         assert better == -worse > 0 and (same, new) == (better, 0)
-
-
-def test_a_lead_is_counted_pair_by_pair_on_the_same_rankings():
-    rankings = [ranking("a", "b", "c"), ranking("d", "e")]
-    first, second = [[3.0, 2.0, 2.0], [0.0, 1.0]], [[1.0, 2.0, 3.0], [1.0, 1.0]]      # right: 2.5, 0; 0, 0.5
-    assert lead(first, second, rankings).mean == (2.5 - 0.5) / 4
-    assert lead(second, first, rankings).mean == -(2.5 - 0.5) / 4
-    assert lead(first, first, rankings) == (0, 0, 0)
 
 
 def test_the_fit_is_the_maximum_of_its_penalised_likelihood():

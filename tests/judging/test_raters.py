@@ -1,11 +1,18 @@
 """What bounds a reward model's accuracy: closed forms, and raters whose law is known."""
 
 import itertools
+from itertools import permutations, product
+from random import Random
 
 import numpy as np
 import pytest
 
-from instructgpt_lite.judging.raters import accuracy_bounds, crowd_accuracy
+from instructgpt_lite.judging.raters import (
+    accuracy_bounds,
+    agreement,
+    crowd_accuracy,
+    two_orders,
+)
 
 
 def test_bounds_are_met_by_the_two_extremes_and_by_nothing_beyond():
@@ -68,3 +75,39 @@ def test_pairs_that_the_rater_ties_do_not_count():
 def test_too_few_ratings_are_named():
     with pytest.raises(ValueError, match="a text has 3 ratings: want 4"):
         crowd_accuracy([[[1, 2, 3], [1, 2, 3, 4]]], others=2)
+
+
+def counted(first, second):
+    """Agreements and decided cases over all pairs of different raters, counted one by one."""
+    alike = decided = ways = 0
+    for (a, other_a), (b, other_b) in product(permutations(first, 2), permutations(second, 2)):
+        ways += 1
+        if a != b and other_a != other_b:
+            decided += 1
+            alike += (a > b) == (other_a > other_b)
+    return alike / ways, decided / ways
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_raters_are_counted_exactly(seed):
+    rng = Random(seed)
+    first, second = ([rng.randint(-4, 4) for _ in range(rng.randint(2, 6))] for _ in range(2))
+    assert two_orders(first, second) == pytest.approx(counted(first, second), rel=1e-12, abs=1e-15)
+    assert two_orders(second, first) == pytest.approx(counted(first, second), rel=1e-12, abs=1e-15)
+
+
+def test_a_rater_is_never_compared_with_himself():
+    assert two_orders([0, 2], [1, 1]) == (0.0, 1.0)          # 2 > 1 and 0 < 1: the two always disagree
+    assert two_orders([1, 1], [1, 1]) == (0.0, 0.0)          # all tie
+    assert two_orders([3, 4], [-1, 0]) == (1.0, 1.0)
+
+
+def test_agreement_pools_the_decided_pairs_of_all_groups():
+    groups = [[(0, 2, 1), (1, 1, -3), (4, 4, 4, -1)], [(1, 2), (2, 2)], [(3, 3), (3, 3)]]
+    pairs = [(a, b) for group in groups for n, a in enumerate(group) for b in group[:n]]
+    alike, decided = (sum(column) for column in zip(*(counted(a, b) for a, b in pairs)))
+    assert agreement(groups).mean == pytest.approx(alike / decided, rel=1e-12)
+
+
+def test_raters_who_always_agree_agree_in_every_draw():
+    assert agreement([[(1, 1), (2, 3)], [(-4, -3), (0, 0), (4, 4)]]) == (1.0, 1.0, 1.0)

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from instructgpt_lite.judging.table import K, calibrate, calibrated
+from instructgpt_lite.judging.table import K, calibrate
 from instructgpt_lite.world.labelers import agree
 from instructgpt_lite.world.prompts import demonstrate
 from instructgpt_lite.world.world import World
@@ -37,18 +37,10 @@ def felt_by(people, world):
 
 
 def test_both_populations_agree_among_themselves_as_often_as_the_papers_labelers(world):
-    found = calibrated(world, Writer(world), CONFIG)
+    found = calibrate(world, Writer(world), CONFIG)
     for people in (world.labelers, world.heldout_labelers):
         felt = felt_by(people, world)
         assert agree(felt, felt, people.noise) == pytest.approx(0.726, abs=1e-6)
         assert found["noise"][people.population] == people.noise
     assert found["agreement"] == pytest.approx(0.726, abs=1e-6)
     assert 0.5 < found["agreement with held-out"] < found["agreement"]
-
-
-def test_the_labelers_of_a_run_are_set_once(world, tmp_path):
-    """A later call takes the noise from the file and asks the policy nothing."""
-    first = calibrate(tmp_path / "labelers.json", world, Writer(world), CONFIG)
-    world.labelers.noise = 7.0
-    assert calibrate(tmp_path / "labelers.json", world, None, CONFIG) == first
-    assert world.labelers.noise == first["noise"]["training"]

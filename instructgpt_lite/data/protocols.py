@@ -1,0 +1,69 @@
+"""What stages and judges ask of data, whoever brings it: a world, or your own files.
+
+A class meets a protocol by having its attributes and methods; it inherits nothing.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
+
+
+class Labelers(Protocol):
+    """People who compare responses; for each prompt one of them is drawn by rng."""
+
+    population: str                       # "training" or "held-out" (§5.3)
+
+    def rank(self, prompt: Prompt, responses: list[str], rng: Random) -> Ranking | None:
+        """The different responses ranked; None where there is nothing to compare."""
+
+    def prefers(self, prompt: Prompt, first: str, second: str, rng: Random) -> float:
+        """1 if the first response is liked better, 0 the second, 0.5 neither."""
+
+
+class Corpus(Protocol):
+    """Endless pretraining text."""
+
+    def rows(self, count: int, length: int, generator: torch.Generator) -> Tensor:
+        """(count, length) token ids on the CPU; equal states of a generator, equal rows."""
+
+
+class Score(Protocol):
+    """What a response is worth, and one of its parts: 1 harmless, 0 not."""
+
+    gold: float
+    harmless: float
+
+
+class Judge(Protocol):
+    """Who knows what a response is worth: gold(prompt, response)."""
+
+    def __call__(self, prompt: Prompt, response: str) -> Score:
+        """The score of a response to a prompt."""
+
+    def misled(self, response: str) -> bool:
+        """Whether it states something false about the world (§4.2)."""
+
+
+class Source(Protocol):
+    """Where a run has its data from: prompts, people, text and a judge."""
+
+    train: Sequence[Prompt]
+    valid: Sequence[Prompt]
+    test: Sequence[Prompt]                # held out: no author in two of the three
+    labelers: Labelers
+    heldout_labelers: Labelers            # nothing is learned from them
+    gold: Judge
+
+    def demonstrations(self, count: int, seed: int = 0) -> list[Demonstration]:
+        """What people write for the first `count` training prompts."""
+
+    def few_shot(self, prompt: Prompt, shots: int, rng: Random) -> str:
+        """The prompt at the end of a page that shows other prompts with answers."""
+
+    def corpus(self, tokenizer: Any) -> Corpus:
+        """Pretraining text in the ids of a Hugging Face tokenizer."""
