@@ -17,17 +17,6 @@ def test_what_a_page_says_between_its_markers_is_what_the_project_says_now(page)
     assert TOOL["filled"](text, page) == text, "run python tools/readme.py"
 
 
-def test_every_model_and_use_case_of_the_results_is_on_the_front_page():
-    page, found = (ROOT / "index.md").read_text(), TOOL["results"]("tiny")
-    assert all(f"| {title.removeprefix('base, ')} |" in page for title in TOOL["MODELS"].values())
-    assert page.count("grid-item-card") - 3 == len({sample["category"] for sample in found["samples"]}) > 6
-    for sample in found["samples"]:
-        for name in TOOL["SPEAKERS"]:
-            said, gold = sample[name]
-            assert f"({gold:.2f}): {said.splitlines()[0] if said else ''}" in page
-    assert re.search(r"seeds 0, 1, 2, 1,000 held-out prompts", page)
-
-
 def test_the_picture_for_a_phone_says_what_the_wide_one_says():
     wide, tall = ((ROOT / "images" / f"three-steps{name}.svg").read_text() for name in ("", "-tall"))
     words = [sorted(re.findall(r"<(?:text|title|desc)[^>]*>([^<]+)", drawing)) for drawing in (wide, tall)]
@@ -53,9 +42,26 @@ def test_what_the_front_page_says_about_its_table_is_so():
 
 def test_every_command_of_the_readme_exists():
     from instructgpt_lite.__main__ import COMMANDS
-    told = [line.split("instructgpt_lite ")[1].split()[0] for line in (ROOT / "README.md").read_text().splitlines()
-            if line.strip().startswith(".venv/bin/python -m instructgpt_lite ")]
-    assert told and set(told) <= set(COMMANDS)
+    page = (ROOT / "README.md").read_text()
+    told = re.findall(r"-m instructgpt_lite (\w+)", page) + re.findall(r"`(run|evaluate) --", page)
+    assert len(told) > 4 and set(told) <= set(COMMANDS)
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"(?:`|    )make ([\w-]+)", page)) <= set(targets)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_file_that_a_page_names_exists(page):
+    told = re.findall(r"`([\w.]+(?:/[\w.]+)+/?)`", (ROOT / page).read_text())
+    made = re.compile("tools/quoted|chapters/quoted|instructgpt_lite/run/|runs/|vendor/|_build/|chapters/NN|.venv")
+    assert told and [path for path in told if not made.match(path) and not (ROOT / path).exists()] == []
+
+
+def test_the_use_cases_have_the_shares_that_the_glossary_says():
+    prompts = instructgpt_lite.World(instructgpt_lite.presets.tiny.world).train
+    share = {case: sum(each.category == case for each in prompts) / len(prompts) for case in ("generation", "open QA")}
+    said = re.search(r"(\d+) % of its prompts are generation.*?(\d+) % open questions",
+                     (ROOT / "chapters/glossary.md").read_text(), re.DOTALL)
+    assert [float(each) for each in said.groups()] == [round(100 * each) for each in share.values()]
 
 
 def test_the_citation_has_the_version_of_the_package_and_the_authors_of_the_paper():

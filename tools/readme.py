@@ -1,6 +1,6 @@
 """Keep the front pages honest: numbers and samples come from results/, the file tree from the docstrings.
 
-    python tools/readme.py            fill the marked parts of README.md, index.md and chapters/setup.md
+    python tools/readme.py            fill the marked parts of the pages (PAGES, below)
     python tools/readme.py --check    exit with 1 if they are not what they would be
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 MODELS = {"base": "base", "few-shot": "base, few-shot prompt", "sft": "SFT", "rl_init": "start of RL", "ppo": "PPO",
           "ppo_ptx": "PPO-ptx"}
-COLUMNS = {"gold": "gold score", "gold_win": "wins over SFT (gold)", "labeler_win": "wins over SFT (held-out labelers)",
+COLUMNS = {"gold": "gold score", "gold_win": "wins (gold)", "labeler_win": "wins (held-out labelers)",
            "rude": "rude", "pretraining_loss": "pretraining loss"}
 NARROW = {"gold": "gold", "labeler_win": "wins", "rude": "rude", "pretraining_loss": "loss"}
 SPEAKERS = {"base": "base", "sft": "SFT", "ppo_ptx": "PPO-ptx"}
@@ -103,7 +103,8 @@ def parameters(preset: str) -> int:
     return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
 
 
-PAGES = {"README.md": {"table": table, "tree": tree}, "index.md": {"samples": samples, "ranges": ranges},
+PAGES = {"README.md": {"table": table}, "CONTRIBUTING.md": {"tree": tree},
+         "index.md": {"samples": samples, "ranges": ranges},
          "chapters/setup.md": {"cost": cost}}
 
 

@@ -6,13 +6,14 @@ import subprocess
 from pathlib import Path
 
 import addresses
-import move
 import nbformat
 import pytest
+import yaml
 from execute import METADATA
 from nbformat import v4
 
 ROOT = Path(__file__).parent.parent.parent
+HOME = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
 FRONT = """# A small book
 
 Short. A sentence with $x^2$ in it is left out. But this one, of words only, is what a search engine shows.
@@ -94,13 +95,13 @@ def test_nothing_is_loaded_from_elsewhere(book):
 
 
 def test_addresses_follow_from_the_repository(book):
-    here = addresses.pages_of(move.address(ROOT)[0]) + "first.html"
+    here = addresses.pages_of(HOME["url"]) + "first.html"
     assert f'<link rel="canonical" href="{here}"' in page(book, "first")
     assert f"<loc>{here}</loc>" in (book / "sitemap.xml").read_text()
 
 
 def test_a_notebook_opens_in_colab_and_can_be_downloaded(book):
-    repository, branch = move.address(ROOT)
+    repository, branch = HOME["url"], HOME["branch"]
     third, name = page(book, "third"), repository.removeprefix("https://github.com/")
     assert f'href="https://colab.research.google.com/github/{name}/blob/{branch}/third.ipynb"' in third
     assert 'href="_sources/third.ipynb"' in third and (book / "_sources/third.ipynb").exists()
