@@ -20,7 +20,7 @@ from turns import PLAIN, Turns
 from workloads import ragged, random_gpt2, tiny, uniform, words
 
 from instructgpt_lite import PPO, Policy, ScalarModel, ppo_ptx, presets
-from instructgpt_lite.training.optim import generator
+from instructgpt_lite.training.loop import generator
 
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 from ppo_agrees import agree  # noqa: E402

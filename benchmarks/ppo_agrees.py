@@ -19,9 +19,8 @@ from trl.experimental.ppo import ppo_trainer
 
 from instructgpt_lite import Rollout, ScalarModel
 from instructgpt_lite.theory.masked import masked_whiten
-from instructgpt_lite.training.optim import optimizers
+from instructgpt_lite.training.loop import make_optimizers, update
 from instructgpt_lite.training.ppo_ptx import experience, learn, learn_value
-from instructgpt_lite.training.steps import update
 
 LR = 1e-3
 
@@ -76,13 +75,12 @@ def updated(work, models, rollout: Rollout, longer: Rollout) -> tuple[nn.Module,
     """Policy and value after one update by our functions, with minibatches in TRL's order."""
     config = replace(work.config(LR, rounds=0), whiten=False)
     policy, value = copy.deepcopy(models.policy), ScalarModel.on(models.reward)
-    adams = [optimizers(model, LR, betas=config.adam_betas) for model in (policy, value)]
+    adams = [make_optimizers(model, LR, betas=config.adam_betas) for model in (policy, value)]
     known = experience(longer, models.reference, lambda _: models.reward(rollout), value, config, 0)
     known["advantage_BT"] = masked_whiten(known["advantage_BT"], rollout.mask_BT)
     for part in torch.from_numpy(np.random.RandomState(0).permutation(work.batch)).chunk(4):
         batch = {name: tensor[part] for name, tensor in known.items()}
         learn(policy, rollout[part], batch, config, None, None)
         learn_value(value, longer[part], batch, config)
-        update("ppo", 0, policy, adams[0])
-        update("ppo", 0, value, adams[1])
+        update("ppo", 0, {policy: adams[0], value: adams[1]})
     return policy.model, value.model

@@ -21,7 +21,7 @@ from workloads import random_gpt2, tiny, uniform, words
 
 from instructgpt_lite import Policy, Reward, ScalarModel, presets, train_reward
 from instructgpt_lite.data.records import Ranking
-from instructgpt_lite.training.optim import generator
+from instructgpt_lite.training.loop import generator
 from instructgpt_lite.training.reward import tokens
 
 LR = 1e-4

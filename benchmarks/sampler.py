@@ -11,7 +11,7 @@ from common import Row, arguments, finish, must_agree, ratios, speeds
 from workloads import tiny
 
 from instructgpt_lite import Policy, presets
-from instructgpt_lite.training.optim import generator
+from instructgpt_lite.training.loop import generator
 
 
 def generate(policy: Policy, prompts: list[list[int]], chunk: int, **how) -> list[list[int]]:

@@ -7,7 +7,7 @@ import sys
 from common import Row, arguments, finish, speeds
 
 from instructgpt_lite import World
-from instructgpt_lite.training.optim import generator
+from instructgpt_lite.training.loop import generator
 
 PACKAGE = [sys.executable, "-m", "instructgpt_lite"]
 COMMANDS = {

@@ -59,7 +59,7 @@ def speakers(folder: Path) -> dict:
 
 def replies(policies: dict, prompt: str, flags: ChatFlags, longest: int, turn: int) -> str:
     """The answers in columns, after the words of the prompt that no model knows."""
-    from instructgpt_lite.training.optim import generator
+    from instructgpt_lite.training.loop import generator
     said = []
     for policy in policies.values():
         rollout = policy.sample([prompt], max_new_tokens=longest, temperature=flags.temperature,

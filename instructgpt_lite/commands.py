@@ -105,11 +105,11 @@ def base(arguments: list[str]) -> int:
     from instructgpt_lite.files import write_json
     from instructgpt_lite.progress import Bars
     from instructgpt_lite.run import Workshop, made_by, save_model
-    from instructgpt_lite.training.memory import Memory
+    from instructgpt_lite.training.resume import ResumeState
 
     torch.set_num_threads(preset.threads)
     config = replace(preset, architecture=flags.architecture, pretrain=flags.pretrain, world=flags.world)
-    policy, rows = Workshop(config, folder).stage_base(Memory())
+    policy, rows = Workshop(config, folder).stage_base(ResumeState())
     with Bars() as bars:
         for row in rows:
             bars.show({"stage": "base", **row})

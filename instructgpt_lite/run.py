@@ -20,9 +20,8 @@ from filelock import FileLock, Timeout
 
 from instructgpt_lite.config import Run
 from instructgpt_lite.files import Metrics, replacing, write_json
-from instructgpt_lite.models import checkpoint
 from instructgpt_lite.models.networks import Policy, ScalarModel
-from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.workshop import Workshop
 
 BASES = Path(__file__).parent / "bases"
@@ -105,24 +104,21 @@ def finish(folder: Path, stage: str, seconds: float) -> None:
 def advance(shop: Workshop, stage: str, log: Metrics, stopping) -> Iterator[dict]:
     """One stage, from its newest valid checkpoint to its model in folder/models."""
     saves = shop.folder / "checkpoints" / stage
-    newest = checkpoint.newest(saves)
-    tensors, info = checkpoint.load(newest) if newest else ({}, {"step": 0, "rates": {}, "seconds": 0.0})
-    memory = Memory.of(tensors, info) if newest else Memory()
-    log.keep(stage, memory.step)
-    began, saved = time.process_time() - info["seconds"], time.monotonic()
-    model, rows = getattr(shop, f"stage_{stage}")(memory)
+    resume = ResumeState.newest(saves)
+    log.keep(stage, resume.step)
+    began, saved = time.process_time() - resume.seconds, time.monotonic()
+    model, rows = getattr(shop, f"stage_{stage}")(resume)
     for row in rows:
         row = {"stage": stage, **row}
         log.append(row)
         stop = stopping()
-        if memory.step and (stop or time.monotonic() - saved > shop.config.checkpoint_every):
-            tensors, info = memory.state()
-            checkpoint.save(saves / f"{memory.step:06}", tensors, info | {"seconds": time.process_time() - began})
-            checkpoint.prune(saves)
+        if resume.step and (stop or time.monotonic() - saved > shop.config.checkpoint_every):
+            resume.seconds = time.process_time() - began
+            resume.save(saves)
             saved = time.monotonic()
         yield row
         if stop:
-            raise Stopped(f"stopped in {stage} after step {memory.step}; the same command goes on from there")
+            raise Stopped(f"stopped in {stage} after step {resume.step}; the same command goes on from there")
     if model is not None:
         save_model(model, shop.model(stage))
     finish(shop.folder, stage, time.process_time() - began)

@@ -67,20 +67,20 @@ class Workshop:
 
     # Each stage: what it trains, and the generator that trains it.
 
-    def stage_base(self, memory):
+    def stage_base(self, resume):
         policy = Policy.new(self.config.architecture, self.world.tokenizer(), seed=self.stage_config("base").seed)
         corpus = self.world.corpus(policy.tokenizer)
-        return policy, pretrain(policy, corpus, self.stage_config("base"), memory)
+        return policy, pretrain(policy, corpus, self.stage_config("base"), resume)
 
-    def stage_sft(self, memory, name: str = "sft"):
+    def stage_sft(self, resume, name: str = "sft"):
         policy, config = self.policy("base"), self.stage_config(name)
         shown = self.world.demonstrations(config.demonstrations, config.seed)
-        return policy, finetune(policy, shown, config, self.corpus, memory)
+        return policy, finetune(policy, shown, config, self.corpus, resume)
 
-    def stage_rl_init(self, memory):
-        return self.stage_sft(memory, "rl_init")
+    def stage_rl_init(self, resume):
+        return self.stage_sft(resume, "rl_init")
 
-    def stage_collect(self, memory):
+    def stage_collect(self, resume):
         policy, config = self.policy("rl_init"), self.stage_config("collect")
         self.calibrate()
         return None, self.collecting(policy, config)
@@ -107,26 +107,26 @@ class Workshop:
             yield {"step": batch + 1, "steps": steps, "rankings": len(ranked),
                    "pairs": sum(len(each.pairs) for each in ranked)}
 
-    def stage_reward(self, memory):
+    def stage_reward(self, resume):
         policy, config = self.policy("rl_init"), self.stage_config("reward")
         reward = ScalarModel.on(policy, config.seed)
         shown = self.world.demonstrations(self.config.rl_init.demonstrations)
-        return reward, self.rewarding(reward, policy, shown, config, memory)
+        return reward, self.rewarding(reward, policy, shown, config, resume)
 
-    def rewarding(self, reward, policy, shown, config, memory) -> Iterator[dict]:
-        yield from train_reward(reward, self.rankings, config, memory)
+    def rewarding(self, reward, policy, shown, config, resume) -> Iterator[dict]:
+        yield from train_reward(reward, self.rankings, config, resume)
         center(reward, policy, shown)
 
-    def stage_ppo(self, memory, name: str = "ppo"):
+    def stage_ppo(self, resume, name: str = "ppo"):
         policy, reward = self.policy("rl_init"), ScalarModel.load(self.model("reward")).frozen()
         prompts = [prompt.prompt for prompt in self.prompts("ppo")]
         return policy, ppo_ptx(policy, self.policy("rl_init").frozen(), reward, prompts, self.stage_config(name),
-                               self.corpus, memory)
+                               self.corpus, resume)
 
-    def stage_ppo_ptx(self, memory):
-        return self.stage_ppo(memory, "ppo_ptx")
+    def stage_ppo_ptx(self, resume):
+        return self.stage_ppo(resume, "ppo_ptx")
 
-    def stage_evaluate(self, memory):
+    def stage_evaluate(self, resume):
         return None, self.evaluating(self.calibrate())
 
     def evaluating(self, people: dict) -> Iterator[dict]:

@@ -18,7 +18,7 @@ from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.tokenizers import word_tokenizer, words_of
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.presets import micro
-from instructgpt_lite.training.optim import generator
+from instructgpt_lite.training.loop import generator
 from instructgpt_lite.world import world as worlds
 from instructgpt_lite.world.facts import state
 

@@ -18,7 +18,7 @@ from instructgpt_lite.config import PPO, SFT, Architecture, Collect, Evaluate, P
 from instructgpt_lite.data.records import Prompt
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
-from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.world.world import World
 from tests.training.conftest import (
     LETTERS,
@@ -179,7 +179,7 @@ class World7:
 @pytest.fixture(autouse=True)
 def micro_world(monkeypatch):
     monkeypatch.setattr(workshop, "World", World7)
-    monkeypatch.setattr(workshop, "calibrate", lambda *_: None)
+    monkeypatch.setattr(workshop.Workshop, "calibrate", lambda self: {})
     monkeypatch.setattr(workshop.Workshop, "policy", lambda self, name: new_policy())
     monkeypatch.setattr(ScalarModel, "load", lambda folder: new_reward())
 
@@ -188,7 +188,7 @@ def trained(stage: str, run: Run, folder: Path):
     """Rows, weights and files of one stage."""
     shop = workshop.Workshop(run, folder)
     shop.rankings = rankings([4, 5, 2, 3, 6])
-    model, rows = getattr(shop, f"stage_{stage}")(Memory())
+    model, rows = getattr(shop, f"stage_{stage}")(ResumeState())
     files = [path.read_text() for path in sorted(folder.rglob("*.jsonl"))]
     return list(rows), model and digest(model), files
 
@@ -215,7 +215,7 @@ def evaluated(run: Run, folder: Path):
     names = ("base", "sft", "rl_init", "ppo", "ppo_ptx")
     shop = SimpleNamespace(world=english(), config=run, folder=folder, base=speaker(0), corpus=Corpus(),
                            policy=lambda name: speaker(names.index(name)), model=lambda name: folder)
-    rows = list(workshop.evaluate(shop, Memory()))
+    rows = list(workshop.evaluate(shop, ResumeState()))
     return rows, *((folder / f"{name}.json").read_text() for name in ("evaluation", "samples"))
 
 

@@ -47,9 +47,9 @@ HOMES = {
     "datasets": {"data/hub.py"},
     "transformers": {"models", "data/tokenizers.py", "data/gpt2.py", "data/hub.py"},
     "tokenizers": {"data/tokenizers.py"},
-    "safetensors": {"models"},
+    "safetensors": {"models", "training/resume.py"},
     "sklearn": {"judging"},
-    "accelerate": {"training/optim.py"},
+    "accelerate": {"training/loop.py"},
     "tqdm": {"progress.py", "cli"},
     "tyro": COMMAND_LINE,
 }

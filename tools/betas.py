@@ -14,7 +14,7 @@ from instructgpt_lite.files import write_json
 from instructgpt_lite.judging import policies
 from instructgpt_lite.models.networks import ScalarModel
 from instructgpt_lite.presets import PRESETS
-from instructgpt_lite.training.optim import generator
+from instructgpt_lite.training.loop import generator
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.workshop import Workshop
 

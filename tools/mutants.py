@@ -23,8 +23,8 @@ MIRRORS = {
 MASKED, SURPRISE = "theory/masked.py", "theory/surprise.py"
 BRADLEY_TERRY, OBJECTIVE = "theory/bradley_terry.py", "theory/objective.py"
 SFT, REWARD, PPO = "training/sft.py", "training/reward.py", "training/ppo_ptx.py"
-PRETRAIN, STEPS = "training/pretrain.py", "training/steps.py"
-OPTIM, MEMORY = "training/optim.py", "training/memory.py"
+PRETRAIN = "training/pretrain.py"
+LOOP, RESUME = "training/loop.py", "training/resume.py"
 NETWORKS, SAMPLING, FOLDERS = "models/networks.py", "models/sampling.py", "models/folders.py"
 DECODING, TRUNK, PREFIX = "models/decoding.py", "models/trunk.py", "models/prefix.py"
 ATTENTION = "models/attention.py"
@@ -198,32 +198,35 @@ TRAINING = [
            "evaluation on the last weights"),
     Mutant("average-not-remembered", PPO, "value=value, average=average,", "value=value,",
            "resumed from the start"),
-    Mutant("value-not-remembered", PPO, "memory.track(policy=policy, value=value,",
-           "memory.track(policy=policy,", "resumed with a new value function"),
+    Mutant("value-not-remembered", PPO, "resume.track(policy=policy, value=value,",
+           "resume.track(policy=policy,", "resumed with a new value function"),
     Mutant("scores-unchecked", PPO, 'check_finite("ppo", iteration, score=score_B,',
            'check_finite("ppo", iteration,', "a nan score spreads (HF Trainer's nan filter)"),
     Mutant("value-clip-ignored", PPO, 'part.mask_BT, config.value_clip)', 'part.mask_BT)', "a dead flag"),
-    Mutant("shuffled-every-step", STEPS, '"pass", step // each)', '"pass", step)',
+    Mutant("shuffled-every-step", LOOP, '"pass", step // steps)', '"pass", step)',
            "rows repeat within a pass"),
-    Mutant("one-order-for-all-passes", STEPS, '"pass", step // each)', '"pass")', "never shuffled again"),
-    Mutant("batches-overlap", STEPS, "order[step % each * batch_size:]", "order[step % each:]",
+    Mutant("one-order-for-all-passes", LOOP, '"pass", step // steps)', '"pass")', "never shuffled again"),
+    Mutant("batches-overlap", LOOP, "order[step % steps * batch_size:]", "order[step % steps:]",
            "off by a factor"),
-    Mutant("gradients-pile-up", STEPS, "        optimizer.zero_grad()\n", "", "zero_grad forgotten"),
-    Mutant("guard-removed", STEPS,
-           "check_finite(stage, step, **named, gradient_norm=clip_grad(module, clip_norm))",
-           "clip_grad(module, clip_norm)", "nan reaches the weights"),
-    Mutant("no-warm-up", STEPS, "lr_scale(step, steps, config.warmup,", "lr_scale(step, steps, 0.0,",
+    Mutant("gradients-pile-up", LOOP, "        optimizer.zero_grad()\n", "", "zero_grad forgotten"),
+    Mutant("guard-removed", LOOP,
+           "    check_finite(stage, step, **losses, **norms)\n", "", "nan reaches the weights"),
+    Mutant("no-warm-up", LOOP, "lr_scale(step, steps, config.warmup,", "lr_scale(step, steps, 0.0,",
            "a dead flag"),
-    Mutant("decay-reversed", OPTIM, "mean.lerp_(p, 1 - decay)", "mean.lerp_(p, decay)",
+    Mutant("decay-reversed", LOOP, "mean.lerp_(p, 1 - decay)", "mean.lerp_(p, decay)",
            "0.992 of the newest"),
-    Mutant("cosine-to-zero", OPTIM, "return final_share + (1 - final_share) * (1", "return (1",
+    Mutant("cosine-to-zero", LOOP, "return final_share + (1 - final_share) * (1", "return (1",
            "ends at 10 %, not 0"),
-    Mutant("streams-all-one", OPTIM, "json.dumps([seed, *names])", "json.dumps([seed])",
+    Mutant("streams-all-one", LOOP, "json.dumps([seed, *names])", "json.dumps([seed])",
            "stage and step share draws"),
-    Mutant("betas-ignored", OPTIM, "betas=betas, eps=eps,", "eps=eps,", "Adam's 0.999 for the paper's 0.95"),
-    Mutant("clip-norm-ignored", OPTIM, "    if max_norm:\n", "    if False:\n", "a dead flag"),
-    Mutant("steps-not-remembered", MEMORY, 'return tensors, {"step": self.step,',
-           'return tensors, {"step": 0,', "a resumed run starts over"),
+    Mutant("betas-ignored", LOOP, "betas=betas, eps=eps,", "eps=eps,", "Adam's 0.999 for the paper's 0.95"),
+    Mutant("clip-norm-ignored", LOOP, "    if max_norm:\n", "    if False:\n", "a dead flag"),
+    Mutant("steps-not-remembered", RESUME, 'state = {"step": self.step,', 'state = {"step": 0,',
+           "a resumed run starts over"),
+    Mutant("checkpoint-not-checked", RESUME, "if said != digests(path, path.parent):", "if not said:",
+           "a flipped bit trains on"),
+    Mutant("moments-not-restored", RESUME, 'load_state_dict({"state": state,', 'load_state_dict({"state": {},',
+           "Adam warms up again"),
 ]
 
 MODELS = [

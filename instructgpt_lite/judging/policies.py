@@ -13,7 +13,7 @@ from instructgpt_lite.judging.intervals import Interval, bootstrap
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.theory.bradley_terry import outcome
 from instructgpt_lite.theory.objective import ptx_loss
-from instructgpt_lite.training.optim import generator
+from instructgpt_lite.training.loop import generator
 
 
 class Answers(NamedTuple):

@@ -10,7 +10,7 @@ from instructgpt_lite.judging import pairs, policies
 from instructgpt_lite.judging.intervals import Interval
 from instructgpt_lite.judging.policies import Answers
 from instructgpt_lite.models.networks import Policy, ScalarModel
-from instructgpt_lite.training.optim import generator
+from instructgpt_lite.training.loop import generator
 from instructgpt_lite.world.labelers import agree
 from instructgpt_lite.world.world import World
 

@@ -23,20 +23,21 @@ from instructgpt_lite.theory.objective import (
     token_rewards,
     value_loss,
 )
-from instructgpt_lite.training.memory import Memory
-from instructgpt_lite.training.optim import (
+from instructgpt_lite.training.loop import (
     check_finite,
     generator,
-    optimizers,
+    make_optimizers,
     set_lr,
+    stream,
+    update,
     update_average,
     warm_up,
 )
-from instructgpt_lite.training.steps import stream, update
+from instructgpt_lite.training.resume import ResumeState
 
 
 def ppo_ptx(policy: Policy, sft: Policy, reward: Callable[[Rollout], Tensor], prompts: list[str], config: PPO,
-            corpus=None, memory: Memory | None = None,
+            corpus=None, resume: ResumeState | None = None,
             value: ScalarModel | None = None) -> Iterator[dict[str, float]]:
     """Improve `policy` in place; `sft` and `reward` stay frozen. Yields one row an iteration.
 
@@ -46,14 +47,15 @@ def ppo_ptx(policy: Policy, sft: Policy, reward: Callable[[Rollout], Tensor], pr
     """
     if config.gamma and corpus is None:
         raise ValueError(f"gamma is {config.gamma}: give a corpus, or set gamma to 0 for PPO without ptx")
-    memory = memory or Memory()
+    resume = resume or ResumeState()
     value, average = ScalarModel.on(value or reward), policy.frozen()
-    policy_adam = optimizers(policy, config.lr, betas=config.adam_betas, eps=config.adam_eps)
-    value_adam = optimizers(value, config.value_lr, betas=config.adam_betas, eps=config.adam_eps)
-    memory.track(policy=policy, value=value, average=average, policy_adam=policy_adam, value_adam=value_adam)
-    for iteration in range(memory.step, config.iterations):
+    policy_optimizers = make_optimizers(policy, config.lr, betas=config.adam_betas, eps=config.adam_eps)
+    value_optimizers = make_optimizers(value, config.value_lr, betas=config.adam_betas, eps=config.adam_eps)
+    resume.track(policy=policy, value=value, average=average, policy_optimizers=policy_optimizers,
+                 value_optimizers=value_optimizers)
+    for iteration in range(resume.step, config.iterations):
         draw = generator(config.seed, "ppo", iteration)
-        set_lr(policy_adam + value_adam, warm_up(iteration, config.warmup))
+        set_lr(policy_optimizers + value_optimizers, warm_up(iteration, config.warmup))
         pick = stream(iteration, len(prompts), config.batch_size, config.seed, "ppo")
         rollout = policy.sample([prompts[n] for n in pick], temperature=config.temperature,
                                 max_new_tokens=config.max_new_tokens, generator=draw)
@@ -64,14 +66,14 @@ def ppo_ptx(policy: Policy, sft: Policy, reward: Callable[[Rollout], Tensor], pr
                 seen = {name: tensor[part] for name, tensor in known.items()}
                 losses.append(learn(policy, rollout[part], seen, config, corpus, draw)
                               | learn_value(value, rollout[part], seen, config))
-                update("ppo", iteration, policy, policy_adam, config.clip_norm, **losses[-1])
-                update("ppo", iteration, value, value_adam, config.clip_norm)
+                update("ppo", iteration, {policy: policy_optimizers}, config.clip_norm, **losses[-1])
+                update("ppo", iteration, {value: value_optimizers}, config.clip_norm)
                 update_average(average, policy, config.ema)
-        memory.step = iteration + 1
-        if memory.step == config.iterations:
+        resume.step = iteration + 1
+        if resume.step == config.iterations:
             policy.load_state_dict(average.state_dict())
         means = {name: sum(each[name] for each in losses) / len(losses) for name in losses[0]}
-        yield {"step": memory.step, "steps": config.iterations, **summary(rollout, known), **means}
+        yield {"step": resume.step, "steps": config.iterations, **summary(rollout, known), **means}
 
 
 @torch.no_grad()

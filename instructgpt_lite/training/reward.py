@@ -13,10 +13,15 @@ import torch
 from instructgpt_lite.config import Collect, Reward
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.theory.bradley_terry import pair_accuracy, reward_loss
-from instructgpt_lite.training.memory import Memory
-from instructgpt_lite.training.optim import generator, optimizers
+from instructgpt_lite.training.loop import (
+    generator,
+    make_optimizers,
+    passes,
+    schedule,
+    update,
+)
+from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.training.sft import demonstrated
-from instructgpt_lite.training.steps import picks, schedule, update
 
 
 def collect(policy: Policy, prompts, labelers, config: Collect, batch: int) -> list:
@@ -52,24 +57,24 @@ def rank_table(rankings) -> torch.Tensor:
 
 
 def train_reward(reward: ScalarModel, rankings, config: Reward,
-                 memory: Memory | None = None) -> Iterator[dict[str, float]]:
+                 resume: ResumeState | None = None) -> Iterator[dict[str, float]]:
     """Train `reward` in place by eq. (1); yields step, loss (nats per comparison) and pair accuracy."""
-    memory = memory or Memory()
-    adams = optimizers(reward, config.lr, config.matrix_lr)
-    memory.track(reward=reward, adams=adams)
+    resume = resume or ResumeState()
+    optimizers = make_optimizers(reward, config.lr, config.matrix_lr)
+    resume.track(reward=reward, optimizers=optimizers)
     prompts, responses = tokens(reward, rankings)
     steps = config.epochs * math.ceil(len(rankings) / config.batch_size)
-    for step in range(memory.step, steps):
-        pick = picks(step, len(rankings), config.batch_size, config.seed, "reward").tolist()
+    for step in range(resume.step, steps):
+        pick = passes(step, len(rankings), config.batch_size, config.seed, "reward").tolist()
         r_BK, mask_BK = reward.scores([prompts[n] for n in pick], [responses[n] for n in pick])
         rank_BK = rank_table([rankings[n] for n in pick])
         loss = reward_loss(r_BK, rank_BK, mask_BK)
         loss.backward()
-        schedule(adams, step, steps, config)
-        update("reward", step, reward, adams, config.clip_norm, loss=loss)
-        memory.step = step + 1
-        yield {"step": memory.step, "steps": steps,
-               "prompts": min(len(rankings), memory.step * config.batch_size), "loss": loss.item(),
+        schedule(optimizers, step, steps, config)
+        update("reward", step, {reward: optimizers}, config.clip_norm, loss=loss)
+        resume.step = step + 1
+        yield {"step": resume.step, "steps": steps,
+               "prompts": min(len(rankings), resume.step * config.batch_size), "loss": loss.item(),
                "accuracy": pair_accuracy(r_BK.detach(), rank_BK, mask_BK).item()}
 
 

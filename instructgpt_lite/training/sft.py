@@ -13,9 +13,14 @@ from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.models.sampling import Rollout
 from instructgpt_lite.theory.masked import masked_mean
 from instructgpt_lite.theory.objective import ptx_loss
-from instructgpt_lite.training.memory import Memory
-from instructgpt_lite.training.optim import generator, optimizers
-from instructgpt_lite.training.steps import picks, schedule, update
+from instructgpt_lite.training.loop import (
+    generator,
+    make_optimizers,
+    passes,
+    schedule,
+    update,
+)
+from instructgpt_lite.training.resume import ResumeState
 
 
 def demonstrated(policy: Policy, demonstrations) -> Rollout:
@@ -26,7 +31,7 @@ def demonstrated(policy: Policy, demonstrations) -> Rollout:
 
 
 def finetune(policy: Policy, demonstrations, config: SFT, corpus=None,
-             memory: Memory | None = None) -> Iterator[dict[str, float]]:
+             resume: ResumeState | None = None) -> Iterator[dict[str, float]]:
     """Train `policy` in place; yields step, epoch, loss and pretraining loss (nats per token).
 
     With a pretraining mix of m, rows of `corpus` make up the share m of all rows and of the loss.
@@ -34,24 +39,24 @@ def finetune(policy: Policy, demonstrations, config: SFT, corpus=None,
     """
     if config.pretraining_mix and corpus is None:
         raise ValueError(f"pretraining_mix is {config.pretraining_mix}: give a corpus, or set it to 0")
-    memory = memory or Memory()
-    adams = optimizers(policy, config.lr, config.matrix_lr)
-    memory.track(policy=policy, adams=adams)
+    resume = resume or ResumeState()
+    optimizers = make_optimizers(policy, config.lr, config.matrix_lr)
+    resume.track(policy=policy, optimizers=optimizers)
     shown, mix = demonstrated(policy, demonstrations), config.pretraining_mix
     steps = config.epochs * math.ceil(len(shown) / config.batch_size)
-    for step in range(memory.step, steps):
+    for step in range(resume.step, steps):
         draw = generator(config.seed, "sft", step)
-        part = shown[picks(step, len(shown), config.batch_size, config.seed, "sft")]
+        part = shown[passes(step, len(shown), config.batch_size, config.seed, "sft")]
         loss = -masked_mean(policy.logp(part, dropout=config.dropout, generator=draw), part.mask_BT)
         ((1 - mix) * loss).backward()
         row = {"step": step + 1, "steps": steps, "epoch": (step + 1) * config.epochs / steps,
                "loss": loss.item()}
         if mix:
             row["ptx_loss"] = mixed_in(policy, corpus, config, draw)
-        schedule(adams, step, steps, config)
+        schedule(optimizers, step, steps, config)
         losses = {name: row[name] for name in ("loss", "ptx_loss") if name in row}
-        update("sft", step, policy, adams, config.clip_norm, **losses)
-        memory.step = step + 1
+        update("sft", step, {policy: optimizers}, config.clip_norm, **losses)
+        resume.step = step + 1
         yield row
 
 

@@ -9,11 +9,13 @@ import hashlib
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.records import Demonstration, Ranking
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.training.resume import ResumeState
 
 EOS, PAD, LINE_END = 0, 1, 3
 LETTERS = "abcdefgh"
@@ -173,6 +175,18 @@ def digest(module) -> str:
     return hashlib.sha256(b"".join(state[name].numpy().tobytes() for name in sorted(state))).hexdigest()
 
 
+def reopened(resume: ResumeState, folder) -> ResumeState:
+    """What a new process finds of it on the disk."""
+    resume.save(folder)
+    return ResumeState.newest(folder)
+
+
+def tensors_of(resume: ResumeState, folder) -> dict[str, torch.Tensor]:
+    """All that it saves, weights as name:weight, the state of optimizers as name.0:number.kind."""
+    resume.save(folder)
+    return load_file(folder / f"{resume.step}.safetensors")
+
+
 class Updates:
     """Stands in for a stage's `update`: the real one, with gradients, rates and weights written down."""
 
@@ -180,11 +194,12 @@ class Updates:
         self.real, self.seen = stage.update, []
         monkeypatch.setattr(stage, "update", self)
 
-    def __call__(self, stage, step, module, optimizers, clip_norm=0.0, **named):
-        entry = {"module": module, "step": step, "before": weights(module), "gradient": gradients(module),
-                 "lr": [group["lr"] for each in optimizers for group in each.param_groups]}
-        self.real(stage, step, module, optimizers, clip_norm, **named)
-        self.seen.append(entry | {"after": weights(module)})
+    def __call__(self, stage, step, networks, clip_norm=0.0, **losses):
+        entries = [{"module": module, "step": step, "before": weights(module), "gradient": gradients(module),
+                    "lr": [group["lr"] for each in optimizers for group in each.param_groups]}
+                   for module, optimizers in networks.items()]
+        self.real(stage, step, networks, clip_norm, **losses)
+        self.seen += [entry | {"after": weights(entry["module"])} for entry in entries]
 
     def of(self, module) -> list[dict]:
         return [entry for entry in self.seen if entry["module"] is module]

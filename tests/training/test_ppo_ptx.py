@@ -10,8 +10,8 @@ from instructgpt_lite.checks import oracles
 from instructgpt_lite.config import PPO
 from instructgpt_lite.models.networks import ScalarModel
 from instructgpt_lite.training import ppo_ptx as stage
-from instructgpt_lite.training.memory import Memory
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
+from instructgpt_lite.training.resume import ResumeState
 from tests.training.conftest import (
     EOS,
     REL,
@@ -24,6 +24,7 @@ from tests.training.conftest import (
     new_reward,
     ptx,
     ragged,
+    reopened,
     row_logp,
     row_score,
     row_values,
@@ -210,7 +211,7 @@ def test_two_optimizer_steps_would_end_elsewhere():
     """Why the order matters: Adam normalises each step, so gamma would hardly count in one of its own."""
     def after(*gradients):
         module = torch.nn.ParameterList([torch.zeros(2, dtype=torch.float64)])
-        [adam] = stage.optimizers(module, lr=0.1)
+        [adam] = stage.make_optimizers(module, lr=0.1)
         for gradient in gradients:
             module[0].grad = doubles(gradient)
             adam.step()
@@ -376,14 +377,14 @@ def test_equal_scores_and_no_kl_leave_nothing_to_divide_by(policy):
 
 
 @pytest.mark.parametrize("k", [1, 3, 4])
-def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, reward, corpus):
+def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, tmp_path, reward, corpus):
     config = replace(CONFIG, gamma=0.5, warmup=3, inner_epochs=2)
     whole, half, rest, sft = new_policy(), new_policy(), new_policy(seed=9), new_policy()
     rows = list(ppo_ptx(whole, sft, reward, PROMPTS, config, corpus))
-    memory = Memory()
-    stopped = ppo_ptx(half, sft, reward, PROMPTS, config, corpus, memory)
+    resume = ResumeState()
+    stopped = ppo_ptx(half, sft, reward, PROMPTS, config, corpus, resume)
     seen = [next(stopped) for _ in range(k)]
-    resumed = ppo_ptx(rest, sft, reward, PROMPTS, config, corpus, Memory.of(*memory.state()))
+    resumed = ppo_ptx(rest, sft, reward, PROMPTS, config, corpus, reopened(resume, tmp_path))
     assert seen + list(resumed) == rows and digest(rest) == digest(whole)
 
 

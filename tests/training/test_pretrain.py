@@ -8,9 +8,19 @@ import torch
 
 from instructgpt_lite.config import Pretrain
 from instructgpt_lite.training import pretrain as stage
-from instructgpt_lite.training.memory import Memory
 from instructgpt_lite.training.pretrain import pretrain
-from tests.training.conftest import Updates, backward, digest, new_policy, ptx, same, with_dropout
+from instructgpt_lite.training.resume import ResumeState
+from tests.training.conftest import (
+    Updates,
+    backward,
+    digest,
+    new_policy,
+    ptx,
+    reopened,
+    same,
+    tensors_of,
+    with_dropout,
+)
 
 CONFIG = Pretrain(tokens=100, batch_size=4, length=6, lr=1e-2, warmup=0.0, clip_norm=0.0)
 
@@ -51,25 +61,26 @@ def test_the_rate_warms_up_and_falls_in_a_cosine(policy, corpus, monkeypatch):
     assert [entry["lr"] for entry in updates.seen] == [pytest.approx([0.5 * each]) for each in share]
 
 
-def test_gradients_are_clipped_before_the_update(policy, corpus):
+def test_gradients_are_clipped_before_the_update(policy, corpus, tmp_path):
     """After one step Adam's first moment is a tenth of the gradient it was given."""
     for clip_norm in (0.1, 0.0):
-        memory = Memory()
-        next(pretrain(policy, corpus, replace(CONFIG, clip_norm=clip_norm), memory))
-        moments = [tensor.flatten() for name, tensor in memory.state()[0].items() if name.endswith("exp_avg")]
+        resume = ResumeState()
+        next(pretrain(policy, corpus, replace(CONFIG, clip_norm=clip_norm), resume))
+        tensors = tensors_of(resume, tmp_path)
+        moments = [tensor.flatten() for name, tensor in tensors.items() if name.endswith("exp_avg")]
         norm = 10 * torch.cat(moments).norm().item()
         assert norm == pytest.approx(0.1, rel=1e-5) if clip_norm else norm > 0.5
 
 
 @pytest.mark.parametrize("k", [1, 3, 4])
-def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, corpus):
+def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, tmp_path, corpus):
     config = Pretrain(tokens=96, batch_size=4, length=6, lr=1e-2, matrix_lr=1e-2, warmup=0.3)
     whole, half, rest = new_policy(), new_policy(), new_policy(seed=9)
     rows = list(pretrain(whole, corpus, config))
-    memory = Memory()
-    stopped = pretrain(half, corpus, config, memory)
+    resume = ResumeState()
+    stopped = pretrain(half, corpus, config, resume)
     seen = [next(stopped) for _ in range(k)]
-    assert seen + list(pretrain(rest, corpus, config, Memory.of(*memory.state()))) == rows
+    assert seen + list(pretrain(rest, corpus, config, reopened(resume, tmp_path))) == rows
     assert digest(rest) == digest(whole)
 
 

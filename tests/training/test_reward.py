@@ -13,7 +13,7 @@ from instructgpt_lite.config import Collect, Reward
 from instructgpt_lite.data.records import Ranking
 from instructgpt_lite.models.networks import ScalarModel
 from instructgpt_lite.training import reward as stage
-from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.training.reward import center, collect, rank_table, tokens, train_reward
 from tests.training.conftest import (
     EOS,
@@ -26,6 +26,7 @@ from tests.training.conftest import (
     ids,
     new_reward,
     rankings,
+    reopened,
     row_score,
     same,
     with_dropout,
@@ -53,7 +54,7 @@ def loop(reward, ranked) -> tuple[torch.Tensor, float]:
 
 
 def in_order(monkeypatch) -> None:
-    monkeypatch.setattr(stage, "picks", lambda step, count, size, *_: torch.arange(count).split(size)[step])
+    monkeypatch.setattr(stage, "passes", lambda step, count, size, *_: torch.arange(count).split(size)[step])
 
 
 def test_tokens_are_prompt_and_line_end_and_responses_that_end(reward):
@@ -156,14 +157,14 @@ def test_a_loss_that_is_not_finite_stops_with_the_weights_as_they_were(reward):
 
 
 @pytest.mark.parametrize("k", [1, 4, 6])
-def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k):
+def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, tmp_path):
     config = replace(CONFIG, epochs=2, matrix_lr=1e-2, warmup=0.3)
     whole, half, rest = new_reward(), new_reward(), new_reward(seed=9)
     rows = list(train_reward(whole, RANKED, config))
-    memory = Memory()
-    stopped = train_reward(half, RANKED, config, memory)
+    resume = ResumeState()
+    stopped = train_reward(half, RANKED, config, resume)
     seen = [next(stopped) for _ in range(k)]
-    assert seen + list(train_reward(rest, RANKED, config, Memory.of(*memory.state()))) == rows
+    assert seen + list(train_reward(rest, RANKED, config, reopened(resume, tmp_path))) == rows
     assert digest(rest) == digest(whole)
 
 

@@ -9,7 +9,7 @@ import torch
 from instructgpt_lite.config import SFT, RLInit
 from instructgpt_lite.models.sampling import Rollout
 from instructgpt_lite.training import sft as stage
-from instructgpt_lite.training.memory import Memory
+from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.training.sft import demonstrated, finetune
 from tests.training.conftest import (
     EOS,
@@ -22,6 +22,7 @@ from tests.training.conftest import (
     ids,
     new_policy,
     ptx,
+    reopened,
     row_logp,
     same,
     with_dropout,
@@ -39,7 +40,7 @@ def batch_loss(policy, shown) -> torch.Tensor:
 
 def first_batch(monkeypatch) -> list:
     """The demonstrations of step 0, by fixing the order."""
-    monkeypatch.setattr(stage, "picks", lambda step, count, size, *_: torch.arange(count).split(size)[step])
+    monkeypatch.setattr(stage, "passes", lambda step, count, size, *_: torch.arange(count).split(size)[step])
     return SHOWN[:4]
 
 
@@ -143,14 +144,14 @@ def test_a_loss_that_is_not_finite_stops_with_the_weights_as_they_were(policy):
 
 
 @pytest.mark.parametrize("k", [1, 3, 6])
-def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, corpus):
+def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, tmp_path, corpus):
     config = replace(CONFIG, dropout=0.3, pretraining_mix=0.3, matrix_lr=1e-2, warmup=0.3)
     whole, half, rest = new_policy(), new_policy(), new_policy(seed=9)
     rows = list(finetune(whole, SHOWN, config, corpus))
-    memory = Memory()
-    stopped = finetune(half, SHOWN, config, corpus, memory)
+    resume = ResumeState()
+    stopped = finetune(half, SHOWN, config, corpus, resume)
     seen = [next(stopped) for _ in range(k)]
-    assert seen + list(finetune(rest, SHOWN, config, corpus, Memory.of(*memory.state()))) == rows
+    assert seen + list(finetune(rest, SHOWN, config, corpus, reopened(resume, tmp_path))) == rows
     assert digest(rest) == digest(whole)
 
 

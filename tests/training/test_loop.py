@@ -1,4 +1,4 @@
-"""Randomness by name, Adam and Muon against their formulas, schedules, clipping, guards and the average."""
+"""Randomness by name, the order of rows, Adam and Muon against their formulas, guarded updates."""
 
 import math
 
@@ -8,13 +8,18 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 from transformers.pytorch_utils import Conv1D
 
-from instructgpt_lite.training.optim import (
+from instructgpt_lite.config import SFT
+from instructgpt_lite.training.loop import (
     check_finite,
     clip_grad,
     generator,
     lr_scale,
-    optimizers,
+    make_optimizers,
+    passes,
+    schedule,
     set_lr,
+    stream,
+    update,
     update_average,
     warm_up,
 )
@@ -62,7 +67,7 @@ def test_adam_takes_the_step_of_its_formula() -> None:
     """Three steps of Kingma and Ba (2015), Algorithm 1, in float64, without weight decay."""
     module = nn.Linear(3, 2, bias=False).double()
     weight, first, second = module.weight.detach().clone(), torch.zeros(2, 3), torch.zeros(2, 3)
-    [adam] = optimizers(module, 0.1, betas=(0.8, 0.95), eps=1e-3)
+    [adam] = make_optimizers(module, 0.1, betas=(0.8, 0.95), eps=1e-3)
     for t in (1, 2, 3):
         grad = noise(2, 3, seed=t).double()
         first, second = 0.8 * first + 0.2 * grad, 0.95 * second + 0.05 * grad**2
@@ -75,7 +80,7 @@ def test_adam_takes_the_step_of_its_formula() -> None:
 def test_without_a_matrix_lr_one_adam_has_all_weights_that_train() -> None:
     module = Blocks(nn.Linear(4, 4))
     module.blocks[0].bias.requires_grad_(False)
-    [adam] = optimizers(module, 0.1)
+    [adam] = make_optimizers(module, 0.1)
     [group] = adam.param_groups
     assert {id(p) for p in group["params"]} == {id(module.embed.weight), id(module.blocks[0].weight)}
     assert group["weight_decay"] == 0 and group["betas"] == (0.9, 0.95)
@@ -87,7 +92,7 @@ def test_muon_has_the_matrices_of_the_blocks_and_adam_the_rest() -> None:
     llama = LlamaForCausalLM(LlamaConfig(hidden_size=8, intermediate_size=12, num_hidden_layers=2,
                                          num_attention_heads=2, **tiny))
     for module, blocks, matrices in ((gpt2, gpt2.transformer.h, 4), (llama, llama.model.layers, 7)):
-        adam, muon = optimizers(module, 0.1, 0.2)
+        adam, muon = make_optimizers(module, 0.1, 0.2)
         [rest], [hidden] = adam.param_groups, muon.param_groups
         expected = {id(p) for p in blocks.parameters() if p.ndim == 2}
         assert {id(p) for p in hidden["params"]} == expected and len(expected) == 2 * matrices
@@ -99,7 +104,7 @@ def test_muon_moves_along_the_gradient_with_all_singular_values_about_one() -> N
     module = Blocks(nn.Linear(16, 6, bias=False))
     weight = module.blocks[0].weight
     before, weight.grad = weight.detach().clone(), noise(6, 16)
-    optimizers(module, 0.1, 0.01)[1].step()
+    make_optimizers(module, 0.1, 0.01)[1].step()
     U, _, Vh = torch.linalg.svd(weight.grad, full_matrices=False)
     along = U.T @ ((before - weight.detach()) / (0.01 * 0.2 * math.sqrt(16))) @ Vh.T
     assert (0.6 < along.diag()).all() and (along.diag() < 1.4).all()
@@ -113,20 +118,20 @@ def test_muon_moves_a_conv1d_as_it_moves_a_linear_layer() -> None:
     linear.blocks[0].weight.grad = noise(12, 4)
     conv.blocks[0].weight.grad = noise(12, 4).T.clone()
     for module in (linear, conv):
-        optimizers(module, 0.1, 0.02)[1].step()
+        make_optimizers(module, 0.1, 0.02)[1].step()
     torch.testing.assert_close(conv.blocks[0].weight.T, linear.blocks[0].weight, rtol=0, atol=1e-3)
 
 
 def test_muon_does_not_pull_weights_to_zero() -> None:
     module = Blocks(nn.Linear(4, 4, bias=False))
     before, module.blocks[0].weight.grad = module.blocks[0].weight.detach().clone(), torch.zeros(4, 4)
-    optimizers(module, 0.1, 0.5)[1].step()
+    make_optimizers(module, 0.1, 0.5)[1].step()
     assert torch.equal(module.blocks[0].weight.detach(), before)
 
 
 def test_a_matrix_lr_needs_blocks() -> None:
-    with pytest.raises(ValueError, match="matrix_lr = 0.1, but Linear has no blocks: set it to 0"):
-        optimizers(nn.Linear(2, 2), 0.1, 0.1)
+    with pytest.raises(ValueError, match="matrix_lr is 0.1, but Linear has no blocks: set it to 0"):
+        make_optimizers(nn.Linear(2, 2), 0.1, 0.1)
 
 
 # Learning rates
@@ -162,7 +167,7 @@ def test_ppo_warms_up_from_a_tenth_over_its_first_iterations() -> None:
 
 
 def test_rates_are_shares_of_their_own_peaks_however_often_they_are_set() -> None:
-    made = optimizers(Blocks(nn.Linear(4, 4)), 0.5, 0.25)
+    made = make_optimizers(Blocks(nn.Linear(4, 4)), 0.5, 0.25)
     for scale in (0.1, 0.5, 1.0, 0.5):
         set_lr(made, scale)
         assert [each.param_groups[0]["lr"] for each in made] == [0.5 * scale, 0.25 * scale]
@@ -207,7 +212,7 @@ def test_what_is_finite_passes() -> None:
 @pytest.mark.parametrize("max_norm", [0.0, 1.0])
 def test_a_gradient_that_is_not_finite_stops_a_step_before_weights_move(bad: float, max_norm: float) -> None:
     module = Blocks(nn.Linear(4, 4))
-    made = optimizers(module, 0.1, 0.1)
+    made = make_optimizers(module, 0.1, 0.1)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     for p in module.parameters():
         p.grad = torch.ones_like(p)
@@ -237,3 +242,76 @@ def test_the_average_is_the_weighted_sum_of_all_weights_so_far() -> None:
 def test_two_modules_of_other_sizes_have_no_average() -> None:
     with pytest.raises(ValueError):
         update_average(nn.Linear(2, 2), nn.Linear(2, 2, bias=False), 0.9)
+
+
+# Rows and updates
+
+@pytest.mark.parametrize("count, batch_size", [(12, 4), (10, 4), (3, 8), (1, 1), (7, 7)])
+def test_every_pass_takes_every_row_once(count, batch_size):
+    each = -(-count // batch_size)
+    for epoch in range(3):
+        taken = [passes(step, count, batch_size, 0, "sft") for step in range(epoch * each, (epoch + 1) * each)]
+        assert sorted(torch.cat(taken).tolist()) == list(range(count))
+        assert [len(part) for part in taken[:-1]] == [batch_size] * (each - 1)
+
+
+def test_every_pass_stage_and_seed_has_an_order_of_its_own():
+    orders = {tuple(passes(*where).tolist()) for where in
+              [(0, 50, 50, 0, "sft"), (1, 50, 50, 0, "sft"), (0, 50, 50, 1, "sft"), (0, 50, 50, 0, "ppo")]}
+    assert len(orders) == 4 and tuple(range(50)) not in orders
+
+
+def test_passes_depend_on_the_step_alone():
+    """A resumed run asks for step 5 first; it must get what an uninterrupted one got."""
+    assert torch.equal(passes(5, 10, 4, 0, "sft"), [passes(step, 10, 4, 0, "sft") for step in range(6)][5])
+
+
+def linear():
+    module = nn.Linear(2, 1, bias=False).double()
+    module.weight.data = torch.tensor([[1.0, 2.0]]).double()
+    module.weight.grad = torch.tensor([[3.0, -4.0]]).double()
+    return module, make_optimizers(module, lr=0.5)
+
+
+def test_an_update_is_one_step_and_leaves_no_gradient():
+    """The first step of Adam moves every weight by its rate against the sign."""
+    module, optimizers = linear()
+    update("sft", 0, {module: optimizers})
+    assert module.weight.tolist() == [pytest.approx([0.5, 2.5], rel=1e-8)]
+    assert module.weight.grad is None
+    assert [int(state["step"]) for each in optimizers for state in each.state.values()] == [1]
+
+
+@pytest.mark.parametrize("clip_norm, norm", [(0.0, 5.0), (1.0, 1.0), (9.0, 5.0)])
+def test_an_update_clips_first(clip_norm, norm):
+    module, _ = linear()
+    update("sft", 0, {module: [torch.optim.SGD(module.parameters(), lr=1.0)]}, clip_norm)
+    moved = module.weight.detach() - torch.tensor([[1.0, 2.0]])
+    assert moved.norm().item() == pytest.approx(norm, rel=1e-6)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["gradient", "value"])
+def test_what_is_not_finite_stops_before_a_weight_moves(bad, where):
+    module, optimizers = linear()
+    if where == "gradient":
+        module.weight.grad[0, 0] = bad
+    with pytest.raises(FloatingPointError, match=r"^rm, step 7: (gradient_norm of Linear|loss) is (nan|inf)"):
+        update("rm", 7, {module: optimizers}, 1.0, loss=bad if where == "value" else 0.5)
+    assert module.weight.tolist() == [[1.0, 2.0]]
+
+
+def test_the_schedule_of_a_stage_is_its_own():
+    module, optimizers = linear()
+    for step, share in enumerate([0.5, 1.0, 0.625, 0.25]):
+        schedule(optimizers, step, 4, SFT(warmup=0.25, final_lr=0.25))
+        assert optimizers[0].param_groups[0]["lr"] == pytest.approx(0.5 * share, rel=1e-12)
+
+
+def test_a_stream_takes_full_batches_and_every_row_once_a_pass():
+    """Seven rows in batches of three: three passes are seven batches, none of them short."""
+    taken = torch.cat([stream(step, 7, 3, 0, "ppo") for step in range(7)])
+    assert len(taken) == 21
+    for one_pass in taken.split(7):
+        assert sorted(one_pass.tolist()) == list(range(7))
+    assert not torch.equal(taken[:7], taken[7:14])
