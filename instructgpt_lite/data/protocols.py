@@ -29,7 +29,7 @@ class Corpus(Protocol):
     """Endless pretraining text."""
 
     def rows(self, count: int, length: int, generator: torch.Generator) -> Tensor:
-        """(count, length) token ids on the CPU; equal states of a generator, equal rows."""
+        """(count, length) token ids, drawn by a generator on the CPU."""
 
 
 class Score(Protocol):

@@ -1,4 +1,4 @@
-"""Means over held-out prompts with 95 % bootstrap intervals; prompts are drawn whole."""
+"""Means over held-out prompts with 95 % bootstrap intervals, prompts drawn whole."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,15 +21,15 @@ def bootstrap(values: Sequence[float], weights: Sequence[float] | None = None,
               draws: int = 1_000, seed: int = 0) -> Interval:
     """The mean of one value for each prompt, weighted where `weights` are given.
 
-    Percentile bootstrap over prompts (Efron, 1979). The pairs of a prompt stay together:
-    its value is their mean, its weight their number. Two policies are compared by the
-    differences on the same prompts. ValueError when there is nothing to average.
+    Percentile bootstrap over prompts (Efron, 1979). The pairs of a prompt stay
+    together: value their mean, weight their number. Two policies are compared
+    by differences on the same prompts. ValueError when there is nothing to average.
     """
     value_N = np.asarray(values, dtype=float)
     N = len(value_N)
     weight_N = np.asarray(np.ones(N) if weights is None else weights, dtype=float)
     if not N or not weight_N.sum():
-        raise ValueError("nothing to average: give at least one value of weight above 0")
+        raise ValueError("nothing to average: give one value of weight above 0")
     rng = np.random.default_rng(seed)
     times_drawn = rng.multinomial(N, np.full(N, 1 / N), size=draws)
     totals = times_drawn @ weight_N

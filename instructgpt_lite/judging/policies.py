@@ -96,8 +96,8 @@ def gold_gain(answers: Answers, others: Answers) -> Interval:
 
 def gains_by_use_case(answers: Answers, others: Answers) -> dict[str, Interval]:
     """`gold_gain` of each use case by itself, the largest first."""
-    gaps = defaultdict(list)
-    for prompt, a, b in zip(answers.prompts, answers.scores, others.scores, strict=True):
+    gaps, scores = defaultdict(list), zip(answers.scores, others.scores, strict=True)
+    for prompt, (a, b) in zip(answers.prompts, scores, strict=True):
         gaps[prompt.category].append(a.gold - b.gold)
     gains = {case: bootstrap(each) for case, each in gaps.items()}
     return dict(sorted(gains.items(), key=lambda pair: -pair[1].mean))
@@ -105,7 +105,7 @@ def gains_by_use_case(answers: Answers, others: Answers) -> dict[str, Interval]:
 
 def labeler_win_rate(answers: Answers, others: Answers, labelers: Labelers,
                      seed: int = 0) -> Interval:
-    """How often one labeler, drawn for each prompt, prefers `answers`; a tie is half."""
+    """How often a labeler, drawn for each prompt, prefers `answers`; a tie is half."""
     rng = Random(f"judge {seed}")
     compared = zip(answers.prompts, answers.texts, others.texts, strict=True)
     return bootstrap([labelers.prefers(*each, rng) for each in compared])
@@ -114,7 +114,7 @@ def labeler_win_rate(answers: Answers, others: Answers, labelers: Labelers,
 @torch.no_grad()
 def pretraining_loss(policy: Policy, corpus: Corpus, rows: int = 256,
                      seed: int = 0) -> Interval:
-    """Nats per token of fresh pretraining text; the alignment tax is its rise (§4.2)."""
+    """Nats a token of fresh pretraining text; the alignment tax is its rise (§4.2)."""
     token_RT = corpus.rows(rows, policy.context, generator(seed, "fresh text"))
     return bootstrap([float(ptx_loss(policy.logits(token_BT), token_BT))
                       for token_BT in token_RT.split(8)])

@@ -21,20 +21,21 @@ def accuracy_bounds(agreement: float) -> tuple[float, float]:
     """The least and the most that the best guess can score against one labeler.
 
     If a share q of the labelers prefers the first of a pair, two of them agree with
-    probability q^2 + (1 - q)^2, and the best guess is right with max(q, 1 - q). Least: some
-    pairs have q = 1 and the others q = 1/2. Most: all have the same q.
+    probability q^2 + (1 - q)^2, and the best guess is right with max(q, 1 - q). Least:
+    some pairs have q = 1 and the others q = 1/2. Most: all have the same q. Both shares
+    are of the same pairs, those in which the labelers see no tie.
     """
     if not 0.5 <= agreement <= 1:
-        raise ValueError(f"agreement is {agreement}: two labelers of one population agree "
-                         "at least half of the time")
+        raise ValueError(f"agreement is {agreement}: two labelers of one population "
+                         "agree at least half of the time")
     return agreement, (1 + math.sqrt(2 * agreement - 1)) / 2
 
 
 def agreement(groups: Groups) -> Interval:
     """How often two raters order a pair of texts alike, where neither sees a tie.
 
-    Exact: over every pair of texts in a group and all ways to draw two different ratings
-    of each. Interval: bootstrap over groups.
+    Exact: over every pair of texts in a group and all ways to draw two different
+    ratings of each. Interval: bootstrap over groups.
     """
     alike, decided = [], []
     for group in groups:
@@ -71,16 +72,16 @@ def crowd_accuracy(groups: Groups, others: int, second: bool = False, draws: int
                    seed: int = 0) -> Interval:
     """How often the mean of `others` raters orders a pair as one more rater does.
 
-    Pairs that this rater ties do not count (eq. 1 drops them); a tie of the means counts
-    one half, as in `pair_accuracy`. second: count only where a second rater sees a
-    difference too, the pairs of `agreement`. Interval: bootstrap over groups. ValueError
-    where a text has too few ratings.
+    Pairs that this rater ties do not count (eq. 1 drops them); a tie of the means is
+    half. second: count only where a second rater sees a difference too, the pairs of
+    `agreement`. Interval: bootstrap over groups. ValueError where a text has too few
+    ratings.
     """
     rng, right, decided, need = np.random.default_rng(seed), [], [], others + 2
     for group in groups:
         if (least := min(map(len, group))) < need:
-            raise ValueError(f"a text has {least} ratings: want {need}, one to predict, one "
-                             f"to decide with it, and {others} others")
+            raise ValueError(f"a text has {least} ratings: want {need}: one to guess, "
+                             f"one to compare with, and {others} others")
         hits = counts = 0
         for _ in range(draws):
             permuted = [rng.permutation(ratings)[:need] for ratings in group]
@@ -96,6 +97,6 @@ def crowd_accuracy(groups: Groups, others: int, second: bool = False, draws: int
 
 
 def _orders(rating_K: np.ndarray) -> np.ndarray:
-    """Of every two texts (P): 1 if the first is rated higher, -1 the second, 0 a tie."""
+    """Of every two texts (P): 1 if the first is rated higher, -1 the other, 0 a tie."""
     first, second = np.triu_indices(len(rating_K), 1)
     return np.sign(rating_K[first] - rating_K[second])

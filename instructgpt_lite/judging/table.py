@@ -1,7 +1,9 @@
 """The table of a run: policies and the reward model on held-out prompts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
+
+import torch
 
 from instructgpt_lite.config import Collect, Evaluate
 from instructgpt_lite.data.protocols import Source
@@ -14,32 +16,31 @@ from instructgpt_lite.training.loop import generator
 from instructgpt_lite.world.labelers import agree
 from instructgpt_lite.world.world import World
 
-K = 4                                 # responses to a prompt that judges the reward model
+K = 4                                 # responses a prompt that judge a reward model
 BASE, BASELINE = "base", "sft"        # who answers few-shot as well; whom to beat
 
 
 def calibrate(world: World, policy: Policy, config: Collect) -> dict:
     """Set the noise of both populations of labelers by what `policy` says.
 
-    Two labelers then agree on 72.6 % of pairs (§3.4). Returns the noise of each
-    population, and how often two labelers agree: of the first, and one of each.
+    Two labelers then agree on 72.6 % of the pairs in which neither sees a tie (§3.4).
+    Returns the noise of each population, and how often two labelers agree: two of the
+    first, and one of each.
     """
     prompts = world.valid[:256]
     texts = responses(policy, prompts, config.max_new_tokens,
                       generator(config.seed, "calibrate"))
     scores = [[world.gold(prompt, text) for text in dict.fromkeys(each)]
               for prompt, each in zip(prompts, texts)]
-    noise = {people.population: people.calibrate(scores)
-             for people in (world.labelers, world.heldout_labelers)}
-    ours, theirs = (people.utilities(scores)
-                    for people in (world.labelers, world.heldout_labelers))
-    return {"noise": noise, "agreement": agree(ours, ours, noise["training"]),
-            "agreement with held-out": agree(ours, theirs, noise["training"])}
+    ours, theirs = world.labelers, world.heldout_labelers
+    noise = {people.population: people.calibrate(scores) for people in (ours, theirs)}
+    return {"noise": noise, "agreement": agree(ours, ours, scores),
+            "agreement with held-out": agree(ours, theirs, scores)}
 
 
-def responses(policy: Policy, prompts: list[Prompt], max_new_tokens: int,
-              random) -> list[list[str]]:
-    """K texts to each prompt, sampled at temperature 1 by `random`, a torch.Generator."""
+def responses(policy: Policy, prompts: Sequence[Prompt], max_new_tokens: int,
+              random: torch.Generator) -> list[list[str]]:
+    """K texts to each prompt, sampled at temperature 1."""
     rollout = policy.sample([prompt.prompt for prompt in prompts], copies=K,
                             max_new_tokens=max_new_tokens, generator=random)
     texts = iter(policy.texts(rollout))
@@ -48,12 +49,12 @@ def responses(policy: Policy, prompts: list[Prompt], max_new_tokens: int,
 
 def answers_of(models: Mapping[str, Policy], source: Source, config: Evaluate,
                max_new_tokens: int) -> dict[str, Answers]:
-    """What each policy says to the held-out prompts; "few-shot" is the base on a page."""
-    prompts = source.test[:config.prompts]
-    answers = {name: policies.answer(model, source, prompts, max_new_tokens, config.seed)
+    """What each policy says to held-out prompts; "few-shot" is the base on a page."""
+    prompts, seed = source.test[:config.prompts], config.seed
+    answers = {name: policies.answer(model, source, prompts, max_new_tokens, seed)
                for name, model in models.items()}
     few_shot = policies.answer_few_shot(models[BASE], source, prompts, max_new_tokens,
-                                        config.shots, config.seed)
+                                        config.shots, seed)
     return {BASE: answers.pop(BASE), "few-shot": few_shot, **answers}
 
 
@@ -61,8 +62,8 @@ def judge_policies(models: Mapping[str, Policy], answers: Mapping[str, Answers],
                    source: Source, seed: int = 0) -> dict[str, dict[str, Interval]]:
     """A row for each name in `answers`: gold, harm, wins over "sft", pretraining loss.
 
-    "labeler_win" is judged by people from whom nothing was learned, "own_labeler_win" by
-    those who ranked for the reward model (§5.3). The loss is of rows that have a model.
+    "labeler_win" is judged by people from whom nothing was learned, "own_labeler_win"
+    by those who ranked for the reward model (§5.3). Rows with a model have a loss.
     """
     sft, win_rate, table = answers[BASELINE], policies.labeler_win_rate, {}
     for name, said in answers.items():

@@ -1,10 +1,15 @@
+import math
+from itertools import combinations
 from random import Random
 
+import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.special import ndtr
 
 from instructgpt_lite.world.facts import draw_facts
-from instructgpt_lite.world.gold import Gold
-from instructgpt_lite.world.labelers import Labelers, agree
+from instructgpt_lite.world.gold import Gold, Score
+from instructgpt_lite.world.labelers import GRAIN, Labeler, Labelers, agree, order_chances
 from instructgpt_lite.world.prompts import ask, demonstrate
 
 FACTS = draw_facts(0)
@@ -17,29 +22,61 @@ def some_answers(count=60, K=4):
     return prompts, [[demonstrate(prompt, FACTS, rng, noise=0.6).completion for _ in range(K)] for prompt in prompts]
 
 
-def test_calibrated_labelers_agree_as_often_as_the_papers_did():
-    """The closed form against people who really rank, 10 000 pairs."""
+def test_calibrated_labelers_agree_as_often_as_the_papers_did_where_neither_ties():
+    """The closed form against people who really rank: 30,000 pairs, those without a tie counted."""
     prompts, answers = some_answers()
-    people = Labelers(GOLD, count=4)
+    people, others = Labelers(GOLD, count=4), Labelers(GOLD, "held-out", count=3)
     judged = [[GOLD(prompt, text) for text in texts] for prompt, texts in zip(prompts, answers)]
     people.calibrate(judged, 0.726)
-    rng, same, pairs = Random(1), 0, 0
-    for _ in range(40):
-        for scores in judged:
-            one, other = rng.sample(people.people, 2)
-            first, second = ([person.utility(score) + rng.gauss(0, people.noise) for score in scores]
-                             for person in (one, other))
-            for i in range(len(scores)):
-                for j in range(i):
-                    same += (first[i] > first[j]) == (second[i] > second[j])
-                    pairs += 1
-    assert same / pairs == pytest.approx(0.726, abs=0.01)
+    others.calibrate(judged, 0.78)
+    assert agree(people, people, judged) == pytest.approx(0.726, abs=1e-9)
+    assert agree(others, others, judged) == pytest.approx(0.78, abs=1e-9)
+    found, room = ranked_alike(people, people, prompts, answers)
+    assert found == pytest.approx(0.726, abs=4 * room)
+    found, room = ranked_alike(people, others, prompts, answers)
+    assert found == pytest.approx(agree(people, others, judged), abs=4 * room)
 
 
-def test_without_noise_everybody_agrees_with_themselves():
-    assert agree([[[0.1, 0.9, 0.4]]], [[[0.1, 0.9, 0.4]]], 1e-6) == pytest.approx(1.0)
-    assert agree([[[0.1, 0.9]]], [[[0.9, 0.1]]], 1e-6) == pytest.approx(0.0)
-    assert agree([[[0.5, 0.5]]], [[[0.5, 0.5]]], 0.2) == pytest.approx(0.5)
+def ranked_alike(people, others, prompts, answers, times=100):
+    """The share of pairs that two different labelers order alike, where neither ties; its standard error."""
+    rng, alike, untied = Random(1), 0, 0
+    for prompt, texts in [*zip(prompts, answers)] * times:
+        name, one = people.judge(prompt, texts, rng)
+        other_name = name
+        while other_name == name:
+            other_name, other = others.judge(prompt, texts, rng)
+        for i, j in combinations(range(len(texts)), 2):
+            if one[i] != one[j] and other[i] != other[j]:
+                untied += 1
+                alike += (one[i] < one[j]) == (other[i] < other[j])
+    return alike / untied, 0.5 / math.sqrt(untied)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.02, 0.05, -0.31])
+@pytest.mark.parametrize("noise", [0.05, 0.2])
+def test_orders_and_ties_after_rounding_are_as_often_as_counted(gap, noise):
+    """A million people who round at one place of the grid, against the integral over all places."""
+    rng = np.random.default_rng(0)
+    felt, other = (np.rint((at + rng.normal(0, noise, 1_000_000)) / GRAIN) for at in (0.333 + gap, 0.333))
+    up, down = order_chances(np.array(gap), noise)
+    assert (felt > other).mean() == pytest.approx(up, abs=2.5e-3)
+    assert (felt < other).mean() == pytest.approx(down, abs=2.5e-3)
+    exact = quad(lambda d: ndtr(d / noise / math.sqrt(2)), gap - GRAIN, gap)[0] / GRAIN
+    assert up == pytest.approx(exact, rel=1e-9)
+
+
+def test_without_noise_everybody_agrees_with_those_of_their_taste():
+    same, opposite = Labelers(GOLD, count=2, noise=1e-6), Labelers(GOLD, count=2, noise=1e-6)
+    opposite.people = [Labeler(each.name, {part: -weight for part, weight in each.taste.items()})
+                       for each in same.people]
+    judged = [[Score(1.0, 1, 1, 1, 0, 3), Score(0.5, 1, 1, 1, 0, 3), Score(0.0, 0, 0, 0, 0, 0)]]
+    assert agree(same, same, judged) == pytest.approx(1.0)
+    assert agree(same, opposite, judged) == pytest.approx(0.0)
+
+
+def test_equal_responses_are_ordered_by_chance_alone():
+    people = Labelers(GOLD, count=3, noise=0.2)
+    assert agree(people, people, [[Score(1.0, 1, 1, 1, 0, 3)] * 3]) == pytest.approx(0.5)
 
 
 def test_a_ranking_orders_by_utility_when_noise_is_small():
@@ -67,6 +104,9 @@ def test_the_populations_differ_in_taste():
 
 def test_agreement_within_a_population_is_that_of_two_different_people():
     """Two people of opposite taste: each agrees with themselves, never with the other."""
-    felt = [[[0.1, 0.9]], [[0.9, 0.1]]]
-    assert agree(felt, felt, 1e-6) == pytest.approx(0.0)
-    assert agree(felt, [list(person) for person in felt], 1e-6) == pytest.approx(0.5)
+    people, again = Labelers(GOLD, count=2, noise=1e-6), Labelers(GOLD, count=2, noise=1e-6)
+    likes = {"helpful": 1.0}
+    people.people = again.people = [Labeler("one", likes), Labeler("other", {"helpful": -1.0})]
+    judged = [[Score(1.0, 1, 1, 1, 0, 3), Score(0.0, 1, 1, 1, 0, 3)]]
+    assert agree(people, people, judged) == pytest.approx(0.0)
+    assert agree(people, again, judged) == pytest.approx(0.5)
