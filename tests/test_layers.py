@@ -45,7 +45,7 @@ HOMES = {
     "anywidget": {"book"},
     "traitlets": {"book"},
     "datasets": {"data/hub.py"},
-    "transformers": {"models", "data/tokenizers.py", "data/gpt2.py", "data/hub.py"},
+    "transformers": {"models", "data/tokenizers.py"},
     "tokenizers": {"data/tokenizers.py"},
     "safetensors": {"models", "training/resume.py"},
     "sklearn": {"judging"},

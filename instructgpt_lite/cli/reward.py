@@ -1,7 +1,7 @@
 """python -m instructgpt_lite reward: the reward stage on rankings made by people, and what it is worth.
 
     --ratings vaderSentiment-0.5.zip    23,703 rated texts (data/ratings.py), GPT-2's tokenizer, a new trunk
-    --rankings mine.jsonl               any file of rankings (data/formats.py), from the shipped tiny base
+    --rankings mine.jsonl               any file of rankings (data/rows.py, data/formats.py)
     --hub NAME --revision COMMIT        a dataset of the Hugging Face Hub (data/hub.py)
 
 All is read and checked before anything is written. The folder --out appears whole, at the end: model/ (for
@@ -32,9 +32,11 @@ class RewardFlags:
 
     config: tyro.conf.OmitArgPrefixes[Reward]
     rankings: Path | None = None
-    """JSONL: prompt, completions, ranks; or TRL's prompt, chosen, rejected."""
+    """JSON Lines, CSV or Parquet: prompt, completions, ranks; or prompt, chosen, rejected."""
     heldout: Path | None = None
-    """JSONL to judge by; if not given, a share of the prompts is put aside."""
+    """Such a file to judge by; if not given, a share of the prompts is put aside."""
+    prompt_column: str = ""
+    """Column of the prompt, if not prompt; chosen: where both responses begin with it."""
     ratings: Path | None = None
     """The source package of vaderSentiment 0.5."""
     hub: str | None = None
@@ -44,7 +46,7 @@ class RewardFlags:
     subset: str | None = None
     """Configuration of that dataset, such as comparisons."""
     drop_bad: bool = False
-    """Leave bad rows of that dataset out, with a warning."""
+    """Leave bad rows out, with a note."""
     demonstrations: Path | None = None
     """JSONL: prompt, completion. The scores are shifted so that these average 0."""
     model: str | None = None
@@ -85,11 +87,10 @@ def reward(arguments: list[str]) -> int:
         raise ValueError(NO_INPUT)
     if flags.out.exists():
         raise FileExistsError(f"--out {flags.out} is there already: name another folder, or remove it")
-    from instructgpt_lite.cli.reward_input import fitting, read, start
+    from instructgpt_lite.cli.reward_input import read, start
 
     data = read(flags)
     policy = start(flags, data)
-    fitting(data, policy)
     flags.out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(flags.out) as folder:
         folder.mkdir()

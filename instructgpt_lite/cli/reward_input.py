@@ -1,39 +1,36 @@
-"""What the reward command reads: rankings to train on, rankings to judge by, the model to start from.
+"""What the reward command reads: rankings on two sides, and the model to start from.
 
 Nothing is written here. `flags` are those of cli.reward.RewardFlags.
 """
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from instructgpt_lite.config import Architecture
-from instructgpt_lite.data.audit import check_leakage, fit
-from instructgpt_lite.data.gpt2 import gpt2_tokenizer
+from instructgpt_lite.data.curation import check_leakage, fit, split_by_text
 from instructgpt_lite.data.hub import check_reachable, hub_rankings
 from instructgpt_lite.data.jsonl import read_jsonl
-from instructgpt_lite.data.ratings import (
-    Rated,
-    check_texts_apart,
-    drawn_rankings,
-    read_ratings,
-    split_by_text,
-)
-from instructgpt_lite.data.records import Demonstration, Ranking, Record
+from instructgpt_lite.data.ratings import Rated, drawn_rankings, read_ratings
+from instructgpt_lite.data.records import Demonstration, Ranking
+from instructgpt_lite.data.tokenizers import gpt2_tokenizer, unknown_words
 from instructgpt_lite.models.networks import Policy
 
 TINY = Path(__file__).parent.parent / "bases" / "tiny"
-MOST_UNKNOWN = 0.2                    # share of words; with more, the scores would be of blanks
+MOST_UNKNOWN = 0.2        # share of words; with more, the scores would be of blanks
+FEW = 20                  # pairs; an interval of fewer says little
 
 
 @dataclass
 class Input:
-    """Rankings on both sides; of ratings, also the rated texts that the held-out `key`s count in."""
+    """Rankings on both sides; of ratings, also the rated texts that held-out keys name."""
 
     train: list[Ranking]
     heldout: list[Ranking]
@@ -44,63 +41,81 @@ class Input:
     @property
     def raters(self) -> list[list[tuple[int, ...]]]:
         """Of each held-out ranking, all ratings of each of its texts."""
-        return [[self.rated[place].ratings for place in ranking.key["rated"]] for ranking in self.heldout]
+        return [[self.rated[place].ratings for place in ranking.key["rated"]]
+                for ranking in self.heldout]
 
 
-def read(flags) -> Input:
-    """All records, none of them on both sides."""
+def read(flags: Any) -> Input:
+    """All records, none of them on both sides; what warns on the way becomes a note."""
     seed, share = flags.config.seed, flags.heldout_share
-    shown = read_jsonl(flags.demonstrations, Demonstration) if flags.demonstrations else []
-    if flags.ratings:
-        rated = read_ratings(flags.ratings)
-        if flags.lower_case:
-            rated = [replace(one, text=" " + one.text.lower()) for one in rated]
-        train, heldout = split_by_text(rated, lambda one: one.text, share, seed)
-        ranked = drawn_rankings(train, flags.passes, seed), drawn_rankings(heldout, 1, seed)
-        check_texts_apart(*ranked)
-        return Input(*ranked, shown, heldout)
-    if flags.hub:
-        rankings = hub_rankings(flags.hub, flags.revision, subset=flags.subset, drop_bad=flags.drop_bad)
-    else:
-        rankings = read_jsonl(flags.rankings, Ranking)
-    if flags.heldout:
-        sides = rankings, read_jsonl(flags.heldout, Ranking)
-    else:
-        sides = split_by_text(rankings, lambda ranking: ranking.prompt, share, seed)
-    check_leakage(*sides)
-    return Input(*sides, shown)
+    with noted() as notes:
+        shown = flags.demonstrations and read_jsonl(flags.demonstrations, Demonstration,
+                                                    drop_bad=flags.drop_bad)
+        if flags.ratings:
+            rated = read_ratings(flags.ratings)
+            if flags.lower_case:
+                rated = [replace(one, text=" " + one.text.lower()) for one in rated]
+            train, rated = split_by_text(rated, lambda one: one.text, share, seed)
+            sides = drawn_rankings(train, flags.passes, seed), drawn_rankings(rated, 1, seed)
+            check_leakage(*sides, lambda ranking: ranking.completions)
+        else:
+            rated, sides = [], (rankings(flags, flags.hub or flags.rankings),)
+            if flags.heldout:
+                sides += (rankings(flags, flags.heldout),)
+            else:
+                sides = split_by_text(*sides, lambda ranking: ranking.prompt, share, seed)
+            check_leakage(*sides)
+    pairs = sum(len(ranking.pairs) for ranking in sides[1])
+    if pairs < FEW:
+        notes.append(f"only {pairs} held-out pairs: their accuracy and interval say little")
+    return Input(*sides, shown or [], rated, notes)
 
 
-def start(flags, data: Input) -> Policy:
-    """The model whose trunk the reward model takes: the one named, a new one, or the shipped tiny base."""
+@contextmanager
+def noted() -> Iterator[list[str]]:
+    """A list that gets the warnings of what is done below it."""
+    notes = []
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield notes
+    notes += dict.fromkeys(str(warning.message) for warning in told
+                           if warning.category is UserWarning)
+
+
+def rankings(flags: Any, source: str | Path) -> list[Ranking]:
+    """The rankings of a file, of a folder in the Hub's layout, or of the Hub."""
+    options = {"drop_bad": flags.drop_bad, "prompt_column": flags.prompt_column}
+    if source == flags.hub or Path(source).is_dir():
+        return hub_rankings(str(source), flags.revision, subset=flags.subset, **options)
+    return read_jsonl(source, Ranking, **options)
+
+
+def start(flags: Any, data: Input) -> Policy:
+    """The model whose trunk the reward model takes: one named, a new one, or tiny's base."""
     if flags.model:
-        policy = Policy.load(there(flags.model))
+        policy = Policy.load(existing(flags.model))
     elif flags.tokenizer == "gpt2" or flags.ratings:
-        return new_policy(flags.trunk, gpt2_tokenizer(flags.tokenizer_files), flags.config.seed)
+        tokenizer = gpt2_tokenizer(flags.tokenizer_files)
+        policy = new_policy(flags.trunk, tokenizer, flags.config.seed)
     else:
         policy = Policy.load(TINY)
-    unknown, total = unknown_words(policy.tokenizer, [*data.train, *data.heldout])
-    count, often = sum(unknown.values()), ", ".join(repr(word) for word, _ in unknown.most_common(5))
-    if count > MOST_UNKNOWN * total:
-        raise ValueError(f"{flags.model or 'the tiny base model'} does not know {count:,} of {total:,} words,"
-                         f" such as {often}: start with --model NAME, any causal language model in Hugging "
-                         "Face format, or with --tokenizer gpt2, a small new one that reads every word")
-    if count:
-        data.notes.append(f"{count:,} of {total:,} words are unknown to the model, such as {often}")
+    check_words(data, policy, flags.model or "the tiny base model")
+    drop_long(data, policy)
+    check_alike(data, encoder(policy))
     return policy
 
 
 @torch.no_grad()
-def new_policy(trunk: Architecture, tokenizer, seed: int) -> Policy:
-    """A new GPT-2 with small embeddings: of 50,000 tokens most are seen seldom, and should then say little."""
+def new_policy(trunk: Architecture, tokenizer: Any, seed: int) -> Policy:
+    """A new GPT-2 with small embeddings: most of 50,000 tokens are seen seldom."""
     policy = Policy.new(trunk, tokenizer, seed)
     for table in (policy.model.transformer.wte, policy.model.transformer.wpe):
         table.weight *= 0.1
     return policy
 
 
-def there(model: str) -> str:
-    """The name, if it is a folder or the Hub answers that may have it; else an OSError, at once."""
+def existing(model: str) -> str:
+    """The name, if it is a folder or the Hub may have it; else an OSError, at once."""
     if not Path(model).is_dir():
         from huggingface_hub import constants
         if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", model):
@@ -110,35 +125,51 @@ def there(model: str) -> str:
     return model
 
 
-def unknown_words(tokenizer, records: Sequence[Record]) -> tuple[Counter, int]:
-    """How often which word is unknown to the tokenizer, and how many tokens there are."""
-    unknown, total = Counter(), 0
-    blank = tokenizer.unk_token_id
-    if blank in (None, tokenizer.eos_token_id):        # GPT-2 knows all bytes; its unknown token is for show
-        return unknown, 1
-    texts = [text for record in records for text in (record.prompt, *record.responses)]
-    read = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
-    for text, ids, offsets in zip(texts, read["input_ids"], read["offset_mapping"]):
-        total += len(ids)
-        unknown.update(text[begin:end] for one, (begin, end) in zip(ids, offsets) if one == blank)
-    return unknown, max(1, total)
+def check_words(data: Input, policy: Policy, name: str) -> None:
+    """Note words that the model does not know; ValueError when they are too many."""
+    texts = [text for ranking in (*data.train, *data.heldout)
+             for text in (ranking.prompt, *ranking.responses)]
+    unknown, total = unknown_words(policy.tokenizer, texts)
+    often = ", ".join(repr(word) for word, _ in unknown.most_common(5))
+    if unknown.total() > MOST_UNKNOWN * total:
+        raise ValueError(f"{name} does not know {unknown.total():,} of {total:,} words, such "
+                         f"as {often}: start with --model NAME, any causal language model in "
+                         "Hugging Face format, or with --tokenizer gpt2, a small new one "
+                         "that reads every word")
+    if unknown:
+        data.notes.append(f"{unknown.total():,} of {total:,} words are unknown to the model, "
+                          f"such as {often}")
 
 
-def fitting(data: Input, policy: Policy) -> None:
-    """Leave out, with a note, what is too long for the model. DataError when nothing stays."""
-    context = getattr(policy.model.config, "max_position_embeddings", None)
-    if context is None:
-        return
-
+def encoder(policy: Policy) -> Callable[[str], tuple[int, ...]]:
+    """Text to tokens, each text once."""
     @lru_cache(None)
-    def encode(text: str) -> list[int]:
-        return policy.tokenizer.encode(text, add_special_tokens=False)
+    def encode(text: str) -> tuple[int, ...]:
+        return tuple(policy.tokenizer.encode(text, add_special_tokens=False))
+    return encode
 
+
+def drop_long(data: Input, policy: Policy) -> None:
+    """Leave out, with a note, what is too long for the model; DataError when all is."""
+    context = getattr(policy.model.config, "max_position_embeddings", None)
     for side in ("train", "heldout", "demonstrations"):
         records = getattr(data, side)
-        if records:
-            kept, counts = fit(records, encode, context)
-            setattr(data, side, kept)
-            if counts["dropped"]:
-                data.notes.append(f"{side}: {counts['dropped']:,} of {len(records):,} rows left out, longer "
-                                  f"than the model's context of {context} tokens")
+        if records and context is not None:
+            setattr(data, side, fit(records, encoder(policy), context))
+            if dropped := len(records) - len(getattr(data, side)):
+                data.notes.append(f"{side}: {dropped:,} of {len(records):,} rows left out, "
+                                  f"longer than the model's context of {context} tokens")
+
+
+def check_alike(data: Input, encode: Callable[[str], tuple[int, ...]]) -> None:
+    """Note pairs whose two texts are the same tokens; ValueError when all of a side are."""
+    for side in ("train", "heldout"):
+        pairs = [pair for ranking in getattr(data, side) for pair in ranking.comparisons()]
+        alike = [better for better, worse in pairs if encode(better) == encode(worse)]
+        told = (f"{side}: {len(alike):,} of {len(pairs):,} pairs read alike to the model, "
+                f"which tells their texts apart by nothing (unknown words, spaces)")
+        if len(alike) == len(pairs):
+            raise ValueError(f"{told}, such as {alike[0][:60]!r}: nothing can be learned; "
+                             "take another --model, or --tokenizer gpt2")
+        if alike:
+            data.notes.append(f"{told}, such as {alike[0][:60]!r}")

@@ -1,9 +1,15 @@
-"""What models learn from: prompts, demonstrations and rankings. No model in sight, and no torch.
+"""What models learn from: prompts, demonstrations, rankings. No model in sight.
 
-records    the three types, checked when they are made
-formats    rows of JSON, ours and TRL's, to records and back
-dialogue   conversational rows: messages to text and back
-audit      what a whole list of records must satisfy: it fits, it does not contradict itself or leak
-jsonl      files of records: strict reading, atomic writing
-curation   the paper's care for its prompts (§3.2, App. A)
+records      the three types, checked when they are made
+chats        lists of messages to text
+shapes       rows of public data sets as rows of ours
+formats      rows of any known form to records, and back
+archives     a file out of a zip or tar
+rows         the bytes of a file (JSON, CSV, Parquet, packed or not) to rows
+jsonl        files of records: strict reading, whole writing
+hub          datasets of the Hugging Face Hub, and folders in its layout
+ratings      536,520 ratings by people, to rankings
+curation     what a list must satisfy: the paper's care, no leakage, no contradiction
+tokenizers   of whole words, and GPT-2's own
+protocols    what stages and judges ask of whoever brings data
 """

@@ -1,12 +1,16 @@
-"""The paper's care for its prompts (§3.2, App. A) as four heuristics. Each says what it cannot do.
+"""What a whole list of records must satisfy before a model learns from it.
 
-    drop_long_common_prefix    deduplicate, "checking for prompts that share a long common prefix"
+The paper's care for its prompts (§3.2, App. A) is four heuristics; each says what it
+cannot do. The three that drop return (kept, dropped), each dropped record with its
+reason.
+
+    drop_long_common_prefix    "checking for prompts that share a long common prefix"
     cap_per_author             at most 200 prompts a user
     split_by_author            train, validation and test share no user
     drop_pii                   no personal data in the training split
 
-The paper says "user ID" in §3.2 and "organization" in App. A.2: `author` may be either. The three that drop
-return (kept, dropped), and every dropped record comes with its reason. They take any records with an author.
+The paper says "user ID" in §3.2 and "organization" in App. A.2: `author` may be either.
+The others look at rankings and files: contradictions, leakage, rows that are too long.
 """
 
 import hashlib
@@ -14,14 +18,16 @@ import ipaddress
 import json
 import math
 import re
+import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from instructgpt_lite.data.audit import normalised
-from instructgpt_lite.data.records import Fault, Record
+from instructgpt_lite.data.records import DataError, Fault, Ranking, Record
+
+T = TypeVar("T")
 
 
 class Sifted(NamedTuple):
@@ -31,18 +37,23 @@ class Sifted(NamedTuple):
     dropped: list[tuple[Record, str]]
 
 
-def drop_long_common_prefix(prompts: Iterable[Record], length: int = 100) -> Sifted:
-    """Drop a prompt whose first `length` characters, `normalised`, an earlier prompt has too.
+def normalised(text: str) -> str:
+    """Case, width and spacing put aside: two writings of one prompt are equal."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
-    Shorter prompts go only if they are equal. The paper does not say how long is long. A paraphrase or a
-    prompt that differs in its first word passes; two different questions below one long instruction or one
-    set of few-shot examples count as the same.
+
+def drop_long_common_prefix(prompts: Iterable[Record], length: int = 100) -> Sifted:
+    """Drop a prompt whose first `length` characters, `normalised`, an earlier one has.
+
+    Shorter prompts go only if they are equal. The paper does not say how long is long.
+    A paraphrase, or a prompt that differs in its first word, passes; two questions
+    below one long instruction count as the same.
     """
     if length < 1:
         raise ValueError(f"length: got {length}, expected at least 1 character; raise it")
-    seen, sifted = {}, Sifted([], [])
+    first_row, sifted = {}, Sifted([], [])
     for row, record in enumerate(prompts, start=1):
-        first = seen.setdefault(normalised(record.prompt)[:length], row)
+        first = first_row.setdefault(normalised(record.prompt)[:length], row)
         if first == row:
             sifted.kept.append(record)
         else:
@@ -51,13 +62,14 @@ def drop_long_common_prefix(prompts: Iterable[Record], length: int = 100) -> Sif
 
 
 def cap_per_author(prompts: Iterable[Record], limit: int = 200) -> Sifted:
-    """Keep each author's first `limit` prompts.
+    """Keep each author's first `limit` prompts; a person with two accounts is two
+    authors.
 
-    The paper does not say which 200 it kept; shuffle before if the order has a meaning. A person with two
-    accounts is two authors.
+    The paper does not say which 200 it kept: shuffle before, if the order has a
+    meaning.
     """
     if limit < 1:
-        raise ValueError(f"limit: got {limit}, expected at least 1 prompt an author; raise it")
+        raise ValueError(f"limit: got {limit}, expected at least 1 prompt; raise it")
     counts, sifted = Counter(), Sifted([], [])
     for row, record in enumerate(prompts, start=1):
         author = author_of(record, row)
@@ -71,43 +83,69 @@ def cap_per_author(prompts: Iterable[Record], limit: int = 200) -> Sifted:
 
 def split_by_author(prompts: Iterable[Record], shares: dict[str, float],
                     seed: int) -> dict[str, list[Record]]:
-    """Splits by name, such as {"train": 0.8, "valid": 0.1, "test": 0.1}, with no author in two of them.
+    """Splits by name, such as {"train": 0.8, "test": 0.2}, with no author in two of
+    them.
 
-    An author's split follows from a hash of the seed and the author's name alone, so it stays when others
-    come or go. `shares` are of authors, and only on average: one busy author moves many prompts. Two authors
-    may have written the same prompt: `check_leakage` finds that.
+    An author's split follows from the seed and the name alone, so it stays when others
+    come or go. `shares` are of authors, on average: one busy author moves many prompts.
+    Two authors may have written one prompt: `check_leakage` finds that.
     """
-    if not shares or min(shares.values()) < 0 or not math.isclose(sum(shares.values()), 1, abs_tol=1e-9):
-        raise ValueError(f"shares: got {shares}, expected shares of at least 0 that add up to 1; mend them")
+    sound = shares and min(shares.values()) >= 0 and math.isclose(sum(shares.values()), 1)
+    if not sound:
+        raise ValueError(f"shares: got {shares}, expected shares of at least 0 that add up "
+                         "to 1; mend them")
     edges = list(accumulate(shares.values()))[:-1]
     parts = [[] for _ in shares]
     for row, record in enumerate(prompts, start=1):
-        parts[bisect_right(edges, uniform(seed, author_of(record, row)))].append(record)
+        place = bisect_right(edges, uniform(seed, author_of(record, row)))
+        parts[place].append(record)
     return dict(zip(shares, parts))
 
 
+def split_by_text(items: Sequence[T], text_of: Callable[[T], str], heldout: float,
+                  seed: int = 0) -> tuple[list[T], list[T]]:
+    """Two parts, the second of about the share `heldout`; writings of one text in one.
+
+    A text's side depends on the seed and the text alone. ValueError when one is empty.
+    """
+    texts = [normalised(text_of(item)) for item in items]
+    sides = [uniform("heldout", seed, text) < heldout for text in texts]
+    if all(sides) or not any(sides):
+        way = ("all have one prompt, so no share helps: give held-out rows in a file of "
+               "their own (--heldout)" if len(set(texts)) < 2 else
+               "change it, or give held-out rows in a file of their own (--heldout)")
+        raise ValueError(f"heldout_share: got {heldout}, which puts all {len(sides)} rows "
+                         f"on one side; {way}")
+    return ([item for item, side in zip(items, sides) if not side],
+            [item for item, side in zip(items, sides) if side])
+
+
 def uniform(*names: int | str) -> float:
-    """A number in [0, 1) that depends on `names` only: the first 53 bits of their SHA-256."""
+    """A number in [0, 1) made of `names` alone: the first 53 bits of their SHA-256."""
     digest = hashlib.sha256(json.dumps(names).encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
 def author_of(record: Record, row: int) -> str:
+    """Who wrote a prompt; a Fault names the row that does not say."""
     if not record.author:
-        raise Fault(f"row {row}: author", "none", "who wrote the prompt", "fill in `author` in every record")
+        raise Fault(f"row {row}: author", "none", "who wrote the prompt",
+                    "fill in `author` in every record")
     return record.author
 
 
 def drop_pii(records: Iterable[Record]) -> Sifted:
     """Drop a record in whose prompt or responses `find_pii` sees personal data.
 
-    The paper filters its training split so, and does not say how. This catches what has a shape, and no
-    more: no names, no birthdays, no handles, nothing spelt out ("anna at example dot org"), addresses in
-    English only. It also drops innocent look-alikes, such as a version number that reads as an IP address.
+    The paper filters its training split so, and does not say how. This catches what has
+    a shape: no names, no birthdays, no handles, nothing spelt out ("anna at example dot
+    org"), addresses in English only. Look-alikes go too, such as a version number that
+    reads as an IP address.
     """
     sifted = Sifted([], [])
     for record in records:
-        kinds = sorted({kind for text in (record.prompt, *record.responses) for kind in find_pii(text)})
+        texts = (record.prompt, *record.responses)
+        kinds = sorted({kind for text in texts for kind in find_pii(text)})
         if kinds:
             sifted.dropped.append((record, ", ".join(kinds)))
         else:
@@ -118,10 +156,12 @@ def drop_pii(records: Iterable[Record]) -> Sifted:
 PII = {
     "email": r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+",
     "card": r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)",
-    "ip": r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)|(?<![\w:])(?:[\da-fA-F]{0,4}:){3,7}[\da-fA-F]{1,4}",
+    "ip": r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)"
+          r"|(?<![\w:])(?:[\da-fA-F]{0,4}:){3,7}[\da-fA-F]{1,4}",
     "ssn": r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])",
     "phone": r"\+\d[\d ().-]{6,18}\d|(?<!\d)\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?!\d)",
-    "address": r"\b\d{1,5} (?:[A-Z][a-z]+ ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Boulevard|Drive)\b",
+    "address": r"\b\d{1,5} (?:[A-Z][a-z]+ ){1,3}"
+               r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Boulevard|Drive)\b",
 }
 
 
@@ -129,17 +169,74 @@ def find_pii(text: str) -> list[str]:
     """The kinds of personal data whose shape occurs in `text`."""
     confirmed = {"card": luhn, "ip": is_ip}
     return [kind for kind, shape in PII.items()
-            if any(confirmed.get(kind, bool)(match[0]) for match in re.finditer(shape, text))]
+            if any(confirmed.get(kind, bool)(match[0])
+                   for match in re.finditer(shape, text))]
 
 
 def luhn(card: str) -> bool:
-    """Does a card number's last digit check it? Every second digit from the right is doubled; mod 10 is 0."""
+    """Does the last digit check the number? Every second from the right is doubled."""
     digits = [int(digit) for digit in reversed(card) if digit.isdigit()]
-    return sum(digits[0::2] + [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]) % 10 == 0
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
+    return sum(digits[0::2] + doubled) % 10 == 0
 
 
 def is_ip(text: str) -> bool:
+    """Is it an address of the Internet Protocol, of version 4 or 6?"""
     try:
         return bool(ipaddress.ip_address(text))
     except ValueError:
         return False
+
+
+def contradictions(rankings: dict[int, Ranking]) -> dict[int, Fault]:
+    """Line to fault, where one labeler ranked the same two responses both ways.
+
+    Different labelers may disagree (about a quarter of the paper's pairs, §3.4); a file
+    without their names counts as one labeler.
+    """
+    line_of, faults = {}, {}
+    for line, ranking in rankings.items():
+        asked = (ranking.labeler, ranking.prompt)
+        for better, worse in ranking.comparisons():
+            line_of.setdefault((asked, better, worse), line)
+            if (earlier := line_of.get((asked, worse, better))) is not None:
+                faults[line] = Fault("ranks", f"{better[:40]!r} over {worse[:40]!r}",
+                                     f"the opposite, as in row {earlier}",
+                                     "keep one of the two, or name their labelers")
+    return faults
+
+
+def check_leakage(train: Sequence[Record], heldout: Sequence[Record], texts_of: Callable[
+        [Record], Sequence[str]] = lambda record: (record.prompt,)) -> None:
+    """DataError where a text of `heldout` (its prompt) is also in `train`,
+    `normalised`.
+
+    It cannot see a paraphrase or a changed word. Rows are counted from 1.
+    """
+    row_of = {normalised(text): row for row, record in reversed([*enumerate(train, 1)])
+              for text in texts_of(record)}
+    faults = [f"held-out row {row}: got {text[:60]!r}, which training has too (row "
+              f"{row_of[normalised(text)]}); drop it from one of the two"
+              for row, record in enumerate(heldout, start=1) for text in texts_of(record)
+              if normalised(text) in row_of]
+    if faults:
+        raise DataError(f"{len(faults)} held-out texts of {len(heldout)} rows leak from the "
+                        f"{len(train)} of training", faults)
+
+
+def fit(records: Sequence[Record], encode: Callable[[str], Sequence[int]],
+        context: int) -> list[Record]:
+    """The records that fit into `context` tokens; DataError when none does.
+
+    A row is the prompt and a newline, the response and the end-of-text token; a ranking
+    counts its longest response.
+    """
+    lengths = [len(encode(record.prompt + "\n"))
+               + max((len(encode(text)) + 1 for text in record.responses), default=0)
+               for record in records]
+    kept = [record for record, length in zip(records, lengths) if length <= context]
+    if not kept:
+        raise DataError(f"none of {len(records)} rows fits: the shortest has "
+                        f"{min(lengths, default=0)} tokens, expected at most {context}; "
+                        "shorten prompts, or take a model with a longer context")
+    return kept

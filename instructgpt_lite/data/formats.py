@@ -1,141 +1,161 @@
-r"""Rows of JSON to records and back: our own form and those of TRL ("Dataset formats" in its manual).
+"""Rows of any known shape to records, and records to rows.
 
-    form          a row of it
-    ours          {prompt}   {prompt, completion}   {prompt, completions: [...], ranks: [...]}
-    preference    {prompt, chosen, rejected}: one row a pair
-    implicit      {chosen, rejected}: both begin with the prompt
+    ours           {prompt}   {prompt, completion}   {prompt, completions: [...], ranks: [...]}
+    TRL            {prompt, chosen, rejected}; without a prompt both begin with it
+    Alpaca, Dolly  {instruction, input or context, output or response}
+    chats          {messages}; any text may be a chat (chats.py), `system` goes before it
+    data sets      the columns of public ones (shapes.py)
 
-The first two rows of `ours` are TRL's prompt-only and prompt-completion. Every form has a conversational
-edition, where a text is a list of {role, content}. category, author, labeler, key and fields no one knows
-are further columns; those that are empty are not written.
-
-Nothing is lost on the way. A ranking other than (best, worse) becomes several pairs, each with the column
-`ranking` = {id, pair, ranks}: the two places in the list, and the ranks of all K. As some response is better
-or worse than each, the pairs together hold every response. A conversation of several turns becomes the text
-"role: content" line by line, and the field `conversation` keeps the turns themselves.
+None is no value: a column that is empty in a row is not there, but for those that make
+its shape. An implicit prompt is taken only where no other column of the file could hold
+one.
 """
 
 import os
 import re
-from dataclasses import fields
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
 from difflib import get_close_matches
+from typing import Any
 
-from instructgpt_lite.data.dialogue import flat, is_conversation_of
-from instructgpt_lite.data.records import Demonstration, Fault, Prompt, Ranking, Record, kind_of, untied_pairs
+from instructgpt_lite.data.chats import prompt_and_answers
+from instructgpt_lite.data.records import (
+    Demonstration,
+    Fault,
+    Prompt,
+    Ranking,
+    Record,
+    check_text,
+)
+from instructgpt_lite.data.shapes import Row, shaped
 
-FORMS = ("ours", "preference", "implicit")
 SHAPES = {Prompt: ("prompt",), Demonstration: ("prompt", "completion"),
           Ranking: ("prompt", "completions", "ranks")}
-ANSWER = "\n\nAssistant:"          # what ends the prompt in dialogues such as Anthropic's HH-RLHF
+STRUCTURE = {"prompt", "completion", "completions", "ranks", "chosen", "rejected"}
+ANSWER = "\n\nAssistant:"     # ends the prompt in dialogues such as Anthropic's HH-RLHF
+# What other files call a field; a column with such a name may hold it.
+ALIASES = {
+    "prompt": ("question", "instruction", "query", "input", "history", "conversation",
+               "context", "problem"),
+    "completion": ("response", "answer", "output", "reply"),
+    "completions": ("responses", "answers", "outputs", "generations", "candidates",
+                    "response_", "answer_", "output_"),
+    "ranks": ("rank", "scores", "ratings", "order"),
+    "chosen": ("selected", "preferred", "winner", "better", "accepted"),
+    "rejected": ("discarded", "dispreferred", "loser", "worse")}
+ONE_ANSWER = ("one answer a row, and a ranking compares: put a better and a worse answer of "
+              "one prompt into `chosen` and `rejected`")
+FOREIGN = {
+    "annotations": ("an export of Label Studio", "write prompt, chosen, rejected out of it"),
+    "message_tree_id": ("a tree of OpenAssistant", "make a row of each message whose replies "
+                                                   "are ranked")}
 
 
 def known(kind: type) -> list[str]:
-    """The fields of a `kind` of record that a row may name."""
-    return [part.name for part in fields(kind) if part.name != "extra"]
+    """The fields of a `kind` of record."""
+    return [part.name for part in fields(kind)]
 
 
-def to_rows(record: Record, form: str = "ours", conversational: bool = False, number: int = 0) -> list[dict]:
-    """The rows that hold one record: one, or one a pair. `number` tells a file's rankings apart."""
-    if form not in FORMS or (form != "ours" and not isinstance(record, Ranking)):
-        raise ValueError(f"form: got {form!r} for a {type(record).__name__}, expected 'ours'"
-                         " (or, for a Ranking, 'preference' or 'implicit'); change form")
-    rest = {name: getattr(record, name) for name in known(type(record)) if name not in SHAPES[type(record)]}
-    rest = {name: value for name, value in rest.items() if value} | record.extra
-    asked = record.prompt
-    if conversational:
-        asked = [{"role": "user", "content": record.prompt}]
-        if is_conversation_of(rest.get("conversation"), record.prompt):
-            asked = rest.pop("conversation")
-    said = [[{"role": "assistant", "content": text}] if conversational else text for text in record.responses]
-    if form != "ours":
-        return pair_rows(record, asked, said, rest, form == "implicit", number)
-    row = {"prompt": asked}
-    if isinstance(record, Demonstration):
-        row["completion"] = said[0]
-    if isinstance(record, Ranking):
-        row |= {"completions": said, "ranks": list(record.ranks)}
-    return [row | rest]
+def to_row(record: Record) -> Row:
+    """The row that `from_row` reads as this record; optional fields only if not empty."""
+    return {name: value for name, value in asdict(record).items()
+            if value or name in SHAPES[type(record)]}
 
 
-def pair_rows(record: Ranking, asked, said: list, rest: dict, implicit: bool, number: int) -> list[dict]:
-    """One row for each untied pair; `asked` and `said` are both text or both messages."""
-    head = {} if implicit else {"prompt": asked}
-    before = asked if implicit else type(asked)()
-    rows = [head | {"chosen": before + said[better], "rejected": before + said[worse]} | rest
-            for better, worse in record.pairs]
-    if record.ranks != (1, 2):
-        for row, pair in zip(rows, record.pairs):
-            row["ranking"] = {"id": number, "pair": list(pair), "ranks": list(record.ranks)}
-    if implicit and not reads_back(rows, record):
-        raise Fault("prompt", "responses that share their first words, or a prompt that ends in a space",
-                    "a prompt that can be found again in chosen and rejected", "write form='preference'")
-    return rows
+def from_row(kind: type, row: Row, prompt_column: str = "", rivals: Sequence[str] = (),
+             notes: Counter[str] | None = None) -> Record | None:
+    """The record that a row holds; None where a known data set tells of no order.
 
-
-def reads_back(rows: list[dict], record: Record) -> bool:
-    try:
-        return from_rows(type(record), rows) == record
-    except Fault:
-        return False
-
-
-def from_rows(kind: type, rows: list[dict]) -> Record:
-    """The record that `rows` hold; several rows are the pairs of one ranking. Faults name the field."""
-    if kind is Ranking and is_preference(rows[0]):
-        row = joined([with_prompt(row) for row in rows])
+    rivals: other columns that could hold the prompt. notes: what is worth a word is
+    counted here. Faults name the field.
+    """
+    notes = Counter() if notes is None else notes
+    row = {name: value for name, value in row.items()
+           if value is not None or name in STRUCTURE}
+    if prompt_column in row and prompt_column != "chosen":
+        row["prompt"] = row.pop(prompt_column)
+    row = shaped(kind, row)
+    if row is None:
+        notes["all responses tie: left out"] += 1
+        return None
+    for column in FOREIGN.keys() & row.keys():
+        what, way = FOREIGN[column]
+        raise Fault(column, what, "rows of prompts and responses", way)
+    if "prompt" in row and not str(row["prompt"] or "").strip():
+        got = "None" if row["prompt"] is None else "no words"
+        raise Fault("prompt", got, "a prompt", "write one, or drop the row")
+    if kind is Ranking and is_preference(row):
+        row = paired(row, () if prompt_column == "chosen" else rivals, notes)
     else:
-        row = dict(rows[0])
+        row = flat(kind, row)
     for name in SHAPES[kind]:
-        need(row, name, known(kind))
-    if isinstance(row["prompt"], list):
-        changed = flat(row)
-        if "conversation" in changed and "conversation" in row:
-            raise Fault("conversation", "one beside that of the prompt", "one alone", "rename that column")
-        row |= changed
+        need(kind, row, name)
     ours = {name: row.pop(name) for name in known(kind) if name in row}
-    return kind(**ours, extra=row)
+    for name in row:
+        if name in STRUCTURE:
+            raise Fault(name, f"a field that a {kind.__name__} has not", "rows of one form",
+                        "read the file as what it is, or rename the field")
+        meant = "".join(get_close_matches(name, known(kind), n=1))
+        notes[f"not read: {name!r}" + f" (did you mean {meant!r}?)" * bool(meant)] += 1
+    return kind(**ours)
 
 
-def is_preference(row: dict) -> bool:
-    """Does the row mean chosen and rejected, be it misspelt?"""
-    names = [name for name in row if name not in known(Ranking)]
-    return not {"completions", "ranks"} & row.keys() and any(
-        get_close_matches(name, names, n=1) for name in ("chosen", "rejected"))
+def flat(kind: type, row: Row) -> Row:
+    """The row with its chats as text."""
+    answers = {}
+    if kind is Ranking and isinstance(row.get("completions"), list):
+        answers = {f"completions[{n}]": text for n, text in enumerate(row["completions"])}
+    elif kind is Demonstration and "completion" in row:
+        answers = {"completion": row["completion"]}
+    prompt, texts = prompt_and_answers(system_first(row), answers)
+    row = row if prompt is None else row | {"prompt": prompt}
+    if kind is Ranking and answers:
+        return row | {"completions": texts}
+    return row | {"completion": texts[0]} if answers else row
 
 
-def need(row: dict, name: str, others: list[str]) -> None:
-    """Refuse a row without the field `name`, with the likely misspelling."""
-    if name not in row:
-        near = get_close_matches(name, [other for other in row if other not in others], n=1)
-        fix = f"did you mean {name!r} by {near[0]!r}?" if near else "add it, or read another kind of record"
-        raise Fault(name, f"only the fields {', '.join(map(repr, row)) or '(none)'}", "this one too", fix)
-
-
-def with_prompt(row: dict) -> dict:
-    """A preference row whose prompt is a field of its own."""
-    others = [*known(Ranking), "chosen", "rejected"]
-    need(row, "chosen", others)
-    need(row, "rejected", others)
-    chosen, rejected = row["chosen"], row["rejected"]
-    if chosen == rejected:
+def paired(row: Row, rivals: Sequence[str], notes: Counter[str]) -> Row:
+    """A row of {chosen, rejected} as {prompt, completions, ranks}."""
+    need(Ranking, row, "chosen")
+    need(Ranking, row, "rejected")
+    pair = {name: row.pop(name) for name in ("chosen", "rejected")}
+    if pair["chosen"] == pair["rejected"]:
         raise Fault("rejected", "the same as chosen", "two different responses",
                     "drop the row: its loss would stay at ln 2")
-    if type(chosen) is not type(rejected) or not isinstance(chosen, (str, list)):
-        raise Fault("rejected", f"{kind_of(rejected)} beside chosen {kind_of(chosen)}",
-                    "both text, or both a list of messages", "write them alike")
-    if "prompt" in row:
-        return row
-    cut = shared_words(chosen, rejected) if isinstance(chosen, str) else shared_turns(chosen, rejected)
-    if get_close_matches("prompt", [name for name in row if name not in others]):
-        need(row, "prompt", others)
-    if not cut:
+    if "prompt" not in row:
+        if get_close_matches("prompt", row):
+            need(Ranking, row, "prompt")
+        if rivals:
+            raise Fault("prompt", f"no such field, and {rivals[0]!r} may hold it", "a prompt",
+                        f"read with --prompt-column {rivals[0]}; where both responses begin "
+                        "with the prompt, --prompt-column chosen")
+    prompt, texts = prompt_and_answers(system_first(row), pair)
+    for name, text in zip(pair, texts):
+        check_text(name, text)
+    if prompt is None:
+        cut = shared_words(*texts)
+        prompt, texts = texts[0][:cut], [text[cut:] for text in texts]
+    elif len(prompt.split()) > 1 and all(text.startswith(prompt) for text in texts):
+        texts = [text[len(prompt):] for text in texts]
+        notes["chosen and rejected repeat the prompt, which is read once"] += 1
+    if not prompt.strip() and "prompt" not in row:
         raise Fault("prompt", "no such field, and chosen and rejected begin differently",
                     "a prompt, or one that both begin with", "add the field `prompt`")
-    return row | {"prompt": chosen[:cut], "chosen": chosen[cut:], "rejected": rejected[cut:]}
+    return row | {"prompt": prompt, "completions": texts, "ranks": [1, 2]}
+
+
+def system_first(row: Row) -> Any:
+    """The prompt, with a text in the column `system` as its first turn."""
+    prompt, system = row.get("prompt"), row.pop("system", "")
+    if prompt is None or not isinstance(system, str) or not system.strip():
+        return prompt
+    turns = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+    return [{"role": "system", "content": system}, *turns]
 
 
 def shared_words(chosen: str, rejected: str) -> int:
-    """Length of the common beginning: up to the last "Assistant:" in it, else without its last, cut, word."""
+    """Length of the common beginning: to the last "Assistant:", or without a cut word."""
     shared = os.path.commonprefix([chosen, rejected])
     if ANSWER in shared:
         return shared.rindex(ANSWER) + len(ANSWER)
@@ -143,51 +163,46 @@ def shared_words(chosen: str, rejected: str) -> int:
     return whole.end(1) if whole else 0
 
 
-def shared_turns(chosen: list, rejected: list) -> int:
-    """How many messages are the same before the two part."""
-    alike = [first == second for first, second in zip(chosen, rejected)]
-    return alike.index(False) if False in alike else 0
+def is_preference(row: Row) -> bool:
+    """Does the row mean chosen and rejected, be they spelt otherwise?"""
+    named = {"chosen", "rejected"} & row.keys()
+    meant = near("chosen", row) and near("rejected", row)
+    return not {"completions", "ranks"} & row.keys() and bool(named or meant)
 
 
-def is_mark(value: object) -> bool:
-    """Is it a `ranking` column as `pair_rows` writes it?"""
-    if not isinstance(value, dict) or value.keys() != {"id", "pair", "ranks"}:
-        return False
-    lists = isinstance(value["pair"], list) and isinstance(value["ranks"], list) and len(value["pair"]) == 2
-    numbers = lists and all(type(number) is int for number in [value["id"], *value["pair"], *value["ranks"]])
-    return numbers and all(0 <= place < len(value["ranks"]) for place in value["pair"])
+def near(name: str, row: Row) -> str:
+    """The column that may mean `name`; "" if none does."""
+    others = [column for column in row if column not in STRUCTURE]
+    close = get_close_matches(name, others, n=1) or [
+        column for column in others for word in (name, *ALIASES.get(name, ()))
+        if word in column.lower()]
+    return close[0] if close else ""
 
 
-def grouped(rows: dict[int, dict]) -> dict[int, list[dict]]:
-    """Rows by line number to the rows of each record, by its first line; they need not be neighbours."""
-    groups, first_line = {}, {}
-    for line, row in rows.items():
-        mark = row.get("ranking")
-        owner = first_line.setdefault(mark["id"], line) if is_mark(mark) else line
-        groups.setdefault(owner, []).append(row)
-    return groups
+def need(kind: type, row: Row, name: str) -> None:
+    """Refuse a row without the field `name`, with what may be meant."""
+    if name in row:
+        return
+    fix, other = "add it, or read another kind of record", near(name, row)
+    answers = [column for column in row if column in ("completion",
+                                                      *ALIASES["completion"])]
+    if kind is Ranking and len(answers) == 1 and name != "prompt":
+        fix = f"there is {ONE_ANSWER}"
+    elif other:
+        fix = f"did you mean {name!r} by {other!r}? Rename it"
+        fix += ", or read with --prompt-column " + other if name == "prompt" else ""
+    columns = ", ".join(map(repr, [*row][:8])) + ", ..." * (len(row) > 8)
+    raise Fault(name, f"only the fields {columns or '(none)'}", "this one too", fix)
 
 
-def joined(rows: list[dict]) -> dict:
-    """The row of ours that pairs were made from; a pair on its own is its own ranking."""
-    row = dict(rows[0])
-    chosen, rejected, mark = row.pop("chosen"), row.pop("rejected"), row.pop("ranking", None)
-    if mark is None and "ranking" not in rows[0]:
-        return row | {"completions": [chosen, rejected], "ranks": [1, 2]}
-    if not is_mark(mark):
-        raise Fault("ranking", kind_of(mark), "{id, pair: [better, worse], ranks: [...]}",
-                    "drop or rename that column, and each row is a ranking of two")
-    ranks, said = mark["ranks"], {}
-    for pair in rows:
-        better, worse = pair["ranking"]["pair"]
-        said.setdefault(better, pair["chosen"])
-        said.setdefault(worse, pair["rejected"])
-        if pair != row | {"chosen": said[better], "rejected": said[worse],
-                          "ranking": mark | {"pair": [better, worse]}}:
-            raise Fault("ranking", f"a pair {better}, {worse} unlike an earlier pair of ranking {mark['id']}",
-                        "one prompt, one list of responses and ranks", "write the ranking again")
-    found, pairs = sorted(tuple(pair["ranking"]["pair"]) for pair in rows), list(untied_pairs(ranks))
-    if found != pairs:
-        raise Fault("ranking", f"pairs {found} of ranking {mark['id']}", f"each of {pairs} once",
-                    "keep the pairs of a ranking in one file, or drop the column `ranking`")
-    return row | {"completions": [said.get(place) for place in range(len(ranks))], "ranks": ranks}
+def could_ask(rows: Iterable[Row]) -> list[str]:
+    """Columns that no one reads and that may hold prompts: words or chats; names first."""
+    found = {}
+    for row in rows:
+        for name, value in row.items():
+            named = name.lower() in ALIASES["prompt"]
+            words = isinstance(value, str) and len(value.split()) > (0 if named else 1)
+            chat = isinstance(value, list) and value and isinstance(value[0], dict)
+            if (words or chat) and name not in {*STRUCTURE, *known(Ranking)}:
+                found[name] = named
+    return sorted(found, key=lambda name: not found[name])

@@ -1,12 +1,12 @@
-"""Prompts, demonstrations, rankings: the data of the paper's three steps (§3.1), checked when made.
+"""Prompts, demonstrations, rankings: the data of the paper's steps (§3.1), checked.
 
     step 1, SFT    Demonstration   a prompt and what a labeler would answer
     step 2, RM     Ranking         a prompt, K responses, their ranks (1 is best)
     step 3, PPO    Prompt          a prompt alone
 
-A record that exists is sound: no later module tests its fields again. Every fault is a `ValueError`
-that reads "field: got X, expected Y; what to do". A response may be empty text (a policy may say
-nothing); a prompt may not.
+A record that exists is sound: no later module tests its fields again. Every fault is a
+`ValueError` that reads "field: got X, expected Y; what to do". A response may be empty
+text (a policy may say nothing); a prompt may not.
 """
 
 import json
@@ -14,9 +14,6 @@ import re
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-# Names that make the shape of a row (formats.py), so none of them can be an extra field.
-STRUCTURE = frozenset({"prompt", "completion", "completions", "ranks", "chosen", "rejected", "ranking"})
 
 
 class Fault(ValueError):
@@ -28,9 +25,9 @@ class Fault(ValueError):
 
 
 class DataError(ValueError):
-    """All faults of a file or a list of records; the message shows the first 20 and the total."""
+    """All faults of a file or a list of records; the message shows the first 12."""
 
-    def __init__(self, summary: str, faults: Sequence[str] = (), shown: int = 20):
+    def __init__(self, summary: str, faults: Sequence[str] = (), shown: int = 12):
         more = [f"... and {len(faults) - shown} more"] if len(faults) > shown else []
         super().__init__("\n".join([summary, *faults[:shown], *more]))
         self.faults = tuple(faults)
@@ -43,16 +40,12 @@ def kind_of(value: object) -> str:
 
 @dataclass(frozen=True)
 class Prompt:
-    """Something to answer. `author` wrote it; `key` is what a gold scorer needs to know (JSON values).
-
-    `extra` holds the fields of a file that no one here knows, so that they can be written back.
-    """
+    """What `author` asks; `key` is what a gold scorer needs to know, as JSON."""
 
     prompt: str
     category: str = ""
     author: str = ""
     key: dict = field(default_factory=dict, hash=False)
-    extra: dict = field(default_factory=dict, hash=False)
 
     def __post_init__(self):
         check_common(self, "category", "author")
@@ -71,7 +64,6 @@ class Demonstration:
     author: str = ""
     category: str = ""
     key: dict = field(default_factory=dict, hash=False)
-    extra: dict = field(default_factory=dict, hash=False)
 
     def __post_init__(self):
         check_common(self, "author", "category")
@@ -84,10 +76,11 @@ class Demonstration:
 
 @dataclass(frozen=True)
 class Ranking:
-    """K >= 2 responses to one prompt and their ranks by `labeler`; 1 is best, equal ranks are a tie.
+    """K >= 2 responses to one prompt, ranked by `labeler`; 1 is best, equal is a tie.
 
-    Ties make no pair (the paper drops them), so responses that all tie are refused: they would be a
-    mean over nothing. After a tie the next rank may be the next number (1 1 2) or the next place (1 1 3).
+    Ties make no pair (the paper drops them), so responses that all tie are refused:
+    they would be a mean over nothing. After a tie the next rank may be the next number
+    (1 1 2) or the next place (1 1 3).
     """
 
     prompt: str
@@ -96,21 +89,23 @@ class Ranking:
     labeler: str = ""
     category: str = ""
     key: dict = field(default_factory=dict, hash=False)
-    extra: dict = field(default_factory=dict, hash=False)
 
     def __post_init__(self):
         check_common(self, "labeler", "category")
         for name in ("completions", "ranks"):
             value = getattr(self, name)
             if not isinstance(value, (list, tuple)):
-                raise Fault(name, kind_of(value), "a list", f"write {name} as [first, second, ...]")
+                raise Fault(name, kind_of(value), "a list",
+                            f"write {name} as [first, second, ...]")
             object.__setattr__(self, name, tuple(value))
         check_completions(self.completions)
-        object.__setattr__(self, "ranks", checked_ranks(self.ranks, len(self.completions)))
+        ranks = checked_ranks(self.ranks, len(self.completions))
+        object.__setattr__(self, "ranks", ranks)
         for better, worse in self.pairs:
             if self.completions[better] == self.completions[worse]:
-                raise Fault("ranks", f"one text ranked {self.ranks[better]} and {self.ranks[worse]}",
-                            "equal responses to tie", "give both the same rank, or keep one of them")
+                ranks = f"{self.ranks[better]} and {self.ranks[worse]}"
+                raise Fault("ranks", f"one text ranked {ranks}", "equal texts to tie",
+                            "give both the same rank, or keep one of them")
 
     @property
     def responses(self) -> tuple[str, ...]:
@@ -118,43 +113,44 @@ class Ranking:
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
-        """Places (better, worse) of every untied pair: C(K, 2) of them when nothing ties."""
+        """Places (better, worse) of every untied pair: C(K, 2) when nothing ties."""
         return untied_pairs(self.ranks)
 
     def comparisons(self) -> tuple[tuple[str, str], ...]:
         """Texts (chosen, rejected) of every untied pair, in the order of `pairs`."""
-        return tuple((self.completions[better], self.completions[worse]) for better, worse in self.pairs)
+        return tuple((self.completions[better], self.completions[worse])
+                     for better, worse in self.pairs)
 
 
 Record = Prompt | Demonstration | Ranking
 
 
 def untied_pairs(ranks: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Places (better, worse) of ranks that differ."""
     places = range(len(ranks))
-    return tuple((better, worse) for better in places for worse in places if ranks[better] < ranks[worse])
+    return tuple((better, worse) for better in places for worse in places
+                 if ranks[better] < ranks[worse])
 
 
 def check_common(record: Record, *names: str) -> None:
-    """The prompt is not blank, `names` are text, `key` and `extra` come back from JSON as they were."""
+    """The prompt is not blank, `names` are text, `key` is sound JSON."""
     check_text("prompt", record.prompt)
     if not record.prompt.strip():
         raise Fault("prompt", "no words", "a prompt", "write one, or drop the row")
     for name in names:
         check_text(name, getattr(record, name))
     check_json("key", record.key)
-    check_json("extra", record.extra)
-    for name in STRUCTURE & record.extra.keys():
-        raise Fault(name, f"a field that a {type(record).__name__} has not",
-                    "rows of one form", "read the file as what it is, or rename the field")
 
 
 def check_text(name: str, value: object) -> None:
     """Text that UTF-8 and every tokenizer can take."""
     if not isinstance(value, str):
-        raise Fault(name, kind_of(value), "text", "write it in quotes, or leave out a field you have not")
+        raise Fault(name, kind_of(value), "text",
+                    "write it in quotes, or leave out a field you have not")
     if unwritable := re.search("[\0\ud800-\udfff]", value):
-        raise Fault(name, f"U+{ord(unwritable[0]):04X} at character {unwritable.start()}",
-                    "text without NUL and lone surrogates", "remove that character")
+        sign = f"U+{ord(unwritable[0]):04X} at character {unwritable.start()}"
+        raise Fault(name, sign, "text without NUL and lone surrogates",
+                    "remove that character")
 
 
 def check_json(name: str, value: object) -> None:
@@ -162,7 +158,7 @@ def check_json(name: str, value: object) -> None:
     if not isinstance(value, dict):
         raise Fault(name, kind_of(value), "a dict", "wrap the value as {name: value}")
     try:
-        written = json.dumps(value, allow_nan=False, ensure_ascii=False).encode() if value else b"{}"
+        written = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
         same = json.loads(written) == value
     except (TypeError, ValueError, RecursionError):
         same = False
@@ -174,25 +170,28 @@ def check_json(name: str, value: object) -> None:
 def check_completions(completions: tuple) -> None:
     if len(completions) < 2:
         raise Fault("completions", f"{len(completions)} of them", "at least 2",
-                    "a ranking needs something to compare; drop the row or add a response")
+                    "a ranking compares; drop the row, or add a response")
     for place, completion in enumerate(completions):
         check_text(f"completions[{place}]", completion)
 
 
 def checked_ranks(ranks: tuple, K: int) -> tuple[int, ...]:
-    """K plain ints from 1 without a gap; the integers of numpy and torch are turned into them."""
+    """K plain ints from 1 without a gap; integers of numpy and torch become such."""
     if len(ranks) != K:
-        raise Fault("ranks", f"{len(ranks)} ranks", f"{K}, one for each completion", "add or drop some")
+        raise Fault("ranks", f"{len(ranks)} ranks", f"{K}, one for each completion",
+                    "add or drop some")
     for place, rank in enumerate(ranks):
         if isinstance(rank, bool) or not hasattr(rank, "__index__"):
-            raise Fault(f"ranks[{place}]", kind_of(rank), "a whole number", "write 1 for the best")
+            raise Fault(f"ranks[{place}]", kind_of(rank), "a whole number",
+                        "write 1 for the best")
     ranks = tuple(rank.__index__() for rank in ranks)
     next_number = set(ranks) == set(range(1, len(set(ranks)) + 1))
     next_place = all(rank == 1 + sum(other < rank for other in ranks) for rank in ranks)
     if not (next_number or next_place):
-        raise Fault("ranks", reprlib.repr(list(ranks)), f"1 to {K} with no gap but after a tie",
+        raise Fault("ranks", reprlib.repr(list(ranks)),
+                    f"1 to {K} with no gap but after a tie",
                     "1 is the best response; write 1 2 3, 1 1 2 or 1 1 3")
     if set(ranks) == {1}:
         raise Fault("ranks", f"a tie of all {K}", "one response better than another",
-                    "drop the row: a tie makes no pair, so there is nothing to learn from it")
+                    "drop the row: a tie makes no pair and teaches nothing")
     return ranks

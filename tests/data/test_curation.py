@@ -1,4 +1,4 @@
-"""The paper's care for its prompts: what each heuristic catches, and what it is known to miss."""
+"""What a list of records must satisfy: what each check catches, and what it is known to miss."""
 
 import os.path
 import time
@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 
 from instructgpt_lite.data.curation import (
     cap_per_author,
+    check_leakage,
+    contradictions,
     drop_long_common_prefix,
     drop_pii,
     find_pii,
+    fit,
     luhn,
     split_by_author,
+    split_by_text,
 )
-from instructgpt_lite.data.records import Demonstration, Prompt
+from instructgpt_lite.data.records import DataError, Demonstration, Prompt, Ranking
 
 
 def prompts(*texts):
@@ -152,3 +156,83 @@ def test_no_text_makes_the_search_slow(text):
     start = time.process_time()
     find_pii(text)
     assert time.process_time() - start < 5
+
+
+def pair(better, worse, prompt="Q", labeler=""):
+    return Ranking(prompt, (better, worse), (1, 2), labeler)
+
+
+def test_both_orders_of_one_pair_contradict():
+    faults = contradictions({4: pair("a", "b"), 7: pair("b", "c"), 9: pair("b", "a")})
+    assert list(faults) == [9] and "'b' over 'a'" in str(faults[9]) and "in row 4" in str(faults[9])
+
+
+def test_a_longer_ranking_contradicts_through_any_of_its_pairs():
+    four = Ranking("Q", ("a", "b", "c", "d"), (1, 2, 3, 4))
+    assert list(contradictions({1: four, 2: pair("d", "b")})) == [2]
+
+
+@pytest.mark.parametrize("other", [pair("b", "a", prompt="R"), pair("b", "a", labeler="M"), pair("a", "b"),
+                                   pair("b", "c"), Ranking("Q", ("a", "b", "c"), (1, 1, 2))])
+def test_another_prompt_labeler_pair_or_a_tie_does_not_contradict(other):
+    assert contradictions({1: pair("a", "b"), 2: other}) == {}
+
+
+def test_a_prompt_on_both_sides_leaks_in_any_case_width_and_spacing():
+    train = [Prompt("Who is Ann?"), Prompt("Where?"), Prompt("who is ann?")]
+    test = [Prompt("When?"), pair("a", "b", prompt="  WHO  is\nＡnn? ")]
+    with pytest.raises(DataError, match="1 held-out texts of 2 rows leak from the 3 of training") as caught:
+        check_leakage(train, test)
+    assert len(caught.value.faults) == 1
+    assert "held-out row 2: got '  WHO" in caught.value.faults[0] and "(row 1)" in caught.value.faults[0]
+
+
+def test_other_prompts_do_not_leak():
+    check_leakage([Prompt("Who is Ann?")], [Prompt("Who is Bo?")])
+    check_leakage([], [Prompt("a")])
+    check_leakage([Prompt("a")], [])
+
+
+def test_a_response_on_both_sides_is_found_under_another_prompt_and_in_other_letters():
+    train = [Ranking("Q", ("a b", "c"), (1, 2))]
+    heldout = [Ranking("R", ("d", "e"), (1, 2)), Ranking("R", ("A  b", "f"), (2, 1))]
+    with pytest.raises(DataError, match="1 held-out texts of 2 rows leak") as caught:
+        check_leakage(train, heldout, lambda ranking: ranking.completions)
+    assert caught.value.faults[0].startswith("held-out row 2: got 'A  b', which training has too (row 1)")
+    check_leakage(train, heldout[:1], lambda ranking: ranking.completions)
+    check_leakage(train, heldout)
+
+
+def test_a_row_is_prompt_newline_response_and_end_of_text():
+    """Tokens are characters here, so every length can be counted by eye."""
+    record = Demonstration("12345", "123")
+    assert fit([record], list, 10) == [record]
+    with pytest.raises(DataError, match="none of 1 rows fits: the shortest has 10 tokens, expected at most 9"):
+        fit([record], list, 9)
+
+
+def test_a_ranking_counts_its_longest_response():
+    record = Ranking("12345", ("1", "123", "12"), (1, 2, 3))
+    assert fit([record], list, 10) == [record]
+    with pytest.raises(DataError, match="the shortest has 10 tokens"):
+        fit([record], list, 9)
+
+
+def test_what_is_too_long_is_left_out_and_the_shortest_shown_where_nothing_stays():
+    short, long = Demonstration("Q", "a"), Demonstration("Q" * 9, "a")
+    assert fit([long, short, long], list, 5) == [short]
+    with pytest.raises(DataError, match="none of 2 rows fits: the shortest has 9 tokens"):
+        fit([Prompt("x" * 9), Prompt("x" * 8)], list, 5)
+    with pytest.raises(DataError, match="none of 0 rows"):
+        fit([], list, 5)
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_a_side_without_texts_is_refused(share):
+    with pytest.raises(ValueError, match=f"heldout_share: got {share}, which puts all 2 rows on one side; change it"):
+        split_by_text(["a", "b"], str, share)
+
+
+def test_where_all_have_one_prompt_no_share_is_said_to_help():
+    with pytest.raises(ValueError, match="all have one prompt, so no share helps: .*--heldout"):
+        split_by_text(["Same?", "same? "], str, 0.5)

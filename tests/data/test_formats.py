@@ -1,12 +1,13 @@
-"""Rows and records: TRL's forms are understood, and nothing is lost."""
+"""Rows and records: every known shape is read as it is meant, every other row refused by field."""
 
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instructgpt_lite.data.formats import from_rows, grouped, to_rows
+from instructgpt_lite.data.formats import could_ask, from_row, to_row
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 
 
@@ -20,72 +21,124 @@ def assistant(text):
 
 HUMAN = "\n\nHuman: Hi\n\nAssistant: Ho\n\nHuman: Who?\n\nAssistant:"
 SYSTEM = {"role": "system", "content": "Be kind."}
+SKY = Ranking("The sky", (" is blue.", " was green."), (1, 2))
+BLUE = Ranking("Sky?", ("Blue.", "Green."), (1, 2))
+INFO = {"id": "t3", "post": "My dog ate it.", "title": "Homework", "subreddit": "school", "article": None}
+SUMMARY = "SUBREDDIT: r/school\n\nTITLE: Homework\n\nPOST: My dog ate it.\n\nTL;DR:"
 
-MANUAL = [  # the examples of TRL's manual, and what they say
+ROWS = [
+    # TRL's manual
     (Prompt, {"prompt": "The sky is"}, Prompt("The sky is")),
-    (Prompt, {"prompt": [user("What color is the sky?")]}, Prompt("What color is the sky?")),
-    (Demonstration, {"prompt": "The sky is", "completion": " blue."}, Demonstration("The sky is", " blue.")),
-    (Demonstration, {"prompt": [user("Sky?")], "completion": [assistant("Blue.")]},
-     Demonstration("Sky?", "Blue.")),
-    (Ranking, {"prompt": "The sky is", "chosen": " blue.", "rejected": " green."},
-     Ranking("The sky is", (" blue.", " green."), (1, 2))),
-    (Ranking, {"chosen": "The sky is blue.", "rejected": "The sky is green."},
-     Ranking("The sky is", (" blue.", " green."), (1, 2))),
+    (Prompt, {"prompt": [user("Sky?")]}, Prompt("Sky?")),
+    (Demonstration, {"prompt": "The sky", "completion": " is blue."}, Demonstration("The sky", " is blue.")),
+    (Demonstration, {"prompt": [user("Sky?")], "completion": [assistant("Blue.")]}, Demonstration("Sky?", "Blue.")),
+    (Ranking, {"prompt": "The sky", "chosen": " is blue.", "rejected": " was green."}, SKY),
+    (Ranking, {"chosen": "The sky is blue.", "rejected": "The sky was green."}, SKY),
     (Ranking, {"chosen": "The sky is blue.", "rejected": "The sky is black."},
      Ranking("The sky is", (" blue.", " black."), (1, 2))),
     (Ranking, {"chosen": f"{HUMAN} I am Bo.", "rejected": f"{HUMAN} I go."},
      Ranking(HUMAN, (" I am Bo.", " I go."), (1, 2))),
-    (Ranking, {"prompt": [user("Sky?")], "chosen": [assistant("Blue.")], "rejected": [assistant("Green.")]},
-     Ranking("Sky?", ("Blue.", "Green."), (1, 2))),
-    (Ranking, {"chosen": [user("Sky?"), assistant("Blue.")], "rejected": [user("Sky?"), assistant("Green.")]},
-     Ranking("Sky?", ("Blue.", "Green."), (1, 2))),
+    (Ranking, {"prompt": [user("Sky?")], "chosen": [assistant("Blue.")], "rejected": [assistant("Green.")]}, BLUE),
+    (Ranking, {"chosen": [user("Sky?"), assistant("Blue.")], "rejected": [user("Sky?"), assistant("Green.")]}, BLUE),
     (Ranking, {"prompt": "Q", "completions": ["a", "b", "c"], "ranks": [2, 1, 2], "labeler": "L"},
      Ranking("Q", ("a", "b", "c"), (2, 1, 2), "L")),
+    # what is empty is not there
+    (Ranking, {"prompt": "Q", "completions": ["a", "b"], "ranks": [1, 2], "labeler": None, "key": None},
+     Ranking("Q", ("a", "b"), (1, 2))),
+    # a system column, and the prompt said again
+    (Ranking, {"system": "Be kind.", "prompt": "Sky?", "chosen": "Blue.", "rejected": "Green."},
+     Ranking("system: Be kind.\nuser: Sky?", ("Blue.", "Green."), (1, 2))),
+    (Demonstration, {"system": " ", "prompt": "Sky?", "completion": "Blue."}, Demonstration("Sky?", "Blue.")),
+    (Ranking, {"prompt": "The sky", "chosen": "The sky is blue.", "rejected": "The sky was green."}, SKY),
+    (Ranking, {"prompt": "The sky", "chosen": "The sky is blue.", "rejected": "It was green."},
+     Ranking("The sky", ("The sky is blue.", "It was green."), (1, 2))),
+    (Ranking, {"prompt": "No", "chosen": "Now.", "rejected": "None."}, Ranking("No", ("Now.", "None."), (1, 2))),
+    (Ranking, {"prompt": "Say it", "completions": ["Say it a", "Say it b"], "ranks": [1, 2]},
+     Ranking("Say it", ("Say it a", "Say it b"), (1, 2))),              # ours is read as it stands
+    # data sets by their columns
+    (Demonstration, {"instruction": "Q", "input": "in full", "output": "A"}, Demonstration("Q\n\nin full", "A")),
+    (Demonstration, {"instruction": "Q", "input": "", "output": "A"}, Demonstration("Q", "A")),
+    (Demonstration, {"instruction": "Q", "context": "c", "response": "A"}, Demonstration("Q\n\nc", "A")),
+    (Demonstration, {"prompt": "Q", "label": "A"}, Demonstration("Q", "A")),
+    (Demonstration, {"messages": [user("Q"), assistant("A")]}, Demonstration("Q", "A")),
+    (Demonstration, {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]},
+     Demonstration("Q", "A")),
+    (Ranking, {"instruction": "Q", "input": "i", "chosen": "a", "rejected": "b"},
+     Ranking("Q\n\ni", ("a", "b"), (1, 2))),
+    (Ranking, {"info": INFO, "summaries": [{"text": " Dog."}, {"text": " Cat."}], "choice": 1, "worker": "w7"},
+     Ranking(SUMMARY, (" Dog.", " Cat."), (2, 1), "w7")),
+    (Ranking, {"question": {"full_text": "Why?"}, "answer_0": "a", "answer_1": "b", "score_0": -1.0,
+               "score_1": 1.0}, Ranking("Why?", ("a", "b"), (2, 1))),
+    (Ranking, {"question": "Why?", "answer_0": "a", "answer_1": "b", "score_0": 0.0, "score_1": 0.0}, None),
+    (Ranking, {"prompt": "Q", "answers": [{"answer": "a", "rank": 2.0}, {"answer": "b", "rank": 1.0},
+                                          {"answer": "c", "rank": 2.0}, {"answer": "d", "rank": 7.0}]},
+     Ranking("Q", ("a", "b", "c", "d"), (2, 1, 2, 3))),
+    (Ranking, {"instruction": "Q", "completions": [{"response": "a", "overall_score": 3.0},
+                                                   {"response": "b", "overall_score": 8.5}]},
+     Ranking("Q", ("a", "b"), (2, 1))),
+    (Ranking, {"history": "Q", "human_ref_A": "a", "human_ref_B": "b", "labels": 1},
+     Ranking("Q", ("a", "b"), (1, 2))),
+    (Ranking, {"history": "Q", "human_ref_A": "a", "human_ref_B": "b", "labels": "0"},
+     Ranking("Q", ("a", "b"), (2, 1))),
+    (Ranking, {"instruction": "Q", "input": "i", "output_1": "a", "output_2": "b", "preference": 2},
+     Ranking("Q\n\ni", ("a", "b"), (2, 1))),
+    (Ranking, {"prompt": "Q", "response_0": "a", "response_1": "b", "better_response_id": 1.0},
+     Ranking("Q", ("a", "b"), (2, 1))),
+    (Ranking, {"prompt": "Q", "response_a": "a", "response_b": "b", "winner": "model_a"},
+     Ranking("Q", ("a", "b"), (1, 2))),
+    (Ranking, {"prompt": "Q", "response_a": "a", "response_b": "b", "winner": "tie (bothbad)"}, None),
+    (Ranking, {"conversation_a": [user("Q"), assistant("a")], "conversation_b": [user("Q"), assistant("b")],
+               "winner": "model_b"}, Ranking("Q", ("a", "b"), (2, 1))),
 ]
 
 
-@pytest.mark.parametrize("kind, row, record", MANUAL)
-def test_a_row_of_the_manual_is_read_as_it_is_meant(kind, row, record):
+@pytest.mark.parametrize("kind, row, record", ROWS, ids=range(len(ROWS)))
+def test_a_row_of_a_known_shape_is_read_as_it_is_meant(kind, row, record):
     before = json.dumps(row)
-    assert from_rows(kind, [row]) == record
+    assert from_row(kind, row) == record
     assert json.dumps(row) == before
 
 
-def test_a_conversation_becomes_text_and_keeps_its_turns():
-    turns = [SYSTEM, user("Hi"), assistant("Hello."), user("Sky?")]
-    row = {"prompt": turns, "chosen": [assistant("Blue.")], "rejected": [assistant("Green.")]}
-    record = from_rows(Ranking, [row])
-    assert record.prompt == "system: Be kind.\nuser: Hi\nassistant: Hello.\nuser: Sky?"
-    assert to_rows(record, "preference", conversational=True) == [row]
-    implicit = {"chosen": turns + row["chosen"], "rejected": turns + row["rejected"]}
-    assert from_rows(Ranking, [implicit]) == record
-    assert to_rows(record, "implicit", conversational=True) == [implicit]
+def test_a_prompt_in_a_column_of_another_name_is_read_by_that_name():
+    row = {"system": "Be kind.", "question": "Sky?", "chosen": "It is blue.", "rejected": "It is green."}
+    assert from_row(Ranking, row, "question") == Ranking(
+        "system: Be kind.\nuser: Sky?", ("It is blue.", "It is green."), (1, 2))
+    chats = {"conversations": [{"from": "human", "value": "Sky?"}], "chosen": {"from": "gpt", "value": "Blue."},
+             "rejected": {"from": "gpt", "value": "Green."}}
+    assert from_row(Ranking, chats, "conversations") == BLUE
 
 
-def test_an_edited_prompt_goes_out_as_it_now_reads():
-    record = Prompt("new", extra={"conversation": [user("old"), assistant("so"), user("older")]})
-    assert to_rows(record, conversational=True)[0]["prompt"] == [user("new")]
+def test_a_prompt_is_never_made_up_beside_a_column_that_may_hold_one():
+    row = {"question": "Sky?", "chosen": "It is blue.", "rejected": "It is green."}
+    assert could_ask([row]) == ["question"]
+    with pytest.raises(ValueError, match="^prompt: got no such field, and 'question' may hold it.*"
+                                         "--prompt-column question;.*--prompt-column chosen"):
+        from_row(Ranking, row, rivals=["question"])
+    assert from_row(Ranking, row, "chosen", rivals=["question"]) == Ranking("It is", (" blue.", " green."), (1, 2))
 
 
-def test_a_plain_pair_is_a_plain_row():
-    assert to_rows(Ranking("Q", ("a", "b"), (1, 2)), "preference") == [
-        {"prompt": "Q", "chosen": "a", "rejected": "b"}]
+@pytest.mark.parametrize("column, could", [
+    ({"frage": "Was ist das?"}, True), ({"query": "Why"}, True), ({"messages": [user("Q")]}, True),
+    ({"source": "web"}, False), ({"score_chosen": 9.5}, False), ({"tags": ["a"]}, False), ({"query": " "}, False),
+    ({"labeler": "Ann Smith"}, False), ({"chosen": "Yes it is"}, False), ({"id": None}, False)])
+def test_a_column_of_words_or_chats_may_hold_the_prompt(column, could):
+    assert could_ask([{"id": 1}, column, {}]) == list(column) * could
 
 
-def test_three_responses_make_three_rows_that_know_their_places():
-    rows = to_rows(Ranking("Q", ("a", "b", "c"), (3, 1, 2), "L"), "preference", number=5)
-    assert [(row["chosen"], row["rejected"]) for row in rows] == [("b", "a"), ("b", "c"), ("c", "a")]
-    assert rows[0] == {"prompt": "Q", "chosen": "b", "rejected": "a", "labeler": "L",
-                       "ranking": {"id": 5, "pair": [1, 0], "ranks": [3, 1, 2]}}
+def test_of_several_such_columns_the_one_with_a_telling_name_is_named():
+    assert could_ask([{"system": "Be very kind.", "question": "Why?"}]) == ["question", "system"]
 
 
-def test_pairs_of_two_rankings_may_be_shuffled_together():
-    records = [Ranking("Q", ("a", "b", "c"), (3, 1, 2)), Ranking("R", ("a", "b", "c"), (1, 1, 2))]
-    rows = [row for number in (0, 1) for row in to_rows(records[number], "preference", number=number)]
-    mixed = dict(enumerate([rows[3], rows[1], rows[4], rows[0], rows[2]], start=1))
-    groups = grouped(mixed)
-    assert list(groups) == [1, 2]
-    assert [from_rows(Ranking, group) for group in groups.values()] == records[::-1]
+def test_what_is_left_out_or_mended_is_counted():
+    notes = Counter()
+    tie = {"history": "Q", "human_ref_A": "a", "human_ref_B": "b", "labels": "tie"}
+    again = {"prompt": "Is it", "chosen": "Is it so", "rejected": "Is it not", "auther": "Ann"}
+    assert from_row(Ranking, tie, notes=notes) is None
+    from_row(Ranking, again, notes=notes)
+    from_row(Demonstration, {"prompt": "Q", "completion": "a", "auther": "Ann"}, notes=notes)
+    assert notes == {"all responses tie: left out": 1, "not read: 'auther'": 1,
+                     "chosen and rejected repeat the prompt, which is read once": 1,
+                     "not read: 'auther' (did you mean 'author'?)": 1}
 
 
 LETTERS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=12)
@@ -94,10 +147,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | FINITE | LETTERS,
                     lambda part: st.lists(part, max_size=2) | st.dictionaries(LETTERS, part, max_size=2),
                     max_leaves=4)
-RESERVED = {"prompt", "completion", "completions", "ranks", "chosen", "rejected", "ranking",
-            "category", "author", "labeler", "key"}
-REST = {"category": LETTERS, "key": st.dictionaries(LETTERS, JSON, max_size=2),
-        "extra": st.dictionaries(LETTERS.filter(lambda name: name not in RESERVED), JSON, max_size=2)}
+REST = {"category": LETTERS, "key": st.dictionaries(LETTERS, JSON, max_size=2)}
 
 
 @st.composite
@@ -109,75 +159,58 @@ def rankings(draw):
     return Ranking(draw(WORDS), texts, ranks, draw(LETTERS), **{name: draw(REST[name]) for name in REST})
 
 
-RECORDS = (st.builds(Prompt, WORDS, author=LETTERS, **REST)
-           | st.builds(Demonstration, WORDS, LETTERS, author=LETTERS, **REST) | rankings())
+@given(st.builds(Prompt, WORDS, author=LETTERS, **REST)
+       | st.builds(Demonstration, WORDS, LETTERS, author=LETTERS, **REST) | rankings())
+def test_reading_gives_back_what_was_written(record):
+    assert from_row(type(record), json.loads(json.dumps(to_row(record)))) == record
 
 
-@given(RECORDS, st.booleans(), st.booleans())
-def test_reading_gives_back_what_was_written(record, pairs, conversational):
-    form = "preference" if pairs and isinstance(record, Ranking) else "ours"
-    rows = json.loads(json.dumps(to_rows(record, form, conversational)))
-    assert from_rows(type(record), rows) == record
-
-
-@given(rankings(), st.booleans())
-def test_an_implicit_prompt_is_written_only_if_it_can_be_read_again(record, conversational):
-    try:
-        rows = to_rows(record, "implicit", conversational)
-    except ValueError as fault:
-        assert "form='preference'" in str(fault)
-    else:
-        assert not any("prompt" in row for row in rows)
-        assert from_rows(Ranking, json.loads(json.dumps(rows))) == record
-
-
-MARK = {"id": 0, "pair": [0, 1], "ranks": [1, 2, 2]}
-PAIR = {"prompt": "Q", "chosen": "a", "rejected": "b", "ranking": MARK}
-OTHER = {"prompt": "Q", "chosen": "a", "rejected": "c", "ranking": MARK | {"pair": [0, 2]}}
 FAULTS = [
-    (Prompt, [{"promt": "Q"}], "prompt: got only the fields 'promt', .*did you mean 'prompt' by 'promt'"),
-    (Prompt, [{}], r"prompt: got only the fields \(none\), expected this one too; add it"),
-    (Prompt, [{"prompt": "Q", "completion": "a"}], "completion: got a field that a Prompt has not"),
-    (Prompt, [{"prompt": []}], "prompt: got .*a list of messages"),
-    (Prompt, [{"prompt": [{"role": "user"}]}], "prompt: got .*a list of messages"),
-    (Prompt, [{"prompt": [{"role": "user", "content": None}]}], "prompt: got .*a list of messages"),
-    (Prompt, [{"prompt": [user("a"), user("b")], "conversation": 1}], "conversation: got one beside"),
-    (Demonstration, [{"prompt": "Q", "Completion": "a"}], "completion: .*by 'Completion'"),
-    (Demonstration, [{"prompt": "Q", "completion": ["a"]}], "completion: got .*expected text"),
-    (Demonstration, [{"prompt": [user("Q")], "completion": "a"}], "completion: got 'a' .*messages"),
-    (Demonstration, [{"prompt": [user("Q")], "completion": [user("a")]}], "completion: got 1 messages.*user"),
-    (Demonstration, [{"prompt": [user("Q")], "completion": [assistant("a")] * 2}], "completion: got 2 mess"),
-    (Demonstration, [{"prompt": "Q", "completion": "a", "author": None}], "author: got None"),
-    (Ranking, [{"prompt": "Q", "completions": ["a", "b"]}], "ranks: got only the fields"),
-    (Ranking, [{"prompt": "Q", "completions": ["a", "b"], "rank": [1, 2]}], "ranks: .*by 'rank'"),
-    (Ranking, [{"prompt": "Q", "completions": ["a", "b"], "ranks": [1, 2], "chosen": "a"}], "chosen: got a "),
-    (Ranking, [{"prompt": "Q", "chosen": "a", "rejcted": "b"}], "rejected: .*by 'rejcted'"),
-    (Ranking, [{"prompt": "Q", "chosen": "a", "rejected": "a"}], "rejected: got the same as chosen"),
-    (Ranking, [{"prompt": "Q", "chosen": "a", "rejected": [user("a")]}], "rejected: got .*both text"),
-    (Ranking, [{"promt": "It", "chosen": "It is", "rejected": "It was"}], "prompt: .*by 'promt'"),
-    (Ranking, [{"chosen": "Yes it is", "rejected": "No"}], "prompt: got no such field, and chosen"),
-    (Ranking, [{"chosen": [assistant("a")], "rejected": [assistant("b")]}], "prompt: got no such field, and"),
-    (Ranking, [{"chosen": [user("Q")], "rejected": [user("Q"), assistant("b")]}], "prompt: got no such"),
-    (Ranking, [PAIR | {"ranking": 3}], "ranking: got 3"),
-    (Ranking, [PAIR | {"ranking": MARK | {"pair": [0, 3]}}], "ranking: got {"),
-    (Ranking, [PAIR | {"ranking": MARK | {"pair": [0, "1"]}}], "ranking: got {"),
-    (Ranking, [PAIR], r"ranking: got pairs \[\(0, 1\)\] of ranking 0, expected each"),
-    (Ranking, [PAIR, PAIR, OTHER], r"ranking: got pairs \[\(0, 1\), \(0, 1\), \(0, 2\)\]"),
-    (Ranking, [PAIR, OTHER | {"chosen": "x"}], "ranking: got a pair 0, 2 unlike"),
-    (Ranking, [PAIR, OTHER | {"prompt": "x"}], "ranking: got a pair 0, 2 unlike"),
-    (Ranking, [PAIR, OTHER | {"labeler": "x"}], "ranking: got a pair 0, 2 unlike"),
-    (Ranking, [PAIR, OTHER | {"ranking": MARK | {"pair": [0, 2], "ranks": [1, 2, 3]}}], "ranking: got a p"),
+    (Prompt, {"promt": "Q"}, "prompt: got only the fields 'promt', .*'prompt' by 'promt'.*--prompt-column"),
+    (Prompt, {}, r"prompt: got only the fields \(none\), expected this one too; add it"),
+    (Prompt, {"prompt": "Q", "completion": "a"}, "completion: got a field that a Prompt has not"),
+    (Prompt, {"prompt": None}, "prompt: got None"),
+    (Prompt, {"prompt": 42}, "prompt: got 42 "),
+    (Demonstration, {"prompt": "Q", "Completion": "a"}, "completion: .*by 'Completion'"),
+    (Demonstration, {"prompt": "Q", "completion": ["a"]}, r"completion\[0\]: got 'a' \(str\), expected a message"),
+    (Demonstration, {"prompt": "Q", "completion": None}, "completion: got None"),
+    (Demonstration, {"prompt": "Q", "completion": "a", "author": 3}, "author: got 3"),
+    (Demonstration, {"instruction": "Q", "input": "i"}, "completion: got only the fields 'prompt'"),
+    (Ranking, {"prompt": "Q", "completions": ["a", "b"]}, "ranks: got only the fields"),
+    (Ranking, {"prompt": "Q", "completions": ["a", "b"], "rank": [1, 2]}, "ranks: .*by 'rank'"),
+    (Ranking, {"prompt": "Q", "completions": ["a", "b"], "ranks": [1, 2], "chosen": "a"}, "chosen: got a "),
+    (Ranking, {"prompt": "Q", "completions": "ab", "ranks": [1, 2]}, "completions: got 'ab'"),
+    (Ranking, {"prompt": "Q", "completions": ["a", 3], "ranks": [1, 2]}, r"completions\[1\]: got 3"),
+    (Ranking, {"prompt": "Q", "chosen": "a", "rejcted": "b"}, "rejected: .*by 'rejcted'"),
+    (Ranking, {"prompt": "Q", "chosen": "a", "rejected": "a"}, "rejected: got the same as chosen"),
+    (Ranking, {"prompt": "Q", "chosen": "a", "rejected": None}, "rejected: got None"),
+    (Ranking, {"prompt": None, "chosen": "a b", "rejected": "a c"}, "prompt: got None"),
+    (Ranking, {"prompt": " ", "chosen": "a b", "rejected": "a c"}, "prompt: got no words"),
+    (Ranking, {"prompt": "Q", "chosen": "a\ud83d", "rejected": "b"}, r"chosen: got U\+D83D at character 1"),
+    (Ranking, {"prompt": "Q", "chosen": "a", "rejected": [assistant("a")]}, "rejected: got a chat beside text"),
+    (Ranking, {"promt": "It", "chosen": "It is", "rejected": "It was"}, "prompt: .*by 'promt'"),
+    (Ranking, {"chosen": "Yes it is", "rejected": "No"}, "prompt: got no such field, and chosen"),
+    (Ranking, {"chosen": [assistant("a")], "rejected": [assistant("b")]}, "prompt: got no such field, and"),
+    (Ranking, {"prompt": "Q", "chosen_response": "a", "rejected_response": "b"},
+     "chosen: .*'chosen' by 'chosen_response'"),
+    (Ranking, {"prompt": "Q", "selected": "a", "discarded": "b"}, "chosen: .*'chosen' by 'selected'"),
+    (Ranking, {"prompt": "Q", "responses": ["a", "b"], "ranks": [1, 2]}, "completions: .*by 'responses'"),
+    (Ranking, {"prompt": "Q", "response_0": "a", "response_1": "b"}, "completions: .*by 'response_0'"),
+    (Ranking, {"prompt": "Q", "completion": "a", "label": True}, "completions: .*one answer a row"),
+    (Ranking, {"prompt": "Q", "response": "a", "helpfulness": 3}, "completions: .*one answer a row"),
+    (Ranking, {"data": {"prompt": "Q"}, "annotations": []}, "annotations: got an export of Label Studio"),
+    (Ranking, {"message_tree_id": "x", "prompt": {"text": "Q", "replies": []}},
+     "message_tree_id: got a tree of OpenAssistant"),
+    (Ranking, {"history": "Q", "human_ref_A": "a", "human_ref_B": "b", "labels": 2}, "labels: got 2 .*1, 0 or tie"),
+    (Ranking, {"instruction": "Q", "completions": [{"response": "a", "overall_score": 1.0},
+                                                   {"response": "b", "overall_score": None}]},
+     r"\[1\].overall_score: got none"),
+    (Ranking, {name: "x" for name in "abcdefghij"}, "prompt: got only the fields 'a', .*'h', ..., expected"),
 ]
 
 
-@pytest.mark.parametrize("kind, rows, message", FAULTS)
-def test_a_fault_names_its_field_and_the_fix(kind, rows, message):
-    with pytest.raises(ValueError, match="^" + message):
-        from_rows(kind, rows)
-
-
-@pytest.mark.parametrize("record, form", [(Prompt("Q"), "preference"), (Prompt("Q"), "csv"),
-                                          (Ranking("Q", ("a", "b"), (1, 2)), "trl")])
-def test_an_unknown_form_is_refused(record, form):
-    with pytest.raises(ValueError, match=f"form: got '{form}' for a {type(record).__name__}"):
-        to_rows(record, form)
+@pytest.mark.parametrize("kind, row, message", FAULTS, ids=range(len(FAULTS)))
+def test_a_fault_names_its_field_and_the_fix(kind, row, message):
+    with pytest.raises(ValueError, match="^" + message) as caught:
+        from_row(kind, row)
+    assert ", expected " in str(caught.value) and "; " in str(caught.value)

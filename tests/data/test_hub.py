@@ -50,7 +50,7 @@ def test_a_web_answer_of_the_higher_score_wins_and_a_tie_is_left_out_with_a_warn
     question = {"dataset": "eli5", "id": "1", "full_text": "Why?"}
     row = {"question": question, "answer_0": "a", "answer_1": "b", "score_0": -1.0, "score_1": 1.0}
     name = hub(row, row | {"score_0": 0.0, "score_1": 0.0})
-    with pytest.warns(UserWarning, match="of 2 rows left out 1 that tie and 0 that are bad"):
+    with pytest.warns(UserWarning, match="all responses tie: left out in 1 rows"):
         assert hub_rankings(name) == [Ranking("Why?", ("a", "b"), (2, 1))]
 
 
@@ -70,7 +70,7 @@ def test_scored_completions_rank_from_the_highest(hub):
 
 def test_a_missing_score_is_named(hub):
     completions = [{"response": "a", "overall_score": 1.0}, {"response": "b", "overall_score": None}]
-    with pytest.raises(DataError, match=r"train row 1: \[1\].overall_score: got none"):
+    with pytest.raises(DataError, match=r"train, row 1: \[1\].overall_score: got none"):
         hub_rankings(hub({"instruction": "Q", "completions": completions}))
 
 
@@ -79,9 +79,9 @@ def test_bad_rows_are_all_named_or_dropped_on_demand(hub):
     name = hub(good, good | {"rejected": "a"}, good | {"prompt": " "})
     with pytest.raises(DataError, match="2 of 3 rows are bad") as caught:
         hub_rankings(name)
-    assert "train row 2: rejected: got the same as chosen" in caught.value.faults[0]
-    assert "train row 3: prompt: got no words" in caught.value.faults[1]
-    with pytest.warns(UserWarning, match="0 that tie and 2 that are bad.*train row 2"):
+    assert "train, row 2: rejected: got the same as chosen" in caught.value.faults[0]
+    assert "train, row 3: prompt: got no words" in caught.value.faults[1]
+    with pytest.warns(UserWarning, match="bad and left out: 2 of 3 rows, such as .*train, row 2"):
         assert hub_rankings(name, drop_bad=True) == [Ranking("Q", ("a", "b"), (1, 2))]
     with pytest.raises(DataError, match="nothing was read"):
         hub_rankings(hub(good | {"rejected": "a"}), drop_bad=True)
@@ -99,11 +99,12 @@ def test_subset_and_split_choose_the_files(hub):
         hub_rankings(name, subset="hard", split="nonsense")
 
 
+@pytest.mark.filterwarnings("ignore:.*not read")
 @pytest.mark.parametrize("row", [
     {"prompt": "Q\n\nin full", "completion": "A", "score": 1.5},
     {"prompt": "Q\n\nin full", "label": "A"},
     {"instruction": "Q", "input": "in full", "output": "A", "text": "..."},
-    {"instruction": "Q", "context": "in full", "response": "A", "category": "closed_qa"},
+    {"instruction": "Q", "context": "in full", "response": "A", "category": None},
     {"messages": [{"role": "user", "content": "Q\n\nin full"}, {"role": "assistant", "content": "A"}]}])
 def test_demonstrations_come_in_the_columns_of_five_datasets(hub, row):
     assert hub_demonstrations(hub(row)) == [Demonstration("Q\n\nin full", "A")]
@@ -117,8 +118,34 @@ def test_json_lines_in_a_folder_are_read_like_parquet(hub, tmp_path):
 
 
 def test_a_demonstration_without_its_answer_is_named(hub):
-    with pytest.raises(DataError, match="train row 1: completion: got only the fields 'prompt'"):
+    with pytest.raises(DataError, match="train, row 1: completion: got only the fields 'prompt'"):
         hub_demonstrations(hub({"instruction": "Q", "input": "in full"}))
+
+
+def test_a_null_prompt_in_one_row_is_no_implicit_prompt(hub):
+    pair = {"prompt": "Q", "chosen": "It is a", "rejected": "It is b"}
+    with pytest.raises(DataError, match="train, row 2: prompt: got None"):
+        hub_rankings(hub(pair, pair | {"prompt": None}))
+
+
+def test_a_question_in_another_column_is_read_when_it_is_named(hub):
+    name = hub({"question": "Who?", "chosen": "It is a", "rejected": "It is b"})
+    with pytest.raises(DataError, match="'question' may hold it.*--prompt-column question"):
+        hub_rankings(name, drop_bad=True)
+    assert hub_rankings(name, prompt_column="question") == [Ranking("Who?", ("It is a", "It is b"), (1, 2))]
+
+
+@pytest.mark.parametrize("splits", [False, True])
+def test_a_folder_that_datasets_has_saved_is_read_too(tmp_path, hub, splits):
+    saved = datasets.Dataset.from_list([{"prompt": "Q", "chosen": "a", "rejected": "b"}])
+    (datasets.DatasetDict({"train": saved}) if splits else saved).save_to_disk(tmp_path / "saved")
+    assert hub_rankings(str(tmp_path / "saved")) == [Ranking("Q", ("a", "b"), (1, 2))]
+
+
+def test_a_folder_of_csv_in_parts_is_read_whole(tmp_path, hub):
+    for part in (1, 2):
+        (tmp_path / f"train-{part}.csv").write_text(f"prompt,chosen,rejected\nQ{part},a,b\n")
+    assert [ranking.prompt for ranking in hub_rankings(str(tmp_path))] == ["Q1", "Q2"]
 
 
 def test_an_empty_folder_is_no_dataset(tmp_path, hub):

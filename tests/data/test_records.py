@@ -31,7 +31,6 @@ FAULTS = [
     (lambda: Prompt("Q", key={"a": float("nan")}), "key: got .*finite numbers"),
     (lambda: Prompt("Q", key={"a": "\udc00"}), "key: got .*expected values that JSON"),
     (lambda: Prompt("Q", key={"a": {1, 2}}), "key: got .*expected values that JSON"),
-    (lambda: Prompt("Q", extra={"chosen": "a"}), "chosen: got a field that a Prompt has not"),
     (lambda: Demonstration("Q", 7), "completion: got 7"),
     (lambda: Demonstration("Q", "a\0"), r"completion: got U\+0000 at character 1"),
     (lambda: Demonstration("Q", "a", author=1), "author: got 1"),

