@@ -30,7 +30,7 @@ FEW = 20                  # pairs; an interval of fewer says little
 
 @dataclass
 class Input:
-    """Rankings on both sides; of ratings, also the rated texts that held-out keys name."""
+    """Rankings on both sides; of ratings, also the texts that held-out keys name."""
 
     train: list[Ranking]
     heldout: list[Ranking]
@@ -56,18 +56,19 @@ def read(flags: Any) -> Input:
             if flags.lower_case:
                 rated = [replace(one, text=" " + one.text.lower()) for one in rated]
             train, rated = split_by_text(rated, lambda one: one.text, share, seed)
-            sides = drawn_rankings(train, flags.passes, seed), drawn_rankings(rated, 1, seed)
+            sides = (drawn_rankings(train, flags.passes, seed),
+                     drawn_rankings(rated, 1, seed))
             check_leakage(*sides, lambda ranking: ranking.completions)
         else:
             rated, sides = [], (rankings(flags, flags.hub or flags.rankings),)
             if flags.heldout:
                 sides += (rankings(flags, flags.heldout),)
             else:
-                sides = split_by_text(*sides, lambda ranking: ranking.prompt, share, seed)
+                sides = split_by_text(*sides, lambda each: each.prompt, share, seed)
             check_leakage(*sides)
     pairs = sum(len(ranking.pairs) for ranking in sides[1])
     if pairs < FEW:
-        notes.append(f"only {pairs} held-out pairs: their accuracy and interval say little")
+        notes.append(f"only {pairs} held-out pairs: accuracy and interval say little")
     return Input(*sides, shown or [], rated, notes)
 
 
@@ -91,7 +92,7 @@ def rankings(flags: Any, source: str | Path) -> list[Ranking]:
 
 
 def start(flags: Any, data: Input) -> Policy:
-    """The model whose trunk the reward model takes: one named, a new one, or tiny's base."""
+    """The model whose trunk the reward model takes: yours, a new one, tiny's base."""
     if flags.model:
         policy = Policy.load(existing(flags.model))
     elif flags.tokenizer == "gpt2" or flags.ratings:
@@ -132,13 +133,13 @@ def check_words(data: Input, policy: Policy, name: str) -> None:
     unknown, total = unknown_words(policy.tokenizer, texts)
     often = ", ".join(repr(word) for word, _ in unknown.most_common(5))
     if unknown.total() > MOST_UNKNOWN * total:
-        raise ValueError(f"{name} does not know {unknown.total():,} of {total:,} words, such "
-                         f"as {often}: start with --model NAME, any causal language model in "
-                         "Hugging Face format, or with --tokenizer gpt2, a small new one "
-                         "that reads every word")
+        raise ValueError(f"{name} does not know {unknown.total():,} of {total:,} words,"
+                         f" such as {often}: start with --model NAME, any causal language"
+                         " model in Hugging Face format, or with --tokenizer gpt2, a"
+                         " small new one that reads every word")
     if unknown:
-        data.notes.append(f"{unknown.total():,} of {total:,} words are unknown to the model, "
-                          f"such as {often}")
+        data.notes.append(f"{unknown.total():,} of {total:,} words are unknown to the "
+                          f"model, such as {often}")
 
 
 def encoder(policy: Policy) -> Callable[[str], tuple[int, ...]]:
@@ -157,19 +158,19 @@ def drop_long(data: Input, policy: Policy) -> None:
         if records and context is not None:
             setattr(data, side, fit(records, encoder(policy), context))
             if dropped := len(records) - len(getattr(data, side)):
-                data.notes.append(f"{side}: {dropped:,} of {len(records):,} rows left out, "
-                                  f"longer than the model's context of {context} tokens")
+                data.notes.append(f"{side}: {dropped:,} of {len(records):,} rows left "
+                                  f"out, longer than the model's context of {context}")
 
 
 def check_alike(data: Input, encode: Callable[[str], tuple[int, ...]]) -> None:
-    """Note pairs whose two texts are the same tokens; ValueError when all of a side are."""
+    """Note pairs of equal tokens; ValueError when all of a side are."""
     for side in ("train", "heldout"):
-        pairs = [pair for ranking in getattr(data, side) for pair in ranking.comparisons()]
+        pairs = [pair for each in getattr(data, side) for pair in each.comparisons()]
         alike = [better for better, worse in pairs if encode(better) == encode(worse)]
-        told = (f"{side}: {len(alike):,} of {len(pairs):,} pairs read alike to the model, "
-                f"which tells their texts apart by nothing (unknown words, spaces)")
+        told = (f"{side}: {len(alike):,} of {len(pairs):,} pairs read alike to the "
+                "model, which knows nothing that differs (unknown words, spaces)")
         if len(alike) == len(pairs):
-            raise ValueError(f"{told}, such as {alike[0][:60]!r}: nothing can be learned; "
-                             "take another --model, or --tokenizer gpt2")
+            raise ValueError(f"{told}, such as {alike[0][:60]!r}: nothing can be "
+                             "learned; take another --model, or --tokenizer gpt2")
         if alike:
             data.notes.append(f"{told}, such as {alike[0][:60]!r}")

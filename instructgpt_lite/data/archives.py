@@ -22,12 +22,13 @@ def files_in(archive: bytes, name: str, ending: str = "") -> dict[str, bytes | N
             BytesIO(archive), ending)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error,
             RuntimeError) as error:
+        why = str(error).splitlines()[0]
         raise DataError(f"{name}: got {len(archive):,} bytes that are no whole zip or "
-                        f"tar.gz ({str(error).splitlines()[0]}); download it again") from None
+                        f"tar.gz ({why}); download it again") from None
     for path, data in found.items():
         if data and len(data) > MOST:
-            raise DataError(f"{name}: got {path} of more than {MOST:,} bytes; is it the "
-                            "right archive? Unpack it, if it is")
+            raise DataError(f"{name}: got {path} of more than {MOST:,} bytes; is it "
+                            "the right archive? Unpack it, if so")
     return found
 
 

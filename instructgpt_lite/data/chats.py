@@ -9,8 +9,8 @@ from typing import Any
 
 from instructgpt_lite.data.records import Fault, kind_of
 
-ROLES = {"human": "user", "prompter": "user", "gpt": "assistant", "chatgpt": "assistant",
-         "bot": "assistant", "model": "assistant"}
+ROLES = {"human": "user", "prompter": "user", "gpt": "assistant",
+         "chatgpt": "assistant", "bot": "assistant", "model": "assistant"}
 Turn = tuple[str, str]                # role, text
 
 
@@ -20,7 +20,7 @@ def turns_of(name: str, chat: Any) -> list[Turn]:
     if not isinstance(messages, list) or not messages:
         raise Fault(name, kind_of(chat), "text, or a list of messages {role, content}",
                     "write it so, or drop the row")
-    return [turn_of(f"{name}[{place}]", message) for place, message in enumerate(messages)]
+    return [turn_of(f"{name}[{n}]", message) for n, message in enumerate(messages)]
 
 
 def turn_of(name: str, message: Any) -> Turn:
@@ -35,11 +35,13 @@ def turn_of(name: str, message: Any) -> Turn:
     if isinstance(content, list):
         for place, part in enumerate(content):
             if not isinstance(part, dict) or not isinstance(part.get("text"), str):
-                raise Fault(f"{name}.{what}[{place}]", kind_of(part), "a part {type: text, "
-                            "text}", "drop the row: models here read text alone")
+                raise Fault(f"{name}.{what}[{place}]", kind_of(part),
+                            "a part {type: text, text}",
+                            "drop the row: models here read text alone")
         content = "".join(part["text"] for part in content)
     if not isinstance(content, str):
-        raise Fault(f"{name}.{what}", kind_of(content), "text", "write it, or drop the row")
+        raise Fault(f"{name}.{what}", kind_of(content), "text",
+                    "write it, or drop the row")
     role = role.strip().lower()
     return ROLES.get(role, role), content
 
@@ -65,13 +67,16 @@ def prompt_and_answers(prompt: Any, answers: dict[str, Any]) -> tuple[Any, list[
         chats = {name: turns_of(name, chat) for name, chat in answers.items()}
         shared = shared_turns(list(chats.values()))
         asked = joined(asked, shared, next(iter(chats)))
-        answers = {name: answer_of(name, chat[len(shared):]) for name, chat in chats.items()}
+        answers = {name: answer_of(name, chat[len(shared):])
+                   for name, chat in chats.items()}
     elif len(texts) < len(answers):
         name = next(name for name in answers if name not in texts)
         turns_of(name, answers[name])
-        raise Fault(name, f"a chat beside text in {texts[0]}", "both text, or both a list "
-                    "of messages", "write them alike")
-    return (text_of_chat(asked) if isinstance(asked, list) else asked), [*answers.values()]
+        raise Fault(name, f"a chat beside text in {texts[0]}",
+                    "both text, or both a list of messages", "write them alike")
+    if isinstance(asked, list):
+        asked = text_of_chat(asked)
+    return asked, list(answers.values())
 
 
 def shared_turns(chats: list[list[Turn]]) -> list[Turn]:
@@ -93,15 +98,16 @@ def joined(asked: str | list[Turn] | None, shared: list[Turn],
         return asked
     turns = [("user", asked)] if isinstance(asked, str) else asked
     if turns[-1][1].strip() not in [text.strip() for _, text in shared]:
-        raise Fault(f"{name}[0].content", kind_of(shared[0][1]), "the prompt again, or the "
-                    "answer alone", "drop the turns that are not in the prompt")
+        raise Fault(f"{name}[0].content", kind_of(shared[0][1]),
+                    "the prompt again, or the answer alone",
+                    "drop the turns that are not in the prompt")
     return max(turns, shared, key=len)
 
 
 def answer_of(name: str, turns: list[Turn]) -> str:
     """The text of a chat that is one message by the assistant."""
     if len(turns) > 1 or turns[0][0] != "assistant":
-        raise Fault(name, f"{len(turns)} messages of its own, the first by {turns[0][0]!r}",
-                    "one, by 'assistant'", "cut it after its first answer, or move what "
-                    "comes before the last one to the prompt")
+        got = f"{len(turns)} messages of its own, the first by {turns[0][0]!r}"
+        raise Fault(name, got, "one, by 'assistant'", "cut it after its first answer, "
+                    "or move what comes before the last one to the prompt")
     return turns[0][1]

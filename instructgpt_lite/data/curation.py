@@ -50,7 +50,7 @@ def drop_long_common_prefix(prompts: Iterable[Record], length: int = 100) -> Sif
     below one long instruction count as the same.
     """
     if length < 1:
-        raise ValueError(f"length: got {length}, expected at least 1 character; raise it")
+        raise ValueError(f"length: got {length}, expected at least 1 sign; raise it")
     first_row, sifted = {}, Sifted([], [])
     for row, record in enumerate(prompts, start=1):
         first = first_row.setdefault(normalised(record.prompt)[:length], row)
@@ -90,11 +90,11 @@ def split_by_author(prompts: Iterable[Record], shares: dict[str, float],
     come or go. `shares` are of authors, on average: one busy author moves many prompts.
     Two authors may have written one prompt: `check_leakage` finds that.
     """
-    sound = shares and min(shares.values()) >= 0 and math.isclose(sum(shares.values()), 1)
-    if not sound:
-        raise ValueError(f"shares: got {shares}, expected shares of at least 0 that add up "
-                         "to 1; mend them")
-    edges = list(accumulate(shares.values()))[:-1]
+    sizes = list(shares.values())
+    if not sizes or min(sizes) < 0 or not math.isclose(sum(sizes), 1):
+        raise ValueError(f"shares: got {shares}, expected shares of at least 0 that "
+                         "add up to 1; mend them")
+    edges = list(accumulate(sizes))[:-1]
     parts = [[] for _ in shares]
     for row, record in enumerate(prompts, start=1):
         place = bisect_right(edges, uniform(seed, author_of(record, row)))
@@ -111,11 +111,10 @@ def split_by_text(items: Sequence[T], text_of: Callable[[T], str], heldout: floa
     texts = [normalised(text_of(item)) for item in items]
     sides = [uniform("heldout", seed, text) < heldout for text in texts]
     if all(sides) or not any(sides):
-        way = ("all have one prompt, so no share helps: give held-out rows in a file of "
-               "their own (--heldout)" if len(set(texts)) < 2 else
-               "change it, or give held-out rows in a file of their own (--heldout)")
-        raise ValueError(f"heldout_share: got {heldout}, which puts all {len(sides)} rows "
-                         f"on one side; {way}")
+        way = "change it" if len(set(texts)) > 1 else "all are equal, so no share helps"
+        raise ValueError(f"heldout_share: got {heldout}, which puts all {len(sides)} "
+                         f"rows on one side; {way}, or give held-out rows in a file of "
+                         "their own (--heldout)")
     return ([item for item, side in zip(items, sides) if not side],
             [item for item, side in zip(items, sides) if side])
 
@@ -206,22 +205,27 @@ def contradictions(rankings: dict[int, Ranking]) -> dict[int, Fault]:
     return faults
 
 
-def check_leakage(train: Sequence[Record], heldout: Sequence[Record], texts_of: Callable[
-        [Record], Sequence[str]] = lambda record: (record.prompt,)) -> None:
+def check_leakage(
+        train: Sequence[Record], heldout: Sequence[Record],
+        texts_of: Callable[[Record], Sequence[str]] = lambda record: (record.prompt,)
+) -> None:
     """DataError where a text of `heldout` (its prompt) is also in `train`,
     `normalised`.
 
     It cannot see a paraphrase or a changed word. Rows are counted from 1.
     """
-    row_of = {normalised(text): row for row, record in reversed([*enumerate(train, 1)])
-              for text in texts_of(record)}
-    faults = [f"held-out row {row}: got {text[:60]!r}, which training has too (row "
-              f"{row_of[normalised(text)]}); drop it from one of the two"
-              for row, record in enumerate(heldout, start=1) for text in texts_of(record)
-              if normalised(text) in row_of]
+    row_of, faults = {}, []
+    for row, record in enumerate(train, start=1):
+        for text in texts_of(record):
+            row_of.setdefault(normalised(text), row)
+    for row, record in enumerate(heldout, start=1):
+        for text in texts_of(record):
+            if normalised(text) in row_of:
+                faults.append(f"held-out row {row}: got {text[:60]!r}, which training "
+                              f"has too (row {row_of[normalised(text)]}); drop one")
     if faults:
-        raise DataError(f"{len(faults)} held-out texts of {len(heldout)} rows leak from the "
-                        f"{len(train)} of training", faults)
+        raise DataError(f"{len(faults)} held-out texts of {len(heldout)} rows leak "
+                        f"from the {len(train)} of training", faults)
 
 
 def fit(records: Sequence[Record], encode: Callable[[str], Sequence[int]],
@@ -236,7 +240,8 @@ def fit(records: Sequence[Record], encode: Callable[[str], Sequence[int]],
                for record in records]
     kept = [record for record, length in zip(records, lengths) if length <= context]
     if not kept:
-        raise DataError(f"none of {len(records)} rows fits: the shortest has "
-                        f"{min(lengths, default=0)} tokens, expected at most {context}; "
-                        "shorten prompts, or take a model with a longer context")
+        least = min(lengths, default=0)
+        raise DataError(f"none of {len(records)} rows fits: the shortest has {least} "
+                        f"tokens, expected at most {context}; shorten prompts, or take "
+                        "a model with a longer context")
     return kept

@@ -1,9 +1,8 @@
 """Rows of any known shape to records, and records to rows.
 
-    ours           {prompt}   {prompt, completion}   {prompt, completions: [...], ranks: [...]}
+    ours           {prompt}, {prompt, completion}, {prompt, completions: [], ranks: []}
     TRL            {prompt, chosen, rejected}; without a prompt both begin with it
-    Alpaca, Dolly  {instruction, input or context, output or response}
-    chats          {messages}; any text may be a chat (chats.py), `system` goes before it
+    chats          any text may be one (chats.py); a column `system` goes before it
     data sets      the columns of public ones (shapes.py)
 
 None is no value: a column that is empty in a row is not there, but for those that make
@@ -44,12 +43,12 @@ ALIASES = {
     "ranks": ("rank", "scores", "ratings", "order"),
     "chosen": ("selected", "preferred", "winner", "better", "accepted"),
     "rejected": ("discarded", "dispreferred", "loser", "worse")}
-ONE_ANSWER = ("one answer a row, and a ranking compares: put a better and a worse answer of "
-              "one prompt into `chosen` and `rejected`")
-FOREIGN = {
-    "annotations": ("an export of Label Studio", "write prompt, chosen, rejected out of it"),
-    "message_tree_id": ("a tree of OpenAssistant", "make a row of each message whose replies "
-                                                   "are ranked")}
+ONE_ANSWER = ("there is one answer a row, and a ranking compares: put a better and a "
+              "worse answer of one prompt into `chosen` and `rejected`")
+FOREIGN = {     # a column that tells what the file is, and the way out
+    "annotations": ("an export of Label Studio", "take prompt, chosen, rejected of it"),
+    "message_tree_id": ("a tree of OpenAssistant",
+                        "make a row of each message whose replies are ranked")}
 
 
 def known(kind: type) -> list[str]:
@@ -58,7 +57,7 @@ def known(kind: type) -> list[str]:
 
 
 def to_row(record: Record) -> Row:
-    """The row that `from_row` reads as this record; optional fields only if not empty."""
+    """The row that `from_row` reads as this record, without empty optional fields."""
     return {name: value for name, value in asdict(record).items()
             if value or name in SHAPES[type(record)]}
 
@@ -94,8 +93,8 @@ def from_row(kind: type, row: Row, prompt_column: str = "", rivals: Sequence[str
     ours = {name: row.pop(name) for name in known(kind) if name in row}
     for name in row:
         if name in STRUCTURE:
-            raise Fault(name, f"a field that a {kind.__name__} has not", "rows of one form",
-                        "read the file as what it is, or rename the field")
+            raise Fault(name, f"a field that a {kind.__name__} has not",
+                        "rows of one form", "read the file as what it is, or rename it")
         meant = "".join(get_close_matches(name, known(kind), n=1))
         notes[f"not read: {name!r}" + f" (did you mean {meant!r}?)" * bool(meant)] += 1
     return kind(**ours)
@@ -105,7 +104,8 @@ def flat(kind: type, row: Row) -> Row:
     """The row with its chats as text."""
     answers = {}
     if kind is Ranking and isinstance(row.get("completions"), list):
-        answers = {f"completions[{n}]": text for n, text in enumerate(row["completions"])}
+        answers = {f"completions[{n}]": text
+                   for n, text in enumerate(row["completions"])}
     elif kind is Demonstration and "completion" in row:
         answers = {"completion": row["completion"]}
     prompt, texts = prompt_and_answers(system_first(row), answers)
@@ -127,9 +127,9 @@ def paired(row: Row, rivals: Sequence[str], notes: Counter[str]) -> Row:
         if get_close_matches("prompt", row):
             need(Ranking, row, "prompt")
         if rivals:
-            raise Fault("prompt", f"no such field, and {rivals[0]!r} may hold it", "a prompt",
-                        f"read with --prompt-column {rivals[0]}; where both responses begin "
-                        "with the prompt, --prompt-column chosen")
+            raise Fault("prompt", f"no such field, and {rivals[0]!r} may hold it",
+                        "a prompt", f"read with --prompt-column {rivals[0]}; where "
+                        "both responses begin with the prompt, --prompt-column chosen")
     prompt, texts = prompt_and_answers(system_first(row), pair)
     for name, text in zip(pair, texts):
         check_text(name, text)
@@ -140,8 +140,8 @@ def paired(row: Row, rivals: Sequence[str], notes: Counter[str]) -> Row:
         texts = [text[len(prompt):] for text in texts]
         notes["chosen and rejected repeat the prompt, which is read once"] += 1
     if not prompt.strip() and "prompt" not in row:
-        raise Fault("prompt", "no such field, and chosen and rejected begin differently",
-                    "a prompt, or one that both begin with", "add the field `prompt`")
+        raise Fault("prompt", "no such field, and chosen and rejected part at once",
+                    "one, or one that both begin with", "add the field `prompt`")
     return row | {"prompt": prompt, "completions": texts, "ranks": [1, 2]}
 
 
@@ -150,12 +150,13 @@ def system_first(row: Row) -> Any:
     prompt, system = row.get("prompt"), row.pop("system", "")
     if prompt is None or not isinstance(system, str) or not system.strip():
         return prompt
-    turns = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
-    return [{"role": "system", "content": system}, *turns]
+    if isinstance(prompt, str):
+        prompt = [{"role": "user", "content": prompt}]
+    return [{"role": "system", "content": system}, *prompt]
 
 
 def shared_words(chosen: str, rejected: str) -> int:
-    """Length of the common beginning: to the last "Assistant:", or without a cut word."""
+    """Length of what both begin with: to the last "Assistant:", or to a whole word."""
     shared = os.path.commonprefix([chosen, rejected])
     if ANSWER in shared:
         return shared.rindex(ANSWER) + len(ANSWER)
@@ -187,7 +188,7 @@ def need(kind: type, row: Row, name: str) -> None:
     answers = [column for column in row if column in ("completion",
                                                       *ALIASES["completion"])]
     if kind is Ranking and len(answers) == 1 and name != "prompt":
-        fix = f"there is {ONE_ANSWER}"
+        fix = ONE_ANSWER
     elif other:
         fix = f"did you mean {name!r} by {other!r}? Rename it"
         fix += ", or read with --prompt-column " + other if name == "prompt" else ""
@@ -196,7 +197,7 @@ def need(kind: type, row: Row, name: str) -> None:
 
 
 def could_ask(rows: Iterable[Row]) -> list[str]:
-    """Columns that no one reads and that may hold prompts: words or chats; names first."""
+    """Columns that no one reads and that may hold prompts; those with a name first."""
     found = {}
     for row in rows:
         for name, value in row.items():

@@ -31,7 +31,8 @@ def hub_rankings(name: str, revision: str = "", split: str = "train",
 
 
 def hub_demonstrations(name: str, revision: str = "", split: str = "train",
-                       subset: str | None = None, **options: Any) -> list[Demonstration]:
+                       subset: str | None = None,
+                       **options: Any) -> list[Demonstration]:
     """The demonstrations of one split; arguments and errors as in `hub_rankings`."""
     found = numbered([*rows(name, revision, split, subset)])
     return records_of(Demonstration, f"{name}, {split}", found, **options)
@@ -43,24 +44,27 @@ def rows(name: str, revision: str, split: str, subset: str | None) -> Iterable[R
 
     if not Path(name).is_dir():
         if not re.fullmatch("[0-9a-f]{40}", revision):
-            raise ValueError(f"revision: got {revision!r} for {name}, expected the 40 signs "
-                             "of a commit, so that the data cannot change; copy one from "
-                             f"https://huggingface.co/datasets/{name}/commits/main")
+            raise ValueError(f"revision: got {revision!r} for {name}, expected the 40 "
+                             "signs of a commit, so that the data cannot change; copy "
+                             f"one from https://huggingface.co/datasets/{name}/commits")
         if not datasets.config.HF_HUB_OFFLINE:
             check_reachable(datasets.config.HF_ENDPOINT)
     try:
-        if any((Path(name) / saved).exists() for saved in ("state.json", "dataset_dict.json")):
+        saved = ("state.json", "dataset_dict.json")
+        if any((Path(name) / file).exists() for file in saved):
             found = datasets.load_from_disk(name)
             return found[split] if isinstance(found, dict) else found
-        return datasets.load_dataset(name, subset, split=split, revision=revision or None)
+        return datasets.load_dataset(name, subset, split=split,
+                                     revision=revision or None)
     except ConnectionError as error:
-        raise ConnectionError(f"{name} at {revision} is not in the cache and the Hub is out "
-                              f"of reach ({error}); unset HF_HUB_OFFLINE, or give a folder "
-                              "with its files") from error
+        raise ConnectionError(f"{name} at {revision} is not in the cache and the Hub "
+                              f"is out of reach ({error}); unset HF_HUB_OFFLINE, or "
+                              "give a folder with its files") from error
     except datasets.exceptions.DatasetsError as error:
-        raise DataError(f"{name}: no dataset could be read ({error.__cause__ or error}); "
-                        "check name, revision and subset, or log in with `hf auth login` "
-                        "if it is gated") from error
+        why = error.__cause__ or error
+        raise DataError(f"{name}: no dataset could be read ({why}); check name, "
+                        "revision and subset, or `hf auth login` if it is gated"
+                        ) from error
 
 
 def check_reachable(endpoint: str) -> None:
@@ -70,7 +74,7 @@ def check_reachable(endpoint: str) -> None:
     except urllib.error.HTTPError:
         return                                     # a refusal is an answer
     except OSError as error:
-        raise ConnectionError(f"{endpoint} cannot be reached "
-                              f"({getattr(error, 'reason', error)}): check the network; or "
-                              "set HF_HUB_OFFLINE=1 to take what an earlier call has "
+        why = getattr(error, "reason", error)
+        raise ConnectionError(f"{endpoint} cannot be reached ({why}): check the "
+                              "network; or set HF_HUB_OFFLINE=1 to take what was "
                               "downloaded; or give a folder with the files") from error

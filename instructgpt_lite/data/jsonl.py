@@ -25,7 +25,8 @@ def read_jsonl(path: str | Path, kind: type, *, allow_empty: bool = False,
     allow_empty: responses may be empty text. drop_bad: bad rows are left out with a
     warning. prompt_column: where the prompt stands. DataError names all bad rows.
     """
-    return records_of(kind, str(path), rows_of(path), allow_empty, drop_bad, prompt_column)
+    return records_of(kind, str(path), rows_of(path), allow_empty, drop_bad,
+                      prompt_column)
 
 
 def records_of(kind: type, name: str, found: Rows, allow_empty: bool = False,
@@ -47,21 +48,23 @@ def records_of(kind: type, name: str, found: Rows, allow_empty: bool = False,
     good = [record for number, record in records.items() if number not in bad]
     faults, total = listed(name + found.mark, bad), len(found.rows.keys() | bad.keys())
     if bad and not (drop_bad and good):
+        way = " (drop_bad, --drop-bad, leaves such rows out)" if good else ""
         raise DataError(f"{name}: {len(bad)} of {total} rows are bad; nothing was read"
-                        + " (drop_bad, --drop-bad, leaves such rows out)" * bool(good), faults)
+                        + way, faults)
     if not good:
-        raise DataError(f"{name}:1: row: got 0 usable rows of {total}, expected at least "
-                        "one; is it the right file?")
+        raise DataError(f"{name}:1: row: got 0 usable rows of {total}, expected one or "
+                        "more; is it the right file?")
     told = [f"{note} in {count} rows" for note, count in notes.items()]
     if bad:
-        told.append(f"bad and left out: {len(bad)} of {total} rows, such as {faults[0]}")
+        told.append(f"bad and left out: {len(bad)} of {total} rows, such as "
+                    f"{faults[0]}")
     if told:
         warnings.warn(f"{name}: {'; '.join(told[-8:])}", stacklevel=3)
     return good
 
 
 def listed(place: str, bad: dict[int, Fault]) -> list[str]:
-    """A line for each fault, in the order of rows; those alike but for numbers share one."""
+    """A line for each fault by rows; those alike but for numbers share one."""
     rows = {}
     for number in sorted(bad):
         rows.setdefault(re.sub(r"\d+", "#", str(bad[number])), []).append(number)
@@ -74,7 +77,8 @@ def write_jsonl(path: str | Path, records: Sequence[Record]) -> None:
     """Write records of one kind; `read_jsonl` gives the same records back."""
     kinds = {type(record).__name__ for record in records}
     if len(kinds) != 1:
-        raise ValueError(f"records: got {' and '.join(sorted(kinds)) or 'none'}, expected "
-                         "records of one kind; write a file for each")
+        got = " and ".join(sorted(kinds)) or "none"
+        raise ValueError(f"records: got {got}, expected records of one kind; write a "
+                         "file for each")
     rows = [json.dumps(to_row(record), ensure_ascii=False) + "\n" for record in records]
     write_bytes(path, "".join(rows).encode())

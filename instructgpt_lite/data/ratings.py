@@ -1,7 +1,7 @@
 """Rankings by people: 536,520 ratings, -4 to 4, of 23,703 texts (Hutto and Gilbert,
 2014).
 
-    pip download --no-deps --no-binary :all: vaderSentiment==0.5     # its source package
+    pip download --no-deps --no-binary :all: vaderSentiment==0.5    # its source package
 
 About 20 people rated how positive each text is (tweets, reviews of movies and products,
 editorials). Which rater gave which rating is not known, so a labeler who ranks K texts
@@ -51,8 +51,9 @@ def read_ratings(path: str | Path) -> list[Rated]:
             except Fault as fault:
                 faults.append(f"{names[1]}:{line}: {fault}")
     if faults:
-        raise DataError(f"{path}: {len(faults)} of {len(faults) + len(rated)} rated texts "
-                        "are bad; nothing was read", faults)
+        total = len(faults) + len(rated)
+        raise DataError(f"{path}: {len(faults)} of {total} rated texts are bad; "
+                        "nothing was read", faults)
     return rated
 
 
@@ -96,8 +97,8 @@ def ratings_of(row: list[str]) -> tuple[int, ...]:
     return tuple(ratings)
 
 
-def drawn_rankings(rated: Sequence[Rated], passes: int = 1, seed: int = 0, K_min: int = 4,
-                   K_max: int = 9) -> list[Ranking]:
+def drawn_rankings(rated: Sequence[Rated], passes: int = 1, seed: int = 0,
+                   K_min: int = 4, K_max: int = 9) -> list[Ranking]:
     """Every text in one ranking a pass: K_min to K_max texts, by one drawn rating each.
 
     Equal ratings tie; a group that ties as a whole is left out, as are the last few
@@ -108,7 +109,7 @@ def drawn_rankings(rated: Sequence[Rated], passes: int = 1, seed: int = 0, K_min
         order = rng.sample(range(len(rated)), len(rated))
         while len(order) >= K_min:
             K = rng.randint(K_min, K_max)
-            places = {rated[place].text: place for place in order[-K:]}   # equal texts tie
+            places = {rated[place].text: place for place in order[-K:]}  # each once
             del order[-K:]
             drawn = [rng.choice(rated[place].ratings) for place in places.values()]
             levels = sorted(set(drawn), reverse=True)

@@ -25,31 +25,31 @@ from instructgpt_lite.data.archives import files_in
 from instructgpt_lite.data.formats import ALIASES, STRUCTURE, Row
 from instructgpt_lite.data.records import DataError, Fault, kind_of
 
-PACKED = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": lzma.decompress,
-          b"\x28\xb5\x2f\xfd": lambda data: arrow().CompressedInputStream(
-              arrow().BufferReader(data), "zstd").read()}
+PACKED = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress,
+          b"\xfd7zXZ": lzma.decompress, b"\x28\xb5\x2f\xfd":
+          lambda data: arrow().input_stream(arrow().py_buffer(data), "zstd").read()}
 CSV = "save it as CSV (UTF-8)"
 FOREIGN = {      # what the first bytes tell: what it is, what to do
     rb"(?i)\s*<(!doctype|html|head|\?xml)": (
-        "a web page", "download the file itself (on the Hub: /resolve/ in place of /blob/)"),
+        "a web page", "download the file itself (/resolve/, not /blob/, on the Hub)"),
     rb"version https://git-lfs": (
-        "a pointer of Git LFS in place of the file", "fetch the file with `git lfs pull`"),
+        "a pointer of Git LFS in place of the file", "fetch it with `git lfs pull`"),
     rb"\x80[\x02-\x05]": ("a Python pickle, which may run code and is never opened",
                           "save it as Parquet or JSON Lines"),
     rb"\xd0\xcf\x11\xe0": ("an Excel or Word file", CSV),
     rb"SQLite format 3": ("an SQLite database", CSV),
-    rb"\x89HDF|\x93NUMPY": ("arrays of HDF5 or NumPy", "save them as Parquet or JSON Lines"),
+    rb"\x89HDF|\x93NUMPY": ("arrays of HDF5 or NumPy", "save them as Parquet"),
     rb"%PDF": ("a PDF", "look for the data itself"),
     rb"7z\xbc\xaf|Rar!": ("a packed archive", "unpack it"),
     rb"[{\[\"\w]\x00": ("UTF-16 without a mark", "save it as UTF-8")}
 INSIDE = {"xl/workbook.xml": ("an Excel workbook", CSV),
-          "data.pkl": ("pickles of PyTorch, which are never opened", "save them as Parquet")}
+          "data.pkl": ("pickles of PyTorch, which are never opened", "save as Parquet")}
 UTF_8 = "save it as UTF-8 (iconv -f WINDOWS-1252 -t UTF-8, if it comes from Excel)"
 
 
 @dataclass
 class Rows:
-    """Rows and faults by number; `mark` stands between the name of a file and a number."""
+    """Rows and faults by number; `mark` stands between a file's name and a number."""
 
     rows: dict[int, Row] = field(default_factory=dict)
     bad: dict[int, Fault] = field(default_factory=dict)
@@ -57,13 +57,13 @@ class Rows:
 
 
 def rows_of(path: str | Path) -> Rows:
-    """The rows of a file. DataError when it is none of these forms, naming what it is."""
+    """The rows of a file; of another form, DataError says what it is."""
     data = unpacked(Path(path).read_bytes(), str(path))
     if data.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
         return numbered(of_arrow(data, path))
     for first, (what, way) in FOREIGN.items():
         if re.match(first, data):
-            raise DataError(f"{path}: got {what}, expected rows of JSON, CSV or Parquet; {way}")
+            raise DataError(f"{path}: got {what}, expected JSON, CSV or Parquet; {way}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         data = data.decode("utf-16", "surrogatepass").encode("utf-8", "surrogatepass")
     data = data.removeprefix(b"\xef\xbb\xbf")
@@ -81,8 +81,8 @@ def unpacked(data: bytes, name: str) -> bytes:
             try:
                 data = unpack(data)
             except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-                raise DataError(f"{name}: got a packed file that is damaged or cut short "
-                                f"({error}); download it again") from None
+                raise DataError(f"{name}: got a packed file that is damaged or cut "
+                                f"short ({error}); download it again") from None
     if data.startswith(b"PK\x03\x04") or data[257:262] == b"ustar":
         found = files_in(data, name)
         for inside, (what, way) in INSIDE.items():
@@ -110,8 +110,8 @@ def of_arrow(data: bytes, path: str | Path) -> list[Row]:
         stream = pa.ipc.open_file if data.startswith(b"ARROW1") else pa.ipc.open_stream
         return stream(data).read_all().to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: got a Parquet or Arrow file that is damaged or cut short "
-                        f"({error!s:.80}); download it again") from None
+        raise DataError(f"{path}: got a Parquet or Arrow file that is damaged or cut "
+                        f"short ({error!s:.80}); download it again") from None
 
 
 def numbered(values: list) -> Rows:
@@ -121,9 +121,14 @@ def numbered(values: list) -> Rows:
         if isinstance(value, dict):
             found.rows[number] = value
         else:
-            found.bad[number] = Fault("row", f"a {type(value).__name__}", "an object {...}",
-                                      "write an object for each row")
+            found.bad[number] = not_an_object(value)
     return found
+
+
+def not_an_object(value: Any) -> Fault:
+    """The fault of a row that is another value of JSON."""
+    return Fault("row", f"a {type(value).__name__}", "an object {...}",
+                 "write one object for each row")
 
 
 def delimiter_of(data: bytes, name: str) -> str:
@@ -137,32 +142,31 @@ def delimiter_of(data: bytes, name: str) -> str:
 
 
 def of_csv(data: bytes, delimiter: str, path: str | Path) -> Rows:
-    """The rows of a CSV file; cells that hold lists are read as JSON, or as pandas writes."""
+    """The rows of a CSV file, whose cells may hold lists."""
     found = Rows()
     try:
         text = io.StringIO(data.decode(), newline="")
         table = csv.DictReader(text, delimiter=delimiter, strict=True)
         for number, row in enumerate(table, start=1):
-            if None in row or None in row.values():
-                found.bad[number] = Fault("row", "more or fewer cells than the header has",
-                                          f"{len(table.fieldnames)}", "quote text with "
-                                          f"{delimiter!r} or line ends in it")
-                continue
             try:
-                found.rows[number] = {name: cell(name, text) for name, text in row.items()}
+                if None in row or None in row.values():
+                    raise Fault("row", "more or fewer cells than the header has",
+                                f"{len(table.fieldnames)}",
+                                f"quote text with {delimiter!r} or line ends in it")
+                found.rows[number] = {name: cell(name, row[name]) for name in row}
             except Fault as fault:
                 found.bad[number] = fault
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: got bytes that are not UTF-8 at byte {error.start}; "
                         f"{UTF_8}") from None
     except csv.Error as error:
-        raise DataError(f"{path}: got no whole CSV after line {table.line_num} ({error}); save "
-                        "it again, or as JSON Lines") from None
+        raise DataError(f"{path}: got no whole CSV after line {table.line_num} "
+                        f"({error}); save it again, or as JSON Lines") from None
     return found
 
 
 def cell(name: str, text: str) -> Any:
-    """What a cell of CSV says: text, or the list in a column of lists, or a chat."""
+    """What a cell says: text, a list (as JSON, or as pandas writes it), or a chat."""
     chat = re.match(r"""\[\s*\{\s*['"](role|content|from|value)['"]""", text)
     if not chat and name not in ("completions", "ranks"):
         return text
@@ -171,33 +175,37 @@ def cell(name: str, text: str) -> Any:
             return read(text)
         except (ValueError, SyntaxError):
             pass
-    raise Fault(name, kind_of(text), "a list as JSON", "save the table as Parquet or JSON "
-                "Lines, which keep lists")
+    raise Fault(name, kind_of(text), "a list as JSON",
+                "save the table as Parquet or JSON Lines, which keep lists")
 
 
 def of_json(data: bytes, path: str | Path) -> Rows | None:
     """The rows of a file that is one JSON value; None when it is JSON Lines."""
-    first = data.lstrip()[:1]
-    lines = data.strip().split(b"\n", 1)
-    try:
-        if first == b"{" and len(lines) > 1:
-            json.loads(lines[0])
-            return None
-    except ValueError:
-        pass
-    try:
-        value = parsed(data) if first in (b"{", b"[") else None
-    except Fault as fault:
-        if first == b"[":
-            raise DataError(f"{path}: {fault}") from None
-        if lines[0].strip() == b"{" and len(lines) > 1:
-            raise DataError(f"{path}: got objects over several lines, expected one a line; "
-                            "jq -c . FILE makes such a file") from None
+    first, *others = data.strip().split(b"\n", 1)
+    if first[:1] not in (b"{", b"["):
         return None
-    if value is None:
+    if first[:1] == b"{" and others and is_json(first):
+        return None
+    try:
+        value = parsed(data)
+    except Fault as fault:
+        if first[:1] == b"[":
+            raise DataError(f"{path}: {fault}") from None
+        if first.strip() == b"{" and others:
+            raise DataError(f"{path}: got objects over several lines, expected one a "
+                            "line; jq -c . FILE makes such a file") from None
         return None
     rows = rows_in(value)
-    return None if rows == [value] and len(lines) == 1 else numbered(rows)
+    return None if rows == [value] and not others else numbered(rows)
+
+
+def is_json(line: bytes) -> bool:
+    """Can the line be read alone?"""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def rows_in(value: Any) -> list:
@@ -209,25 +217,26 @@ def rows_in(value: Any) -> list:
     for name in ("data", "rows", "train", "examples"):
         if isinstance(value.get(name), list):
             return value[name]
-    columns = [[*column.values()] if isinstance(column, dict) and "0" in column else column
-               for column in value.values()]
-    if columns and all(isinstance(column, list) and column
-                       and not (isinstance(column[0], dict) and value != columns)
-                       for column in columns):
-        return [dict(zip(value, cells)) for cells in zip(*columns)]
-    return [value]
+    columns = list(value.values())
+    if all(isinstance(column, dict) and "0" in column for column in columns):
+        columns = [list(column.values()) for column in columns]
+    elif not all(isinstance(column, list) and column and not isinstance(column[0], dict)
+                 for column in columns):
+        return [value]
+    if len(set(map(len, columns))) != 1:
+        return [value]
+    return [dict(zip(value, cells)) for cells in zip(*columns)]
 
 
 def of_lines(data: bytes) -> Rows:
     """The rows of JSON Lines by number of line; empty lines at the end are none."""
     found, offset, lines = Rows(mark=":"), 0, data.split(b"\n")
-    last = len(data.rstrip().split(b"\n"))
-    for number, line in enumerate(lines[:last], start=1):
+    filled = len(data.rstrip().split(b"\n")) if data.strip() else 0
+    for number, line in enumerate(lines[:filled], start=1):
         try:
-            row = parsed(line, offset) if data.strip() else {}
+            row = parsed(line, offset)
             if not isinstance(row, dict):
-                raise Fault("row", f"a {type(row).__name__}", "an object {...}",
-                            "write one object a line")
+                raise not_an_object(row)
             found.rows[number] = row
         except Unreadable as fault:
             cut = number == len(lines)             # no line end after it
@@ -235,7 +244,7 @@ def of_lines(data: bytes) -> Rows:
         except Fault as fault:
             found.bad[number] = fault
         offset += len(line) + 1
-    return found if data.strip() else Rows(mark=":")
+    return found
 
 
 CUT = Fault("row", "a file that ends mid-row", "a whole last row", "download it again")
@@ -253,21 +262,22 @@ def parsed(line: bytes, offset: int = 0) -> Any:
     except Fault:
         raise
     except UnicodeDecodeError as error:
-        raise Unreadable("row", "bytes that are not UTF-8 at byte "
-                         f"{offset + error.start} of the file", "UTF-8", UTF_8) from None
+        place = f"bytes that are not UTF-8 at byte {offset + error.start} of the file"
+        raise Unreadable("row", place, "UTF-8", UTF_8) from None
     except json.JSONDecodeError as error:
         raise Unreadable("row", f"no JSON at column {error.colno} ({error.msg})",
-                         "one object a line", "mend or delete the line, or export the file "
-                         "again") from None
+                         "one object a line",
+                         "mend or delete the line, or export the file again") from None
     except (ValueError, RecursionError) as error:       # digits over 4,300; [[[[...
-        raise Fault("row", str(error), "JSON of ordinary size", "drop the row") from None
+        raise Fault("row", str(error), "JSON of ordinary size",
+                    "drop the row") from None
 
 
 def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """JSON's object, without Python's habit of keeping the last of two equal keys."""
     for name, count in Counter(name for name, _ in pairs).items():
         if count > 1:
-            raise Fault(repr(name), f"the key {count} times", "once", "keep the one meant")
+            raise Fault(repr(name), f"the key {count} times", "once", "keep one")
     return dict(pairs)
 
 

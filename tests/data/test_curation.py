@@ -234,5 +234,5 @@ def test_a_side_without_texts_is_refused(share):
 
 
 def test_where_all_have_one_prompt_no_share_is_said_to_help():
-    with pytest.raises(ValueError, match="all have one prompt, so no share helps: .*--heldout"):
+    with pytest.raises(ValueError, match="all are equal, so no share helps, or give .*--heldout"):
         split_by_text(["Same?", "same? "], str, 0.5)

@@ -114,7 +114,7 @@ def test_parquet_keeps_chats_and_empty_cells(tmp_path):
 
 
 @pytest.mark.parametrize("data, message", [
-    (b"  <!DOCTYPE html><html>404</html>", "a web page.*/resolve/ in place of /blob/"),
+    (b"  <!DOCTYPE html><html>404</html>", "a web page.*/resolve/, not /blob/"),
     (b"<html><head>", "a web page"), (b"<?xml version='1.0'?>", "a web page"),
     (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a pointer of Git LFS.*git lfs pull"),
     (pickle.dumps(ROWS), "a Python pickle, which may run code and is never opened"),
