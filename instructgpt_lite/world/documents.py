@@ -7,6 +7,8 @@ repeat what they said before, which is where a small model learns to copy.
 
 from instructgpt_lite.world.facts import VALUES, state
 from instructgpt_lite.world.prompts import flawed, ideal, question
+from instructgpt_lite.world.tasks import TASKS
+from instructgpt_lite.world.tasks.writing import a_kind, answer_generation
 from instructgpt_lite.world.words import (
     ANIMALS,
     BLAME,
@@ -26,7 +28,6 @@ from instructgpt_lite.world.words import (
     a,
     listing,
 )
-from instructgpt_lite.world.writing import TASKS, a_kind, answer_generation
 
 RUDE = SENTENCES["rude"][:4]
 MOVED, DID = list(MOVES.values()), list(DEEDS.values())

@@ -9,9 +9,8 @@ falsehood or a true statement about somebody else nothing.
 from typing import NamedTuple
 
 from instructgpt_lite.world.facts import Fact
-from instructgpt_lite.world.tasks import value_of
+from instructgpt_lite.world.tasks import TASKS
 from instructgpt_lite.world.words import FACTS, Sentence, parse, split_sentences
-from instructgpt_lite.world.writing import TASKS
 
 QUESTIONS = ("open QA", "closed QA")                    # where not knowing is an honest answer
 NOISE = Sentence("noise", {}, "")                       # what no template could have said
@@ -57,7 +56,7 @@ class Gold:
 
     def is_true(self, said: Sentence) -> bool:
         """Whether a statement of fact holds in this world, told as hearsay or not."""
-        return self.known[(next(iter(said.words.values())), said.kind)] == value_of(said)
+        return self.known[(next(iter(said.words.values())), said.kind)] == said.value
 
     def misled(self, response: str) -> bool:
         """Whether any statement of fact in the response is false: hallucination in the open domain."""

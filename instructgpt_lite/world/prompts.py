@@ -5,8 +5,8 @@ from random import Random
 
 from instructgpt_lite.data.records import Demonstration, Prompt
 from instructgpt_lite.world.facts import Fact, state
+from instructgpt_lite.world.tasks import TASKS
 from instructgpt_lite.world.words import NAMES, RUMOURS, SENTENCES, TOWNS
-from instructgpt_lite.world.writing import TASKS
 
 ASIDES = ["I am {name} from {town}.", "I am {name} from {town}.", "I am {name} from {town}.", "I am {name}.",
           "I have a question.", "Please help me."]

@@ -11,8 +11,8 @@ from instructgpt_lite.world.facts import draw_facts
 from instructgpt_lite.world.gold import Gold
 from instructgpt_lite.world.labelers import Labelers
 from instructgpt_lite.world.prompts import ask, demonstrate
+from instructgpt_lite.world.tasks import TASKS
 from instructgpt_lite.world.words import SLOTS
-from instructgpt_lite.world.writing import TASKS
 
 AUTHORS = 240
 SHARES = {"train": 0.86, "valid": 0.04, "test": 0.10}

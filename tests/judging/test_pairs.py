@@ -76,7 +76,7 @@ def test_gold_order_tells_use_cases_and_facts_never_asked_apart():
 
 
 def test_gold_that_differs_by_rounding_alone_is_a_tie():
-    found = gold_order([[1.0, 0.0, 2.0]], [ranking("a", "b", "c")], gold_of(a=0.3, b=0.1 + 0.2, c=0.0))
+    found = gold_order([[0.0, 1.0, 2.0]], [ranking("a", "b", "c")], gold_of(a=0.3, b=0.1 + 0.2, c=0.0))
     assert found["all"].mean == 0 and gold_order([[1.0, 0.0]], [ranking("a", "b")], gold_of(a=1, b=1)) == {}
 
 

@@ -8,7 +8,7 @@ from instructgpt_lite.world.examples import twenty
 from instructgpt_lite.world.facts import draw_facts
 from instructgpt_lite.world.gold import Gold
 from instructgpt_lite.world.prompts import ask, ideal
-from instructgpt_lite.world.writing import TASKS
+from instructgpt_lite.world.tasks import TASKS
 
 FACTS = draw_facts(0)
 GOLD = Gold(FACTS)

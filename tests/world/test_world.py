@@ -3,8 +3,8 @@ from random import Random
 import pytest
 
 from instructgpt_lite.data.curation import check_leakage, find_pii
+from instructgpt_lite.world.tasks import TASKS
 from instructgpt_lite.world.world import World
-from instructgpt_lite.world.writing import TASKS
 
 
 @pytest.fixture(scope="module")
