@@ -134,7 +134,7 @@ def check_words(data: Input, policy: Policy, name: str) -> None:
     often = ", ".join(repr(word) for word, _ in unknown.most_common(5))
     if unknown.total() > MOST_UNKNOWN * total:
         raise ValueError(f"{name} does not know {unknown.total():,} of {total:,} words,"
-                         f" such as {often}: start with --model NAME, any causal language"
+                         f" such as {often}: start with --model NAME, a causal language"
                          " model in Hugging Face format, or with --tokenizer gpt2, a"
                          " small new one that reads every word")
     if unknown:

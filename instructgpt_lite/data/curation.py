@@ -143,8 +143,8 @@ def drop_pii(records: Iterable[Record]) -> Sifted:
     """
     sifted = Sifted([], [])
     for record in records:
-        texts = (record.prompt, *record.responses)
-        kinds = sorted({kind for text in texts for kind in find_pii(text)})
+        kinds = sorted({kind for text in (record.prompt, *record.responses)
+                        for kind in find_pii(text)})
         if kinds:
             sifted.dropped.append((record, ", ".join(kinds)))
         else:

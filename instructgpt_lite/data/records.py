@@ -52,6 +52,7 @@ class Prompt:
 
     @property
     def responses(self) -> tuple[str, ...]:
+        """The texts that answer the prompt."""
         return ()
 
 
@@ -71,6 +72,7 @@ class Demonstration:
 
     @property
     def responses(self) -> tuple[str, ...]:
+        """The texts that answer the prompt."""
         return (self.completion,)
 
 
@@ -109,6 +111,7 @@ class Ranking:
 
     @property
     def responses(self) -> tuple[str, ...]:
+        """The texts that answer the prompt."""
         return self.completions
 
     @property
@@ -168,6 +171,7 @@ def check_json(name: str, value: object) -> None:
 
 
 def check_completions(completions: tuple) -> None:
+    """At least two texts."""
     if len(completions) < 2:
         raise Fault("completions", f"{len(completions)} of them", "at least 2",
                     "a ranking compares; drop the row, or add a response")

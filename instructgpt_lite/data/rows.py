@@ -282,4 +282,5 @@ def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def refuse_constant(name: str) -> None:
+    """NaN and Infinity, which Python takes for JSON."""
     raise Fault("row", name, "a finite number", "leave the field out; JSON has no such")
