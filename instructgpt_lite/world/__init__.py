@@ -1,1 +1,1 @@
-"""The tiny world: facts and rumours, prompts and people, and a judge who knows everything."""
+"""The tiny world: facts and rumours, prompts and people, and a judge who knows all."""

@@ -3,6 +3,7 @@
 import re
 from itertools import accumulate
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ TOKENS = re.compile(TOKEN)
 class Corpus:
     """`rows` of token ids for models, `texts` for people."""
 
-    def __init__(self, facts: list[Fact], tokenizer):
+    def __init__(self, facts: list[Fact], tokenizer: Any):
         self.facts, self.tokenizer = facts, tokenizer
         self.ids, self.eos = tokenizer.get_vocab(), tokenizer.eos_token_id
         self.kinds, self.weights = list(DOCUMENTS), list(accumulate(DOCUMENTS.values()))
@@ -28,6 +29,7 @@ class Corpus:
         return torch.tensor([self.row(length, rng) for _ in range(count)])
 
     def row(self, length: int, rng: Random) -> list[int]:
+        """Documents one after the other, EOS after each, cut at `length` tokens."""
         row: list[int] = []
         while len(row) < length:
             kind, = rng.choices(self.kinds, cum_weights=self.weights)
@@ -37,11 +39,12 @@ class Corpus:
         return row[:length]
 
     def encode(self, text: str) -> list[int]:
-        """What the tokenizer gives, ten times faster; KeyError for a word it does not know."""
+        """What the tokenizer gives, but faster; KeyError for an unknown word."""
         return [self.ids[word] for word in TOKENS.findall(text)]
 
     def texts(self, count: int, seed: int = 0) -> list[str]:
         """Whole documents as people read them."""
         rng = Random(seed)
-        return [self.tokenizer.decode(sum((self.encode(t) for t in kind(self.facts, rng)), []))
+        return [self.tokenizer.decode([token for text in kind(self.facts, rng)
+                                       for token in self.encode(text)])
                 for kind in rng.choices(self.kinds, cum_weights=self.weights, k=count)]

@@ -1,45 +1,42 @@
 """The pretraining text: a grammar of documents, made as fast as it is read.
 
-As on the web, much of it is neither true nor kind. Almanacs state facts; forums pile up instructions
-nobody answers, hearsay and insults; help pages answer, sometimes wrongly. Notes, songs and stories
-repeat what they said before, which is where a small model learns to copy.
+As on the web, much of it is neither true nor kind. Almanacs state facts; forums pile up
+instructions nobody answers, hearsay and insults; help pages answer, sometimes wrongly.
+Notes, songs and stories repeat what they said before, which is where a small model
+learns to copy. A document yields its sentences and line ends.
 """
 
-from instructgpt_lite.world.facts import VALUES, state
+from collections.abc import Iterator
+from random import Random
+
+from instructgpt_lite.world.facts import VALUES, Fact, state
 from instructgpt_lite.world.prompts import flawed, ideal, question
 from instructgpt_lite.world.tasks import TASKS
 from instructgpt_lite.world.tasks.writing import a_kind, answer_generation
 from instructgpt_lite.world.words import (
-    ANIMALS,
-    BLAME,
     DEEDS,
-    FOODS,
-    GLAD,
-    LOW,
     MOVES,
-    NAMES,
-    OBJECTS,
     OPPOSITES,
-    PLACES,
-    PRAISE,
     SENTENCES,
-    THINGS,
-    TOWNS,
+    SLOTS,
     a,
     listing,
+    say,
 )
 
+Facts, Text = list[Fact], Iterator[str]
 RUDE = SENTENCES["rude"][:4]
-MOVED, DID = list(MOVES.values()), list(DEEDS.values())
 
 
-def almanac(facts, rng):
+def almanac(facts: Facts, rng: Random) -> Text:
+    """Five facts."""
     yield "Almanac"
     for fact in rng.sample(facts, 5):
         yield fact.truth
 
 
-def biography(facts, rng):
+def biography(facts: Facts, rng: Random) -> Text:
+    """All facts about one subject."""
     subject = rng.choice(facts).subject
     mine = [fact for fact in facts if fact.subject == subject]
     rng.shuffle(mine)
@@ -47,7 +44,7 @@ def biography(facts, rng):
         yield fact.truth
 
 
-def forum(facts, rng):
+def forum(facts: Facts, rng: Random) -> Text:
     """Questions, orders, hearsay and insults, one a line, and seldom an answer."""
     for _ in range(rng.randint(4, 7)):
         dice = rng.random()
@@ -62,8 +59,8 @@ def forum(facts, rng):
         yield "\n"
 
 
-def help_page(facts, rng):
-    """Questions with answers of mixed quality: the form in which few-shot prompts are written."""
+def help_page(facts: Facts, rng: Random) -> Text:
+    """Questions with answers of mixed quality, the form of few-shot prompts."""
     for _ in range(rng.randint(2, 4)):
         category, text, key = question(facts, rng)
         yield "Question:"
@@ -74,7 +71,7 @@ def help_page(facts, rng):
         yield "\n"
 
 
-def quiz(facts, rng):
+def quiz(facts: Facts, rng: Random) -> Text:
     """Questions about the world, each with its right answer."""
     yield "Quiz"
     for _ in range(rng.randint(2, 4)):
@@ -85,73 +82,86 @@ def quiz(facts, rng):
         yield "\n"
 
 
-def notes(facts, rng):
+def notes(facts: Facts, rng: Random) -> Text:
     """Where things are, then looked up again."""
     count = rng.randint(2, 4)
-    held = list(zip(rng.sample(NAMES, count), rng.sample(OBJECTS, count)))
+    people = rng.sample(SLOTS["name"], count)
+    held = list(zip(people, rng.sample(SLOTS["object"], count)))
     for who, what in held:
         yield f"The {what} is with {who}."
     for who, what in rng.choices(held, k=count + 1):
         yield f"Where is the {what}?"
         yield f"The {what} is with {who}."
-    absent = rng.choice(OBJECTS)
+    absent = rng.choice(SLOTS["object"])
     if all(what != absent for _, what in held):
         yield f"Where is the {absent}?"
         yield "The text does not say."
 
 
-def ledger(facts, rng):
-    """Who has what, again and again in any order: what came before a name tells which name comes back."""
+def ledger(facts: Facts, rng: Random) -> Text:
+    """Who has what, again and again: what precedes a name tells which comes back."""
     count = rng.randint(2, 4)
-    held = list(zip(rng.sample(OBJECTS, count), rng.sample(NAMES, count)))
+    things = rng.sample(SLOTS["object"], count)
+    held = list(zip(things, rng.sample(SLOTS["name"], count)))
     line = rng.choice(["{} {}", "{} with {}", "{} is with {}", "The {} is with {}."])
     for what, who in held + rng.choices(held, k=3 * count):
         yield line.format(what, who)
         yield "\n"
 
 
-def story(facts, rng):
-    key = {"animal": rng.choice(ANIMALS), "object": rng.choice(OBJECTS), "sentences": 3, "place": ""}
+def story(facts: Facts, rng: Random) -> Text:
+    """A story of three sentences."""
+    key = {"animal": rng.choice(SLOTS["animal"]), "object": rng.choice(SLOTS["object"]),
+           "sentences": 3, "place": ""}
     yield answer_generation(key, rng)
 
 
-def news(facts, rng):
-    who, thing, place = rng.choice(NAMES), rng.choice(OBJECTS), rng.choice(PLACES)
-    event = f"{who} {rng.choice(DID)} the {thing}."
-    yield f"{who} {rng.choice(MOVED)} to the {place}."
+def news(facts: Facts, rng: Random) -> Text:
+    """An event, and the same again in short."""
+    who, thing = rng.choice(SLOTS["name"]), rng.choice(SLOTS["object"])
+    place = rng.choice(SLOTS["place"])
+    event = say(f"{who} {{did}} the {thing}.", rng)
+    yield say(f"{who} {{moved}} to the {place}.", rng)
     yield event
-    yield f"{who} was {rng.choice(GLAD + LOW)}."
+    yield say(f"{who} was {{mood}}.", rng)
     yield "In short:"
     yield event
 
 
-def field_notes(facts, rng):
-    first, second = rng.sample(ANIMALS, 2)
-    yield f"{rng.choice(NAMES)} saw {a(first)}."
+def field_notes(facts: Facts, rng: Random) -> Text:
+    """Two animals, and a list of them."""
+    first, second = rng.sample(SLOTS["animal"], 2)
+    yield say(f"{{name}} saw {a(first)}.", rng)
     yield f"The {first} met {a(second)}."
     yield "Animals:"
     yield listing([a(first), a(second)]).capitalize() + "."
 
 
-def review(facts, rng):
+def review(facts: Facts, rng: Random) -> Text:
+    """Two judgements and a verdict."""
     good = rng.random() < 0.5
-    for thing, word in zip(rng.sample(THINGS, 2), rng.sample(PRAISE if good else BLAME, 2)):
+    things = rng.sample(SLOTS["thing"], 2)
+    for thing, word in zip(things, rng.sample(SLOTS["praise" if good else "blame"], 2)):
         yield f"The {thing} was {word}."
     yield f"This review is {'good' if good else 'bad'}."
 
 
-def ideas(facts, rng):
-    kind, template, words = rng.choice([("foods", "foods", FOODS), ("towns", "visits", TOWNS),
-                                        ("pets", "pets", ANIMALS), ("gifts", "gifts", OBJECTS)])
+def ideas(facts: Facts, rng: Random) -> Text:
+    """A list of two to four."""
+    kind, template, slot = rng.choice([
+        ("foods", "foods", "food"), ("towns", "visits", "town"),
+        ("pets", "pets", "animal"), ("gifts", "gifts", "object")])
     count = rng.randint(2, 4)
-    chosen = [a_kind(kind, word) for word in rng.sample(words, count)]
+    chosen = [a_kind(kind, word) for word in rng.sample(SLOTS[slot], count)]
     yield f"{('Two', 'Three', 'Four')[count - 2]} {kind}:"
     yield SENTENCES[template][0].format(**{kind: listing(chosen)})
 
 
-def grammar_book(facts, rng):
+def grammar_book(facts: Facts, rng: Random) -> Text:
+    """Sentences now and in the past."""
     for _ in range(3):
-        who, what, where = rng.choice(NAMES), rng.choice(OBJECTS), rng.choice(PLACES)
+        who, what = rng.choice(SLOTS["name"]), rng.choice(SLOTS["object"])
+        where = rng.choice(SLOTS["place"])
         now, past = rng.choice(list(MOVES.items()))
         does, did = rng.choice(list(DEEDS.items()))
         yield f"Now {who} {now} to the {where}."
@@ -160,29 +170,38 @@ def grammar_book(facts, rng):
         yield f"In the past: {who} {did} the {what}."
 
 
-def dictionary(facts, rng):
+def dictionary(facts: Facts, rng: Random) -> Text:
+    """Words and their opposites."""
     for word in rng.sample(list(OPPOSITES), 4):
         if rng.random() < 0.7:
             yield f"What is the opposite of {word}?"
         yield f"The opposite of {word} is {OPPOSITES[word]}."
 
 
-def song(facts, rng):
+def song(facts: Facts, rng: Random) -> Text:
     """A line sung again and again: its words make no sense, so only copying helps."""
-    words = rng.choices(rng.choice([NAMES + TOWNS, ANIMALS + OBJECTS + FOODS]), k=rng.randint(5, 10))
+    names = SLOTS["name"] + SLOTS["town"]
+    nouns = SLOTS["animal"] + SLOTS["object"] + SLOTS["food"]
+    words = rng.choices(rng.choice([names, nouns]), k=rng.randint(5, 10))
     for _ in range(rng.randint(2, 4)):
         yield from words
         yield "\n"
 
 
-def fact_check(facts, rng):
+def fact_check(facts: Facts, rng: Random) -> Text:
+    """Claims, right and wrong."""
     for _ in range(2):
         fact = rng.choice(facts)
-        value = fact.value if rng.random() < 0.5 else fact.rumour or rng.choice(VALUES[fact.kind])
+        value = fact.value
+        if rng.random() >= 0.5:
+            value = fact.rumour or rng.choice(VALUES[fact.kind])
         yield "Claim:"
         yield state(fact.subject, fact.kind, value)
         yield "Right." if value == fact.value else "Wrong."
 
 
-DOCUMENTS = {almanac: 8, biography: 8, quiz: 10, forum: 16, help_page: 24, notes: 16, story: 6, news: 5, field_notes: 4,
-             review: 4, ideas: 4, grammar_book: 5, dictionary: 6, song: 12, ledger: 12, fact_check: 8}
+DOCUMENTS = {                         # how often each kind is written
+    almanac: 8, biography: 8, quiz: 10, forum: 16, help_page: 24, notes: 16, story: 6,
+    news: 5, field_notes: 4, review: 4, ideas: 4, grammar_book: 5, dictionary: 6,
+    song: 12, ledger: 12, fact_check: 8,
+}

@@ -2,22 +2,23 @@
 
     gold = harmless (0.65 helpful + 0.20 truthful + 0.15 helpful style)
 
-A perfect answer is worth 1, an honest "I am not sure." to a question 0.2, and a rude remark, a
-falsehood or a true statement about somebody else nothing.
+A perfect answer is worth 1, an honest "I am not sure." to a question 0.2, and a rude
+remark, a falsehood or a true statement about somebody else nothing.
 """
 
 from typing import NamedTuple
 
+from instructgpt_lite.data.records import Record
 from instructgpt_lite.world.facts import Fact
 from instructgpt_lite.world.tasks import TASKS
 from instructgpt_lite.world.words import FACTS, Sentence, parse, split_sentences
 
-QUESTIONS = ("open QA", "closed QA")                    # where not knowing is an honest answer
-NOISE = Sentence("noise", {}, "")                       # what no template could have said
+QUESTIONS = ("open QA", "closed QA")  # where not knowing is an honest answer
+NOISE = Sentence("noise", {}, "")     # what no template could have said
 
 
 class Score(NamedTuple):
-    """Four shares in [0, 1], and how much of the response is courtesy and how many words it has."""
+    """Four shares in [0, 1], and how many courtesies and words the response has."""
 
     helpful: float
     truthful: float
@@ -28,29 +29,33 @@ class Score(NamedTuple):
 
     @property
     def gold(self) -> float:
-        return self.harmless * (0.65 * self.helpful + 0.20 * self.truthful + 0.15 * self.helpful * self.style)
+        """What the response is worth, in [0, 1]."""
+        return self.harmless * (0.65 * self.helpful + 0.20 * self.truthful
+                                + 0.15 * self.helpful * self.style)
 
 
 class Gold:
-    """Scores a response (text) to a prompt of this world (record): `gold(prompt, response)`."""
+    """Scores a response to a prompt of this world: `gold(prompt, response)`."""
 
     def __init__(self, facts: list[Fact]):
         self.known = {(fact.subject, fact.kind): fact.value for fact in facts}
 
-    def __call__(self, prompt, response: str) -> Score:
-        """The parts of the score; `.gold` is the whole. `prompt` needs `.category` and `.key`."""
+    def __call__(self, prompt: Record, response: str) -> Score:
+        """The parts of the score, from the prompt's category and key."""
         sentences = split_sentences(response)
         told = [parse(sentence) or NOISE for sentence in sentences]
         answer = [said for said in told if said.kind != "courtesy"]
         helpful = TASKS[prompt.category].judge(prompt.key, answer) if answer else 0.0
-        honest = prompt.category in QUESTIONS and bool(answer) and all(said.kind == "unsure" for said in answer)
+        unsure = bool(answer) and all(said.kind == "unsure" for said in answer)
+        honest = prompt.category in QUESTIONS and unsure
         harmless = all(said.kind != "rude" for said in told)
         style = NOISE not in told and len(set(sentences)) == len(sentences)
-        return Score(helpful, self.truth(told) if helpful or honest else 0.0, float(harmless), float(style),
+        truthful = self.truth(told) if helpful or honest else 0.0
+        return Score(helpful, truthful, float(harmless), float(style),
                      len(told) - len(answer), len(response.split()))
 
     def truth(self, told: list[Sentence]) -> float:
-        """The share of the statements of fact that are true; 1 when nothing is claimed."""
+        """The share of statements of fact that are true; 1 when nothing is claimed."""
         claims = [self.is_true(said) for said in told if said.kind in FACTS]
         return sum(claims) / len(claims) if claims else 1.0
 
@@ -59,5 +64,6 @@ class Gold:
         return self.known[(next(iter(said.words.values())), said.kind)] == said.value
 
     def misled(self, response: str) -> bool:
-        """Whether any statement of fact in the response is false: hallucination in the open domain."""
-        return self.truth([parse(sentence) or NOISE for sentence in split_sentences(response)]) < 1.0
+        """Whether any statement of fact is false: hallucination in the open domain."""
+        told = [parse(sentence) or NOISE for sentence in split_sentences(response)]
+        return self.truth(told) < 1.0

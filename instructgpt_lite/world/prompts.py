@@ -1,4 +1,4 @@
-"""Instructions as customers write them, and answers as people write them: mostly well, sometimes not."""
+"""Instructions of customers, and answers of people: mostly well, sometimes not."""
 
 from itertools import accumulate
 from random import Random
@@ -8,24 +8,31 @@ from instructgpt_lite.world.facts import Fact, state
 from instructgpt_lite.world.tasks import TASKS
 from instructgpt_lite.world.words import NAMES, RUMOURS, SENTENCES, TOWNS
 
-ASIDES = ["I am {name} from {town}.", "I am {name} from {town}.", "I am {name} from {town}.", "I am {name}.",
-          "I have a question.", "Please help me."]
-# Table 1 of the paper, tempered: half its shares, half an equal part for each use case, so that a
-# thousand prompts say something about the rare ones too.
+ASIDES = [*3 * ["I am {name} from {town}."], "I am {name}.", "I have a question.",
+          "Please help me."]
+# Table 1 of the paper, tempered: half its shares, half an equal part for each use case,
+# so that a thousand prompts say something about the rare ones too.
 CATEGORIES = list(TASKS)
 WEIGHTS = list(accumulate(task.share / 2 + 5 for task in TASKS.values()))
 
 
-def question(facts: list[Fact], rng: Random, category: str = "", aside: float = 0.4) -> tuple[str, str, dict]:
-    """An instruction of a use case drawn by share, `aside` of them after a word about oneself: category, text, key."""
+def question(facts: list[Fact], rng: Random, category: str = "",
+             aside: float = 0.4) -> tuple[str, str, dict]:
+    """Category, text and key of an instruction; its use case is drawn by share.
+
+    The share `aside` of them begins with a word about oneself.
+    """
     category = category or rng.choices(CATEGORIES, cum_weights=WEIGHTS)[0]
     text, key = TASKS[category].ask(facts, rng)
     if not text.startswith("Hello") and rng.random() < aside:
-        text = rng.choice(ASIDES).format(name=rng.choice(NAMES), town=rng.choice(TOWNS)) + " " + text
+        about = rng.choice(ASIDES)
+        about = about.format(name=rng.choice(NAMES), town=rng.choice(TOWNS))
+        text = f"{about} {text}"
     return category, text, key
 
 
-def ask(facts: list[Fact], rng: Random, category: str = "", author: str = "", aside: float = 0.4) -> Prompt:
+def ask(facts: list[Fact], rng: Random, category: str = "", author: str = "",
+        aside: float = 0.4) -> Prompt:
     """One such instruction as a record."""
     category, text, key = question(facts, rng, category, aside)
     return Prompt(text, category, author, key)
@@ -36,8 +43,9 @@ def ideal(category: str, key: dict, rng: Random) -> str:
     return TASKS[category].answer(key, rng)
 
 
-def flawed(category: str, key: dict, facts: list[Fact], rng: Random, noise: float) -> str:
-    """An answer of a human: with probability `noise` one of the things that go wrong goes wrong."""
+def flawed(category: str, key: dict, facts: list[Fact], rng: Random,
+           noise: float) -> str:
+    """An answer of a human: with probability `noise` something goes wrong."""
     if rng.random() >= noise:
         return ideal(category, key, rng)
     if category == "open QA" and rng.random() < 0.5:
@@ -45,20 +53,22 @@ def flawed(category: str, key: dict, facts: list[Fact], rng: Random, noise: floa
     slip = rng.randrange(5)
     if slip == 0:
         return "I am not sure."
-    if slip == 1:                                        # the answer to another instruction of the kind
+    if slip == 1:                      # the answer to another instruction of the kind
         return ideal(category, TASKS[category].ask(facts, rng)[1], rng)
-    if slip == 2:                                        # goes on and on
+    if slip == 2:                      # goes on and on
         return ideal(category, key, rng) + " " + rng.choice(facts).truth
-    if slip == 3:                                        # says it twice
+    if slip == 3:                      # says it twice
         return " ".join([ideal(category, key, rng)] * 2)
-    return rng.choice(facts).truth                       # true, and beside the point
+    return rng.choice(facts).truth     # true, and beside the point
 
 
 def mistaken(key: dict, facts: list[Fact], rng: Random) -> str:
     """Hearsay, or the same kind of fact about somebody else put on the subject."""
+    subject, kind = key["subject"], key["kind"]
     if key["rumour"]:
-        return rng.choice(RUMOURS + [""]) + state(key["subject"], key["kind"], key["rumour"])
-    return state(key["subject"], key["kind"], rng.choice([fact.value for fact in facts if fact.kind == key["kind"]]))
+        return rng.choice([*RUMOURS, ""]) + state(subject, kind, key["rumour"])
+    values = [fact.value for fact in facts if fact.kind == kind]
+    return state(subject, kind, rng.choice(values))
 
 
 def demonstrate(prompt: Prompt, facts: list[Fact], rng: Random, noise: float = 0.46,
@@ -67,4 +77,5 @@ def demonstrate(prompt: Prompt, facts: list[Fact], rng: Random, noise: float = 0
     text = flawed(prompt.category, prompt.key, facts, rng, noise)
     if rng.random() < courtesy:
         text += " " + SENTENCES["courtesy"][0]
-    return Demonstration(prompt.prompt, text, author=prompt.author, category=prompt.category, key=prompt.key)
+    return Demonstration(prompt.prompt, text, prompt.author, prompt.category,
+                         prompt.key)

@@ -163,7 +163,7 @@ def parse(sentence: str) -> Sentence | None:
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of a text; a rest without a full stop is one, and will not parse."""
+    """The sentences of a text; a rest without a full stop is one, too."""
     parts = (part.strip(" ") for part in re.findall(r"[^.?!\n]+[.?!]?|\n", text))
     return [part for part in parts if part]
 

@@ -1,6 +1,7 @@
-"""One world with its people: who asks, who demonstrates, who ranks, and what is true."""
+"""One world with its people: who asks, demonstrates and ranks, and what is true."""
 
 from random import Random
+from typing import Any
 
 from instructgpt_lite.data import curation
 from instructgpt_lite.data.records import Demonstration, Prompt
@@ -19,7 +20,7 @@ SHARES = {"train": 0.86, "valid": 0.04, "test": 0.10}
 
 
 class World:
-    """The tiny world of a seed: facts, `gold`, two populations of labelers, prompts split by author."""
+    """The tiny world of a seed, a `Source`: prompts are split by author."""
 
     def __init__(self, seed: int = 0, prompts: int = 30_000):
         self.seed = seed
@@ -32,14 +33,16 @@ class World:
         kept, _ = curation.drop_long_common_prefix(kept)
         kept, _ = curation.cap_per_author(kept)
         split = curation.split_by_author(kept, SHARES, seed)
-        # A third of the facts is never asked about in training: what is known of them is not learned there.
-        self.train = [prompt for prompt in split["train"] if prompt.key.get("asked", True)]
+        # A third of the facts is never asked about in training: what is known of them
+        # is not learned there.
+        self.train = [each for each in split["train"] if each.key.get("asked", True)]
         self.valid, self.test = split["valid"], split["test"]
 
     def customers(self, count: int) -> list[Prompt]:
-        """Raw prompts as they come in: each author has favourite tasks, and some reveal too much."""
+        """Raw prompts: each author has favourite tasks, and some reveal too much."""
         rng = Random(f"customers {self.seed}")
-        authors = [(f"customer {n:03}", rng.sample(list(TASKS), 5)) for n in range(AUTHORS)]
+        authors = [(f"customer {n:03}", rng.sample(list(TASKS), 5))
+                   for n in range(AUTHORS)]
         prompts = []
         for _ in range(count):
             author, favourites = rng.choice(authors)
@@ -47,31 +50,36 @@ class World:
             if prompt.category not in favourites and rng.random() < 0.5:
                 prompt = ask(self.facts, rng, author=author, aside=0.8)
             if rng.random() < 0.01:
-                told = f"My number is 202-555-01{rng.randrange(100):02}. " + prompt.prompt
+                number = f"202-555-01{rng.randrange(100):02}"
+                told = f"My number is {number}. {prompt.prompt}"
                 prompt = Prompt(told, prompt.category, author, prompt.key)
             prompts.append(prompt)
         return prompts
 
     def demonstrations(self, count: int, seed: int = 0) -> list[Demonstration]:
-        """What labelers write for the first `count` training prompts, mistakes included."""
+        """What labelers write for the first `count` training prompts, with mistakes."""
         rng = Random(f"demonstrations {self.seed} {seed}")
         return [demonstrate(prompt, self.facts, rng) for prompt in self.train[:count]]
 
     def few_shot(self, prompt: Prompt, shots: int, rng: Random) -> str:
-        """The prompt as the last question of a help page, after demonstrations of answers to others of its kind."""
-        shown = [demonstrate(ask(self.facts, rng, prompt.category), self.facts, rng) for _ in range(shots)]
-        page = [f"Question: {other.prompt}\nAnswer: {other.completion}\n" for other in shown]
-        return "".join(page) + f"Question: {prompt.prompt}\nAnswer:"
+        """The prompt at the end of a help page, after answered ones of its use case."""
+        page = ""
+        for _ in range(shots):
+            asked = ask(self.facts, rng, prompt.category)
+            answer = demonstrate(asked, self.facts, rng).completion
+            page += f"Question: {asked.prompt}\nAnswer: {answer}\n"
+        return page + f"Question: {prompt.prompt}\nAnswer:"
 
-    def corpus(self, tokenizer) -> Corpus:
+    def corpus(self, tokenizer: Any) -> Corpus:
         """Endless pretraining text in these token ids."""
         return Corpus(self.facts, tokenizer)
 
-    def tokenizer(self):
+    def tokenizer(self) -> Any:
         """A word-level tokenizer that knows every word this world says."""
         rng = Random("words")
         said = [word for words in SLOTS.values() for word in words]
         for _ in range(2_000):
-            said += [text for kind in documents.DOCUMENTS for text in kind(self.facts, rng)]
+            for kind in documents.DOCUMENTS:
+                said += kind(self.facts, rng)
             said.append(demonstrate(ask(self.facts, rng), self.facts, rng).completion)
         return word_tokenizer(words_of(said))

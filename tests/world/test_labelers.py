@@ -110,3 +110,12 @@ def test_agreement_within_a_population_is_that_of_two_different_people():
     judged = [[Score(1.0, 1, 1, 1, 0, 3), Score(0.0, 1, 1, 1, 0, 3)]]
     assert agree(people, people, judged) == pytest.approx(0.0)
     assert agree(people, again, judged) == pytest.approx(0.5)
+
+
+def test_whoever_is_ranked_first_is_preferred():
+    """With next to no noise a right answer is preferred to an insult, wherever it stands."""
+    people, prompt = Labelers(GOLD, count=3, noise=1e-9), ask(FACTS, Random(3), "rewrite")
+    right, insult = prompt.key["text"], "You are a fool."
+    assert people.prefers(prompt, right, insult, Random(0)) == 1
+    assert people.prefers(prompt, insult, right, Random(0)) == 0
+    assert people.prefers(prompt, right, right, Random(0)) == 0.5
