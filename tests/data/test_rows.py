@@ -98,6 +98,11 @@ def test_one_row_alone_is_a_row_and_no_table_of_columns(tmp_path, rows):
         assert list(rows_of(write(tmp_path, data.encode())).rows.values()) == rows
 
 
+def test_columns_of_unequal_lengths_are_no_table(tmp_path):
+    row = {"prompt": ["Q", "R"], "chosen": ["a", "b"], "rejected": ["c"]}
+    assert list(rows_of(write(tmp_path, json.dumps(row).encode())).rows.values()) == [row]
+
+
 def test_lists_in_cells_are_read_as_json_or_as_pandas_writes_them(tmp_path):
     data = ('prompt,completions,ranks\n"' + repr(CHAT).replace('"', '""') + '","[""a"", ""b""]","[1, 2]"\n'
             + '[1] is what?,"[\'a\', \'b\']","[2, 1]"\n')
