@@ -19,8 +19,9 @@ from trl.experimental.ppo import ppo_trainer
 
 from instructgpt_lite import Rollout, ScalarModel
 from instructgpt_lite.theory.masked import masked_whiten
+from instructgpt_lite.theory.objective import policy_loss, value_loss
 from instructgpt_lite.training.loop import make_optimizers, update
-from instructgpt_lite.training.ppo_ptx import experience, learn, learn_value
+from instructgpt_lite.training.ppo_ptx import look_back
 
 LR = 1e-3
 
@@ -76,11 +77,12 @@ def updated(work, models, rollout: Rollout, longer: Rollout) -> tuple[nn.Module,
     config = replace(work.config(LR, rounds=0), whiten=False)
     policy, value = copy.deepcopy(models.policy), ScalarModel.on(models.reward)
     adams = [make_optimizers(model, LR, betas=config.adam_betas) for model in (policy, value)]
-    known = experience(longer, models.reference, lambda _: models.reward(rollout), value, config, 0)
-    known["advantage_BT"] = masked_whiten(known["advantage_BT"], rollout.mask_BT)
+    seen = look_back(longer, models.reference, lambda _: models.reward(rollout), value, config, 0)
+    advantage_BT = masked_whiten(seen.advantage_BT, rollout.mask_BT)
     for part in torch.from_numpy(np.random.RandomState(0).permutation(work.batch)).chunk(4):
-        batch = {name: tensor[part] for name, tensor in known.items()}
-        learn(policy, rollout[part], batch, config, None, None)
-        learn_value(value, longer[part], batch, config)
+        batch, own = seen[part], rollout[part]
+        policy_loss(policy.logp(own), own.logp_BT, advantage_BT[part], own.mask_BT, config.clip).backward()
+        value_loss(value.values(batch.rollout), batch.value_BT, batch.return_BT, batch.mask_BT,
+                   config.value_clip).backward()
         update("ppo", 0, {policy: adams[0], value: adams[1]})
     return policy.model, value.model

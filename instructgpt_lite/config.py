@@ -116,6 +116,12 @@ class PPO:
     clip_norm: float = 0.0           # largest norm of the gradient, 0 is off; paper silent
     seed: int = 0                    # of prompts and responses; ours
 
+    def __post_init__(self) -> None:
+        """ValueError where the sizes do not divide: a short minibatch takes a full step."""
+        if self.minibatch_size < 1 or self.batch_size % self.minibatch_size:
+            raise ValueError(f"minibatch_size is {self.minibatch_size}, which does not "
+                             f"divide batch_size, {self.batch_size}: take one that does")
+
     @property
     def iterations(self) -> int:
         """Rounds of sampling; 500 with the paper's numbers."""

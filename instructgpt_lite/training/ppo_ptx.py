@@ -1,16 +1,22 @@
-"""Step 3, PPO and PPO-ptx: reinforcement learning against the reward model, eq. (2) (§3.5, App. C.4).
+"""Step 3, PPO and PPO-ptx: reinforcement learning against the reward model (§3.5).
 
-An episode is a prompt, a response and its score: a bandit, with a KL penalty at every token. Each
-iteration samples a batch with the current policy and takes one optimizer step for each minibatch; in
-PPO-ptx the gradients of the pretraining loss are added before that step.
+An episode is a prompt, a response and its score: a bandit, with a KL penalty at every
+token, eq. (2). Each iteration samples a batch with the current policy and takes one
+step for each minibatch; in PPO-ptx the gradients of the pretraining loss are added
+before that step (App. C.4).
+
+B responses, T tokens of the longest, S tokens of a row of text.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from instructgpt_lite.config import PPO
+from instructgpt_lite.data.protocols import Corpus
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.sampling import Rollout
 from instructgpt_lite.theory.masked import masked_mean, masked_whiten
@@ -35,95 +41,169 @@ from instructgpt_lite.training.loop import (
 )
 from instructgpt_lite.training.resume import ResumeState
 
+Reward = Callable[[Rollout], Tensor]
+Networks = Mapping[nn.Module, list[Optimizer]]
 
-def ppo_ptx(policy: Policy, sft: Policy, reward: Callable[[Rollout], Tensor], prompts: list[str], config: PPO,
-            corpus=None, resume: ResumeState | None = None,
+
+def ppo_ptx(policy: Policy, reference: Policy, reward: Reward, prompts: Sequence[str],
+            config: PPO, corpus: Corpus | None = None,
+            resume: ResumeState | None = None,
             value: ScalarModel | None = None) -> Iterator[dict[str, float]]:
-    """Improve `policy` in place; `sft` and `reward` stay frozen. Yields one row an iteration.
+    """Improve `policy` in place; at the end it holds its moving average. Yields rows.
 
-    reward: any function of a rollout to r_B. The value function starts as `value`, or as a copy of it.
-    corpus: pretraining rows, needed when gamma > 0. After the last iteration `policy` holds the averaged
-    weights (EMA), as the paper's evaluations do.
+    reward: any function of a rollout to r_B. The value function starts as `value`, or
+    as a copy of `reward`. corpus: where gamma > 0. ValueError for what cannot be right.
     """
-    if config.gamma and corpus is None:
-        raise ValueError(f"gamma is {config.gamma}: give a corpus, or set gamma to 0 for PPO without ptx")
-    resume = resume or ResumeState()
-    value, average = ScalarModel.on(value or reward), policy.frozen()
-    policy_optimizers = make_optimizers(policy, config.lr, betas=config.adam_betas, eps=config.adam_eps)
-    value_optimizers = make_optimizers(value, config.value_lr, betas=config.adam_betas, eps=config.adam_eps)
-    resume.track(policy=policy, value=value, average=average, policy_optimizers=policy_optimizers,
-                 value_optimizers=value_optimizers)
+    resume, value = resume or ResumeState(), value or reward
+    _check(policy, reference, value, prompts, config, corpus)
+    value, average, networks = _start(policy, value, config, resume)
     for iteration in range(resume.step, config.iterations):
-        draw = generator(config.seed, "ppo", iteration)
-        set_lr(policy_optimizers + value_optimizers, warm_up(iteration, config.warmup))
-        pick = stream(iteration, len(prompts), config.batch_size, config.seed, "ppo")
-        rollout = policy.sample([prompts[n] for n in pick], temperature=config.temperature,
-                                max_new_tokens=config.max_new_tokens, generator=draw)
-        known = experience(rollout, sft, reward, value, config, iteration)
-        losses = []
-        for _ in range(config.inner_epochs):
-            for part in torch.randperm(len(pick), generator=draw).split(config.minibatch_size):
-                seen = {name: tensor[part] for name, tensor in known.items()}
-                losses.append(learn(policy, rollout[part], seen, config, corpus, draw)
-                              | learn_value(value, rollout[part], seen, config))
-                update("ppo", iteration, {policy: policy_optimizers}, config.clip_norm, **losses[-1])
-                update("ppo", iteration, {value: value_optimizers}, config.clip_norm)
-                update_average(average, policy, config.ema)
+        random = generator(config.seed, "ppo", iteration)
+        set_lr(sum(networks.values(), []), warm_up(iteration, config.warmup))
+        asked = stream(iteration, len(prompts), config.batch_size, config.seed, "ppo")
+        rollout = policy.sample([prompts[n] for n in asked], generator=random,
+                                temperature=config.temperature,
+                                max_new_tokens=config.max_new_tokens)
+        experience = look_back(rollout, reference, reward, value, config, iteration)
+        rows = []
+        for minibatch in minibatches(len(rollout), config, random):
+            part = experience[minibatch]
+            logp_BT = policy.logp(part.rollout, config.temperature)
+            surrogate = (logp_BT, part.logp_BT, part.advantage_BT, part.mask_BT,
+                         config.clip)
+            row = {"policy_loss": policy_loss(*surrogate)}
+            row["policy_loss"].backward()
+            if config.gamma:                # its gradient is added before the one step
+                count = max(1, round(config.ptx_ratio * len(minibatch)))
+                text_BS = corpus.rows(count, config.ptx_length, random)
+                row["ptx_loss"] = ptx_loss(policy.logits(text_BS), text_BS)
+                (config.gamma * row["ptx_loss"]).backward()
+            row["value_loss"] = value_loss(
+                value.values(part.rollout), part.value_BT, part.return_BT, part.mask_BT,
+                config.value_clip)
+            row["value_loss"].backward()
+            update("ppo", iteration, networks, config.clip_norm, **row)
+            update_average(average, policy, config.ema)
+            rows.append(logged(row, *surrogate))
         resume.step = iteration + 1
         if resume.step == config.iterations:
             policy.load_state_dict(average.state_dict())
-        means = {name: sum(each[name] for each in losses) / len(losses) for name in losses[0]}
-        yield {"step": resume.step, "steps": config.iterations, **summary(rollout, known), **means}
+        yield {"step": resume.step, "steps": config.iterations,
+               **summary(experience, rows)}
+
+
+@dataclass(frozen=True)
+class Experience:
+    """What the updates of an iteration learn from, computed once, without gradients.
+
+    mask_BT: where tokens of responses count. logp_BT: as drawn. score_B: the reward,
+    before the price of a missing EOS. ref_logp_BT: of the reference. value_BT: before
+    each token is drawn. return_BT: what it should have been. advantage_BT: whitened,
+    if config.whiten.
+    """
+
+    rollout: Rollout
+    mask_BT: Tensor
+    logp_BT: Tensor
+    score_B: Tensor
+    ref_logp_BT: Tensor
+    value_BT: Tensor
+    return_BT: Tensor
+    advantage_BT: Tensor
+
+    def __getitem__(self, rows: Tensor) -> "Experience":
+        """The responses picked by an index tensor."""
+        return Experience(**{name: each[rows] for name, each in vars(self).items()})
 
 
 @torch.no_grad()
-def experience(rollout: Rollout, sft: Policy, reward, value: ScalarModel, config: PPO,
-               iteration: int) -> dict[str, Tensor]:
-    """What the updates of an iteration need to know of its rollout, computed once, without gradients."""
-    mask_BT = rollout.mask_BT
-    value_BT, ref_logp_BT = value.values(rollout), sft.logp(rollout, config.temperature)
+def look_back(rollout: Rollout, reference: Policy, reward: Reward, value: ScalarModel,
+              config: PPO, iteration: int) -> Experience:
+    """Score, reference, value, returns and advantages of a rollout.
+
+    The score is shifted so that demonstrations have 0 (`center`), never scaled, so beta
+    and value_clip are in its units. Whitening is over the batch, not a minibatch.
+    ValueError unless scores are floats (B,), FloatingPointError unless all is finite.
+    """
     score_B = reward(rollout)
-    check_finite("ppo", iteration, score=score_B, value=value_BT, ref_logp=ref_logp_BT, logp=rollout.logp_BT)
+    if score_B.shape != (len(rollout),) or not score_B.is_floating_point():
+        raise ValueError(f"the reward gave {score_B.dtype} {list(score_B.shape)}: want "
+                         f"one float for each of {len(rollout)} responses")
+    value_BT = value.values(rollout)
+    ref_logp_BT = reference.logp(rollout, config.temperature)
+    logp_BT, mask_BT = rollout.logp_BT, rollout.mask_BT
+    check_finite("ppo", iteration, score=score_B, value=value_BT, ref_logp=ref_logp_BT,
+                 logp=logp_BT)
     r_B = score_B - config.missing_eos * ~rollout.ended_B
-    reward_BT = token_rewards(r_B, rollout.logp_BT, ref_logp_BT, mask_BT, config.beta)
+    reward_BT = token_rewards(r_B, logp_BT, ref_logp_BT, mask_BT, config.beta)
     advantage_BT = gae(reward_BT, value_BT, mask_BT, config.lam)
-    return {"score_B": score_B, "ref_logp_BT": ref_logp_BT, "value_BT": value_BT,
-            "return_BT": advantage_BT + value_BT,
-            "advantage_BT": masked_whiten(advantage_BT, mask_BT) if config.whiten else advantage_BT}
+    return_BT = advantage_BT + value_BT
+    if config.whiten:
+        advantage_BT = masked_whiten(advantage_BT, mask_BT)
+    return Experience(rollout, mask_BT, logp_BT, score_B, ref_logp_BT, value_BT,
+                      return_BT, advantage_BT)
 
 
-def learn(policy: Policy, part: Rollout, seen: dict[str, Tensor], config: PPO, corpus,
-          draw: torch.Generator) -> dict[str, float]:
-    """Gradients of one minibatch: PPO's, then gamma times the pretraining loss's, into the same buffers."""
-    logp_BT = policy.logp(part, config.temperature)
-    ppo = (logp_BT, part.logp_BT, seen["advantage_BT"], part.mask_BT, config.clip)
-    loss = policy_loss(*ppo)
-    loss.backward()
-    row = {"policy_loss": loss.item(), "clip_fraction": clip_fraction(*ppo).item(),
-           "max_log_ratio": (logp_BT - part.logp_BT).abs().max().item()}
-    if config.gamma:
-        rows = corpus.rows(max(1, round(config.ptx_ratio * len(part))), config.ptx_length, draw)
-        loss = ptx_loss(policy.logits(rows), rows)
-        (config.gamma * loss).backward()
-        row["ptx_loss"] = loss.item()
-    return row
+def minibatches(count: int, config: PPO, random: torch.Generator) -> Iterator[Tensor]:
+    """Rows of each update: every response once an inner epoch, in a new order.
+
+    Losses are means over the tokens of a minibatch, whose number is random: a token
+    weighs a little more where the others' responses are short.
+    """
+    for _ in range(config.inner_epochs):
+        yield from torch.randperm(count, generator=random).split(config.minibatch_size)
 
 
-def learn_value(value: ScalarModel, part: Rollout, seen: dict[str, Tensor],
-                config: PPO) -> dict[str, float]:
-    """Gradient of the value function, a network of its own, towards the returns."""
-    value_BT, old_value_BT = value.values(part), seen["value_BT"]
-    loss = value_loss(value_BT, old_value_BT, seen["return_BT"], part.mask_BT, config.value_clip)
-    loss.backward()
-    return {"value_loss": loss.item()}
+def logged(losses: dict[str, Tensor], logp_BT: Tensor, old_logp_BT: Tensor,
+           advantage_BT: Tensor, mask_BT: Tensor, clip: float) -> dict[str, float]:
+    """The losses of an update, and how far the policy had moved from the sampler."""
+    with torch.no_grad():
+        surrogate = logp_BT, old_logp_BT, advantage_BT, mask_BT, clip
+        log_ratio_BT = (logp_BT - old_logp_BT).abs()
+        row = losses | {"clip_fraction": clip_fraction(*surrogate),
+                        "max_log_ratio": log_ratio_BT.max()}
+    return {name: each.item() for name, each in row.items()}
 
 
-def summary(rollout: Rollout, known: dict[str, Tensor]) -> dict[str, float]:
-    """What to watch: score, KL from the reference (nats a response), entropy, length, endings."""
-    mask_BT = rollout.mask_BT
-    log_ratio_BT = rollout.logp_BT - known["ref_logp_BT"]
-    return {"score": known["score_B"].mean().item(), "kl": log_ratio_BT.sum(dim=1).mean().item(),
+def summary(experience: Experience, rows: list[dict[str, float]]) -> dict[str, float]:
+    """What to watch: score, KL from the reference (nats a response), surprise (nats a
+    token), length, endings; of the updates the mean, of log-ratios the largest.
+    """
+    rollout, mask_BT = experience.rollout, experience.mask_BT
+    log_ratio_BT = rollout.logp_BT - experience.ref_logp_BT
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+    return {"score": experience.score_B.mean().item(),
+            "kl": log_ratio_BT.sum(dim=1).mean().item(),
             "surprise": -masked_mean(rollout.logp_BT, mask_BT).item(),
             "length": mask_BT.sum(dim=1).double().mean().item(),
             "ended": rollout.ended_B.double().mean().item(),
-            "explained_variance": explained_variance(known["value_BT"], known["return_BT"], mask_BT).item()}
+            "explained_variance": explained_variance(
+                experience.value_BT, experience.return_BT, mask_BT).item(),
+            **means, "max_log_ratio": max(row["max_log_ratio"] for row in rows)}
+
+
+def _start(policy: Policy, value: ScalarModel, config: PPO,
+           resume: ResumeState) -> tuple[ScalarModel, Policy, Networks]:
+    """The value function, the average of the policy, and both networks' optimizers."""
+    value, average = ScalarModel.on(value), policy.frozen()
+    adam = {"betas": config.adam_betas, "eps": config.adam_eps}
+    networks = {policy: make_optimizers(policy, config.lr, **adam),
+                value: make_optimizers(value, config.value_lr, **adam)}
+    resume.track(policy=policy, value=value, average=average,
+                 policy_optimizers=networks[policy], value_optimizers=networks[value])
+    return value, average, networks
+
+
+def _check(policy: Policy, reference: Policy, value: object, prompts: Sequence[str],
+           config: PPO, corpus: Corpus | None) -> None:
+    if config.gamma and corpus is None:
+        raise ValueError(f"gamma is {config.gamma}: give a corpus, or set gamma to 0 "
+                         "for PPO without ptx")
+    if not prompts:
+        raise ValueError("there are no prompts: give one at least")
+    if {id(p) for p in policy.parameters()} & {id(p) for p in reference.parameters()}:
+        raise ValueError("policy and reference share weights, so KL would stay 0: "
+                         "give policy.frozen() as the reference")
+    if not isinstance(value, ScalarModel):
+        raise ValueError("the reward is a plain function, which no value function can "
+                         "start from: give value=ScalarModel.on(policy)")

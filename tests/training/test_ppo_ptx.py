@@ -8,7 +8,7 @@ import torch
 
 from instructgpt_lite.checks import oracles
 from instructgpt_lite.config import PPO
-from instructgpt_lite.models.networks import ScalarModel
+from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training import ppo_ptx as stage
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.training.resume import ResumeState
@@ -29,44 +29,46 @@ from tests.training.conftest import (
     row_score,
     row_values,
     same,
+    tensors_of,
     weights,
     with_dropout,
 )
 
-CONFIG = PPO(episodes=48, batch_size=12, minibatch_size=5, lr=1e-2, value_lr=1e-2, warmup=0, beta=0.3,
+CONFIG = PPO(episodes=48, batch_size=12, minibatch_size=4, lr=1e-2, value_lr=1e-2, warmup=0, beta=0.3,
              gamma=0.0, ptx_ratio=1.5, ptx_length=7, missing_eos=0.75, max_new_tokens=6, ema=0.9)
 PROMPTS = letters(24, 1)
 
 
 class Watch:
-    """Runs the stage and writes down what goes through its functions: by iteration, parts by minibatch."""
+    """Runs the stage and writes down what it samples, looks back on and learns from."""
 
     def __init__(self, monkeypatch) -> None:
         self.rollouts, self.policies, self.values = [], [], []
         self.known, self.rewards, self.parts = [], [], []
-        experience, learn, token_rewards = stage.experience, stage.learn, stage.token_rewards
+        look_back, token_rewards = stage.look_back, stage.token_rewards
 
-        def watched_experience(rollout, sft, reward, value, config, iteration):
+        def watched_look_back(rollout, reference, reward, value, config, iteration):
             self.values.append(value)
             self.policies.append(self.policy.frozen())
             self.rollouts.append(rollout)
-            self.known.append(experience(rollout, sft, reward, value, config, iteration))
-            return self.known[-1]
-
-        def watched_learn(policy, part, *rest):
-            self.parts.append((len(self.rollouts) - 1, part, ratios(policy, part, self.config.temperature)))
-            return learn(policy, part, *rest)
+            self.known.append(vars(look_back(rollout, reference, reward, value, config, iteration)))
+            return stage.Experience(**self.known[-1])
 
         def watched_rewards(*arguments):
             self.rewards.append(token_rewards(*arguments))
             return self.rewards[-1]
 
-        for name, function in (("experience", watched_experience), ("learn", watched_learn),
-                               ("token_rewards", watched_rewards)):
-            monkeypatch.setattr(stage, name, function)
+        monkeypatch.setattr(stage, "look_back", watched_look_back)
+        monkeypatch.setattr(stage, "token_rewards", watched_rewards)
+
+    def logp(self, part, temperature):
+        """The policy is asked for each minibatch, before its update."""
+        self.parts.append((len(self.rollouts) - 1, part, ratios(self.policy, part, temperature)))
+        return Policy.logp(self.policy, part, temperature)
 
     def run(self, policy, reward, config, corpus=None) -> list[dict]:
-        self.policy, self.config, self.sft = policy, config, policy.frozen()
+        self.policy, self.sft = policy, policy.frozen()
+        policy.logp = self.logp
         return list(ppo_ptx(policy, self.sft, reward, PROMPTS, config, corpus))
 
 
@@ -260,7 +262,7 @@ def test_every_sample_is_used_once_in_each_inner_epoch(policy, reward, watch):
     watch.run(policy, reward, replace(CONFIG, inner_epochs=2))
     for iteration, rollout in enumerate(watch.rollouts):
         parts = [part.token_BS.tolist() for where, part, _ in watch.parts if where == iteration]
-        assert [len(part) for part in parts] == [5, 5, 2] * 2
+        assert [len(part) for part in parts] == [4, 4, 4] * 2
         everything = sorted(rollout.token_BS.tolist())
         assert sorted(sum(parts[:3], [])) == sorted(sum(parts[3:], [])) == everything
         assert parts[:3] != parts[3:] and sum(parts[:3], []) != rollout.token_BS.tolist()
@@ -304,9 +306,9 @@ def prompt_lengths(rollout) -> torch.Tensor:
 
 
 def test_the_value_starts_as_the_reward_model_or_as_what_is_given(policy, reward, monkeypatch):
-    starts, experience = [], stage.experience
-    monkeypatch.setattr(stage, "experience", lambda rollout, sft, reward, value, *rest: (
-        starts.append(digest(value)), experience(rollout, sft, reward, value, *rest))[1])
+    starts, look_back = [], stage.look_back
+    monkeypatch.setattr(stage, "look_back", lambda rollout, sft, reward, value, *rest: (
+        starts.append(digest(value)), look_back(rollout, sft, reward, value, *rest))[1])
     other = new_reward(seed=8)
     next(ppo_ptx(new_policy(), policy, reward, PROMPTS, CONFIG))
     next(ppo_ptx(new_policy(), policy, reward, PROMPTS, CONFIG, value=other))
@@ -397,3 +399,66 @@ def test_a_policy_learns_to_score(policy):
     value = ScalarModel.on(policy).double()
     rows = list(ppo_ptx(policy, policy.frozen(), count, PROMPTS * 4, config, value=value))
     assert rows[-1]["score"] > rows[0]["score"] + 1
+
+
+def test_a_gradient_of_the_value_that_is_not_finite_moves_neither_network(policy, reward):
+    """Checked for both before either steps: the loss is finite, its gradient is not."""
+    value = ScalarModel.on(reward)
+    value.model.score.weight.register_hook(lambda gradient: gradient * math.inf)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScalarModel, "on", lambda source: source)
+        before = digest(policy), digest(value)
+        with pytest.raises(FloatingPointError, match="gradient_norm of ScalarModel is"):
+            next(ppo_ptx(policy, policy.frozen(), reward, PROMPTS, CONFIG, value=value))
+    assert (digest(policy), digest(value)) == before
+
+
+@pytest.mark.parametrize("scores, told", [
+    (lambda rollout: torch.zeros(len(rollout), 1), r"torch.float32 \[12, 1\]"),
+    (lambda rollout: torch.zeros(len(rollout), dtype=torch.long), r"torch.int64 \[12\]"),
+])
+def test_scores_are_one_float_a_response(scores, told, policy, reward):
+    with pytest.raises(ValueError, match=rf"the reward gave {told}: want one float for each of 12"):
+        next(ppo_ptx(policy, policy.frozen(), scores, PROMPTS, CONFIG, value=reward))
+
+
+def test_what_cannot_be_right_is_refused_in_a_sentence(policy, reward):
+    with pytest.raises(ValueError, match="policy and reference share weights, so KL would stay 0"):
+        next(ppo_ptx(policy, policy, reward, PROMPTS, CONFIG))
+    with pytest.raises(ValueError, match="give value=ScalarModel.on"):
+        next(ppo_ptx(policy, policy.frozen(), prompt_lengths, PROMPTS, CONFIG))
+    with pytest.raises(ValueError, match="there are no prompts"):
+        next(ppo_ptx(policy, policy.frozen(), reward, [], CONFIG))
+
+
+@pytest.mark.parametrize("size", [5, 0, -4, 24])
+def test_minibatches_that_do_not_divide_the_batch_are_refused(size):
+    with pytest.raises(ValueError, match=f"minibatch_size is {size}, which does not divide batch_size, 12"):
+        replace(CONFIG, minibatch_size=size)
+
+
+def test_both_networks_are_clipped_and_have_the_betas_and_eps_of_the_configuration(policy, reward, tmp_path):
+    """After one step Adam's averages are (1 - beta) g and (1 - beta) g^2, and it moved lr g / (g + eps)."""
+    config = replace(CONFIG, episodes=12, minibatch_size=12, clip_norm=1e-3, adam_betas=(0.5, 0.75),
+                     adam_eps=1e-2, ema=0.0)
+    before = {"policy": weights(policy), "value": weights(reward)}
+    resume = ResumeState()
+    next(ppo_ptx(policy, policy.frozen(), reward, PROMPTS, config, resume=resume))
+    tensors = tensors_of(resume, tmp_path)
+    for name, start in before.items():
+        first, second = ([tensors[f"{name}_optimizers.0:{n}.{kind}"] for n in range(len(start))]
+                         for kind in ("exp_avg", "exp_avg_sq"))
+        assert 2 * torch.cat([each.flatten() for each in first]).norm() == pytest.approx(1e-3, rel=1e-5)
+        for (key, weight), m, v in zip(start.items(), first, second, strict=True):
+            torch.testing.assert_close(v / 0.25, (m / 0.5).square(), rtol=1e-9, atol=1e-20)
+            step = 1e-2 * (m / 0.5) / ((m / 0.5).abs() + 1e-2)
+            torch.testing.assert_close(tensors[f"{name}:{key}"], weight - step, rtol=1e-9, atol=1e-12)
+
+
+def test_batches_take_from_joined_passes(policy, reward, watch):
+    """24 prompts, batches of 16: three batches ask each prompt twice, and none is short."""
+    watch.run(policy, reward, replace(CONFIG, episodes=48, batch_size=16))
+    asked = [tuple(x) for rollout in watch.rollouts for x, _ in halves(rollout)]
+    assert [len(rollout) for rollout in watch.rollouts] == [16] * 3
+    everything = sorted(map(tuple, policy.encode(PROMPTS)))
+    assert sorted(asked[:24]) == sorted(asked[24:]) == everything
