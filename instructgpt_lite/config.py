@@ -96,7 +96,7 @@ class PPO:
     batch_size: int = 512            # episodes an iteration
     minibatch_size: int = 64         # episodes an update
     inner_epochs: int = 1            # passes over an iteration's episodes
-    lr: float = 1.18e-5              # constant; not printed: read off Fig. 38 by the rule of App. E.9
+    lr: float = 1.18e-5              # constant; paper silent: read off Fig. 38
     value_lr: float = 9e-6           # of the value function, constant
     adam_betas: tuple[float, float] = (0.9, 0.95)  # decay of Adam's two averages
     adam_eps: float = 1e-8           # in the denominator of Adam; paper silent
@@ -112,7 +112,7 @@ class PPO:
     missing_eos: float = 1.0         # taken off the score of a response that never ends; paper silent
     temperature: float = 1.0         # of sampling and of log-probabilities
     max_new_tokens: int = 1024       # longest response (App. C)
-    ema: float = 0.992               # of the weights, per update, for evaluation
+    ema: float = 0.992               # of the weights, for evaluation; per update, as we read it
     clip_norm: float = 0.0           # largest norm of the gradient, 0 is off; paper silent
     seed: int = 0                    # of prompts and responses; ours
 

@@ -7,6 +7,7 @@ Shapes: N responses, P pairs, V words of the vocabulary.
 
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def by_gold(gold: Judge, heldout: Sequence[Ranking]) -> Rewards:
     return [[gold(each, text).gold for text in each.completions] for each in heldout]
 
 
-def word_weights(rankings: Sequence[Ranking], C: float = 0.5):
+def word_weights(rankings: Sequence[Ranking], C: float = 0.5) -> tuple[Any, np.ndarray]:
     """The counter of words (scikit-learn's CountVectorizer) and a weight for each (V).
 
     Logistic regression on differences of word counts, log sigmoid(w . (x_w - x_l)), no
@@ -69,7 +70,7 @@ def word_weights(rankings: Sequence[Ranking], C: float = 0.5):
     return counter, model.coef_[0]
 
 
-def pair_differences(counter, rankings: Sequence[Ranking]):
+def pair_differences(counter: Any, rankings: Sequence[Ranking]) -> tuple:
     """x_w - x_l of every ranked pair (P, V), and 1 / pairs of its ranking (P)."""
     texts = [text for ranking in rankings for text in ranking.completions]
     count_NV = counter.transform(texts)
