@@ -40,7 +40,7 @@ def agree(policy: Policy, prompts: list[list[int]]) -> None:
     must_agree("sampler, share of greedy responses that differ", different, 0.01)
     drawn = policy.sample(prompts, max_new_tokens=longest, generator=generator(0, "agree"))
     with torch.no_grad():
-        logp_BSV = policy.model(drawn.token_BS, attention_mask=drawn.rows.real_BS.long()).logits.log_softmax(-1)
+        logp_BSV = policy.model(drawn.token_BS, attention_mask=drawn.real_BS.long()).logits.log_softmax(-1)
     before_BT = (drawn.prompt_B[:, None] - 1 + torch.arange(drawn.mask_BT.size(1))).clamp(max=logp_BSV.size(1) - 1)
     said_BTV = logp_BSV.gather(1, before_BT[:, :, None].expand(-1, -1, logp_BSV.size(2)))
     logp_BT = said_BTV.gather(2, drawn.response_BT[:, :, None])[:, :, 0]

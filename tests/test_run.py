@@ -12,7 +12,7 @@ import torch
 from instructgpt_lite import presets
 from instructgpt_lite.files import read_metrics
 from instructgpt_lite.models.networks import Policy, ScalarModel
-from instructgpt_lite.models.sampling import Rollout
+from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.run import STAGES, Stopped, run
 from instructgpt_lite.training.sft import demonstrated
 from instructgpt_lite.workshop import Workshop

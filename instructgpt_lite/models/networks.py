@@ -14,12 +14,21 @@ import torch
 from torch import Tensor, nn
 
 from instructgpt_lite.config import Architecture
-from instructgpt_lite.models import sampling, trunk
+from instructgpt_lite.models import forward, sampling
 from instructgpt_lite.models.folders import folded, give_pad, quiet, refuse_pickle, special_ids
-from instructgpt_lite.models.gpt2 import new_gpt2
-from instructgpt_lite.models.prefix import shared_prefix_scores
-from instructgpt_lite.models.sampling import Rollout
-from instructgpt_lite.theory.objective import token_logp
+from instructgpt_lite.models.new_gpt2 import new_gpt2
+from instructgpt_lite.models.rollout import Rollout
+from instructgpt_lite.theory.objective import tempered, token_logp
+
+try:                                 # the one place that knows of it
+    import instructgpt_lite.models.fast as fast
+except ModuleNotFoundError:
+    fast = None
+
+
+def may_be_fast(model: nn.Module) -> bool:
+    """True where `fast` gives the numbers of `forward` and `sampling`, only sooner."""
+    return fast is not None and fast.fits(model)
 
 
 class Policy(nn.Module):
@@ -29,6 +38,7 @@ class Policy(nn.Module):
         super().__init__()
         self.model, self.tokenizer = model.eval(), tokenizer
         self.eos, self.pad = special_ids(tokenizer)
+        self.ends, self.fast = (self.eos,), may_be_fast(model)
 
     @classmethod
     def new(cls, architecture: Architecture, tokenizer, seed: int) -> "Policy":
@@ -60,6 +70,11 @@ class Policy(nn.Module):
         """The longest row in tokens."""
         return self.model.config.max_position_embeddings
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
     def frozen(self) -> "Policy":
         """A copy that no gradient reaches: what KL is measured from."""
         return copy.deepcopy(self).requires_grad_(False)
@@ -73,12 +88,12 @@ class Policy(nn.Module):
         tokens = [row[mask].tolist() for row, mask in zip(rollout.response_BT, rollout.mask_BT)]
         return self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
 
-    def logits(self, token_BS: Tensor, dropout: float = 0.0,
-               generator: torch.Generator | None = None) -> Tensor:
+    def logits(self, token_BS: Tensor) -> Tensor:
         """Next-token logits (B, S, V) of whole rows; right padding needs no mask."""
-        keep_M = torch.arange(token_BS.numel(), device=token_BS.device)
-        rows = trunk.Rows(token_BS, torch.ones_like(token_BS, dtype=torch.bool))
-        logits_MV = trunk.logits(self.model, rows, keep_M, trunk.dropout(dropout, generator))
+        token_BS = token_BS.to(self.device)
+        keep_M = torch.arange(token_BS.numel(), device=self.device)
+        real_BS = torch.ones_like(token_BS, dtype=torch.bool)
+        logits_MV = _road(self).logits(self.model, token_BS, real_BS, keep_M)
         return logits_MV.view(*token_BS.shape, -1)
 
     def logp(self, rollout: Rollout, temperature: float = 1.0, dropout: float = 0.0,
@@ -87,18 +102,33 @@ class Policy(nn.Module):
 
         dropout: residual dropout for supervised training, drawn from `generator`; GPT-2 only.
         """
-        rollout = rollout.to(self.model.device)
-        row_M, column_M, before_M = _before(rollout)
-        logits_MV = trunk.logits(self.model, rollout.rows, before_M, trunk.dropout(dropout, generator))
-        token_M = rollout.token_BS.flatten()[before_M + 1]
+        rollout = rollout.to(self.device)
+        logits_MV = self._before(rollout, forward.dropout(dropout, generator, self.device))
+        token_M = rollout.token_BS.flatten()[rollout.before_M + 1]
         logp_M = token_logp(logits_MV[None], token_M[None], temperature)[0]
-        return logp_M.new_zeros(rollout.mask_BT.shape).index_put((row_M, column_M), logp_M)
+        return _spread(logp_M, rollout.mask_BT)
+
+    @torch.no_grad()
+    def next_token_logp(self, rollout: Rollout) -> Tensor:
+        """logp_BTV: log pi of every token at each response place, where `logp` has the one that came.
+
+        With two such tables KL is exact at every prefix that was visited: a sum over V tokens instead of
+        one sampled ratio. B x T x V floats: for reading and logging, not for a step of training.
+        """
+        rollout = rollout.to(self.device)
+        logp_MV = tempered(self._before(rollout), 1.0).log_softmax(dim=-1)
+        return _spread(logp_MV, rollout.mask_BT)
+
+    def _before(self, rollout: Rollout, drop: forward.Dropout | None = None) -> Tensor:
+        """Logits (M, V) for every counted response token."""
+        return _road(self).logits(self.model, rollout.token_BS, rollout.real_BS, rollout.before_M, drop)
 
     def sample(self, prompts: list[str] | list[list[int]], **options) -> Rollout:
         """Draw responses; options are those of `sampling.sample`."""
         if prompts and isinstance(prompts[0], str):
             prompts = self.encode(prompts)
-        return sampling.sample(self.model, prompts, **{"eos": self.eos, "pad": self.pad} | options)
+        decode = fast.decode if _road(self) is fast else sampling.decode
+        return sampling.sample(self.model, prompts, **{"eos": self.ends, "pad": self.pad, "decode": decode} | options)
 
 
 class ScalarModel(nn.Module):
@@ -111,6 +141,7 @@ class ScalarModel(nn.Module):
         super().__init__()
         self.model, self.tokenizer = model.eval(), tokenizer
         self.eos, self.pad = special_ids(tokenizer)
+        self.fast = may_be_fast(model)
         self.register_buffer("bias", torch.tensor(bias))
 
     @classmethod
@@ -166,30 +197,51 @@ class ScalarModel(nn.Module):
         """Where the weights are."""
         return self.model.device
 
-    def at(self, rows: trunk.Rows, keep_M: Tensor) -> Tensor:
-        """The scalar (M,) at flat positions keep_M."""
-        return self.model.score(trunk.states(self.model, rows, keep_M))[:, 0] + self.bias
-
     def forward(self, rollout: Rollout) -> Tensor:
         """r_B: read at each row's last counted token."""
         rollout = rollout.to(self.device)
-        start_B = torch.arange(len(rollout), device=rollout.token_BS.device) * rollout.token_BS.size(1)
-        return self.at(rollout.rows, start_B + rollout.length_B - 1)
+        start_B = torch.arange(len(rollout), device=self.device) * rollout.token_BS.size(1)
+        return self._at(rollout, start_B + rollout.length_B - 1)
 
     def values(self, rollout: Rollout) -> Tensor:
         """value_BT: read before each response token is drawn; 0 where the mask is False."""
-        rollout = rollout.to(self.model.device)
-        row_M, column_M, before_M = _before(rollout)
-        value_M = self.at(rollout.rows, before_M)
-        return value_M.new_zeros(rollout.mask_BT.shape).index_put((row_M, column_M), value_M)
+        rollout = rollout.to(self.device)
+        return _spread(self._at(rollout, rollout.before_M), rollout.mask_BT)
 
     def scores(self, prompts: list[list[int]], responses: list[list[list[int]]]) -> tuple[Tensor, Tensor]:
-        """r_BK and mask_BK of each prompt's responses (B lists of up to K), every prompt read once."""
-        return shared_prefix_scores(self, prompts, responses)
+        """r_BK and mask_BK of each prompt's responses (B lists of up to K); r is 0 where there is none.
+
+        ValueError where a prompt or a response has no token, or a prompt has no response.
+        """
+        for index, (prompt, group) in enumerate(zip(prompts, responses, strict=True)):
+            if not len(prompt) or not group or not all(map(len, group)):
+                raise ValueError(f"prompt {index} has {len(prompt)} tokens, its responses "
+                                 f"{[*map(len, group)]}: each needs one at least (a response ends with EOS)")
+        if _road(self) is fast:
+            r_M = self._read(fast.prefix_states(self.model, prompts, responses))
+        else:
+            each = [prompt for prompt, group in zip(prompts, responses) for _ in group]
+            flat = [response for group in responses for response in group]
+            r_M = self(Rollout.of(each, flat, self.pad, self.eos))
+        count_B = torch.tensor([len(group) for group in responses], device=r_M.device)
+        mask_BK = torch.arange(int(count_B.max()), device=r_M.device) < count_B[:, None]
+        return _spread(r_M, mask_BK), mask_BK
+
+    def _at(self, rollout: Rollout, keep_M: Tensor) -> Tensor:
+        """The scalar (M,) at flat places keep_M."""
+        return self._read(_road(self).states(self.model, rollout.token_BS, rollout.real_BS, keep_M))
+
+    def _read(self, state_MD: Tensor) -> Tensor:
+        """The scalar (M,) of final states."""
+        return self.model.score(state_MD)[:, 0] + self.bias
 
 
-def _before(rollout: Rollout) -> tuple[Tensor, Tensor, Tensor]:
-    """Row, column in T, and the flat position in (B, S) before, of every counted response token."""
-    row_M, column_M = rollout.mask_BT.nonzero(as_tuple=True)
-    before_M = row_M * rollout.token_BS.size(1) + rollout.prompt_B[row_M] + column_M - 1
-    return row_M, column_M, before_M
+def _road(network: Policy | ScalarModel):
+    """The module that reads a network's model: `fast`, unless it has been changed since; or `forward`."""
+    return fast if network.fast and fast.fits(network.model) else forward
+
+
+def _spread(x_M: Tensor, mask_BT: Tensor) -> Tensor:
+    """x at the places that count, row by row; 0 at the others. x may have more dimensions, as the mask then."""
+    x_BT = x_M.new_zeros(*mask_BT.shape, *x_M.shape[1:])
+    return x_BT.index_put(mask_BT.nonzero(as_tuple=True), x_M)

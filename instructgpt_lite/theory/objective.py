@@ -20,10 +20,12 @@ from instructgpt_lite.theory.masked import masked, masked_mean, masked_var
 def tempered(logits: Tensor, temperature: float) -> Tensor:
     """logits / temperature: below 1 sharpens the law, above 1 flattens it. ValueError unless above 0.
 
-    Sampling and `token_logp` both come through here, so they mean the same law.
+    Sampling and `token_logp` both come through here, so they mean the same law. In float32 at least:
+    the log-probabilities of half-precision logits would be off by hundredths.
     """
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}: it must be above 0 (1 is the model's own law)")
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return logits if temperature == 1 else logits / temperature
 
 

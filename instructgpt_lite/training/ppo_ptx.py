@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from instructgpt_lite.config import PPO
 from instructgpt_lite.data.protocols import Corpus
 from instructgpt_lite.models.networks import Policy, ScalarModel
-from instructgpt_lite.models.sampling import Rollout
+from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.masked import masked_mean, masked_whiten
 from instructgpt_lite.theory.objective import (
     clip_fraction,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from instructgpt_lite.config import SFT
 from instructgpt_lite.models.networks import Policy
-from instructgpt_lite.models.sampling import Rollout
+from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.masked import masked_mean
 from instructgpt_lite.theory.objective import ptx_loss
 from instructgpt_lite.training.loop import (

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from instructgpt_lite.config import Architecture
-from instructgpt_lite.models import decoding, trunk
+from instructgpt_lite.models import networks
 from instructgpt_lite.models.networks import Policy
 
 WORDS = 30
@@ -66,13 +66,15 @@ def llama(made) -> Policy:
     return copy.deepcopy(made["llama"])
 
 
-@pytest.fixture(params=["gpt2", "gpt2 the long way", "llama"])
+@pytest.fixture(params=["gpt2", "gpt2 plainly", "llama", "llama plainly"])
 def policy(request, made, monkeypatch) -> Policy:
-    """Every architecture, and GPT-2 as if it were any other model."""
-    if request.param == "gpt2 the long way":
-        for module in (trunk, decoding):
-            monkeypatch.setattr(module, "is_plain_gpt2", lambda model: False)
-    return copy.deepcopy(made[request.param.split()[0]])
+    """Every architecture, and each as if it were any other model."""
+    family, *plainly = request.param.split()
+    policy = copy.deepcopy(made[family])
+    if plainly:
+        policy.fast = False
+        monkeypatch.setattr(networks, "may_be_fast", lambda model: False)
+    return policy
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from instructgpt_lite.models.networks import Policy, ScalarModel
-from instructgpt_lite.models.sampling import Rollout
+from instructgpt_lite.models.rollout import Rollout
 from tests.models.conftest import EOS, PAD, new_tokenizer
 
 ROLLOUT = Rollout.of([[5, 6, 7], [8]], [[9, EOS], [4, 5, 6, EOS]], pad=PAD, eos=EOS)

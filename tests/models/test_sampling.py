@@ -1,11 +1,11 @@
-"""Sampling: the draw, the cache and its tricks against a loop without any, and what a rollout says."""
+"""Sampling against a loop without cache, batch or trick."""
 
 import pytest
 import torch
 
-from instructgpt_lite.models import decoding, sampling
-from instructgpt_lite.models.sampling import Rollout, inverse_cdf, sample, top
-from tests.models.conftest import EOS, PAD, WORDS
+from instructgpt_lite.models.rollout import Rollout
+from instructgpt_lite.models.sampling import inverse_cdf, top
+from tests.models.conftest import EOS, WORDS
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -14,7 +14,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def draw(policy, prompts, seed=0, **options) -> Rollout:
     options = {"max_new_tokens": 7, "generator": seeded(seed)} | options
-    return sample(policy.model, prompts, eos=EOS, pad=PAD, **options)
+    return policy.sample(prompts, **options)
 
 
 def naive(policy, prompts, temperature, seed=0, T=7):
@@ -42,16 +42,42 @@ def responses_of(rollout: Rollout) -> list[list[int]]:
 
 @torch.no_grad()
 @pytest.mark.parametrize("temperature, seed", [(1.0, 0), (0.6, 0), (1.5, 2)])
-def test_cached_sampling_draws_what_a_loop_without_cache_draws(policy, prompts, temperature, seed):
+def test_sampling_draws_what_a_loop_without_cache_draws(policy, prompts, temperature, seed):
+    """`generate` of transformers rounds logits to float32."""
     prompts = 3 * prompts
     responses, logps = naive(policy, prompts, temperature, seed)
-    for places in (3, 128):
-        rollout = draw(policy, prompts, seed, temperature=temperature, places=places)
-        assert responses_of(rollout) == responses
-        assert rollout.logp_BT[rollout.mask_BT].tolist() == pytest.approx(sum(logps, []), rel=1e-10)
-        assert (rollout.logp_BT[~rollout.mask_BT] == 0).all()
+    rollout = draw(policy, prompts, seed, temperature=temperature)
+    assert responses_of(rollout) == responses
+    assert rollout.logp_BT[rollout.mask_BT].tolist() == pytest.approx(sum(logps, []), rel=2e-6, abs=2e-7)
+    assert (rollout.logp_BT[~rollout.mask_BT] == 0).all()
     assert len({len(response) for response in responses}) > 2, "rows must end at different steps"
     assert any(EOS not in response for response in responses), "some row must be cut off"
+
+
+@torch.no_grad()
+def test_a_response_ends_at_the_first_of_several_ends(policy, prompts):
+    free, ends = responses_of(draw(policy, prompts, eos=())), (EOS, 9, 17)
+    rollout = draw(policy, prompts, eos=ends)
+    stops = [min([t for t, token in enumerate(row, 1) if token in ends], default=7) for row in free]
+    assert responses_of(rollout) == [row[:stop] for row, stop in zip(free, stops)]
+    assert rollout.ended_B.tolist() == [row[stop - 1] in ends for row, stop in zip(free, stops)]
+
+
+def test_the_models_own_settings_of_generate_have_no_say(policy, prompts):
+    before, settings = draw(policy, prompts), policy.model.generation_config
+    settings.repetition_penalty, settings.suppress_tokens, settings.min_new_tokens = 5.0, [3, 4, 5], 6
+    assert torch.equal(draw(policy, prompts).token_BS, before.token_BS)
+    assert policy.model.generation_config is settings
+
+
+def test_log_probs_of_a_half_precision_model_are_recorded_in_float32(policy, prompts):
+    policy.bfloat16()
+    rollout = draw(policy, prompts)
+    assert rollout.logp_BT.dtype == policy.logp(rollout).dtype == torch.float32
+    logits_V = policy.model(torch.tensor([prompts[0]])).logits[0, -1].float()
+    first = rollout.response_BT[0, 0]
+    assert rollout.logp_BT[0, 0].item() == pytest.approx(logits_V.log_softmax(-1)[first].item(), abs=0.03)
+    assert (rollout.logp_BT != rollout.logp_BT.bfloat16())[rollout.mask_BT].any()
 
 
 @torch.no_grad()
@@ -77,14 +103,6 @@ def test_copies_equal_the_prompt_written_out(gpt2, prompts):
     assert torch.equal(copied.token_BS, written.token_BS)
 
 
-def test_a_prompt_is_read_once_however_many_copies_are_drawn(gpt2, prompts, monkeypatch):
-    tokens = []
-    monkeypatch.setattr(sampling, "read", lambda model, rows, cache: (
-        tokens.append(int(rows.real_BS.sum())), decoding.read(model, rows, cache))[1])
-    draw(gpt2, prompts, copies=9, places=40)
-    assert sum(tokens) == sum(map(len, set(map(tuple, prompts))))
-
-
 def test_the_generator_alone_decides(gpt2, prompts):
     torch.manual_seed(5)
     one, two, other = draw(gpt2, prompts), draw(gpt2, prompts), draw(gpt2, prompts, seed=1)
@@ -94,7 +112,7 @@ def test_the_generator_alone_decides(gpt2, prompts):
 
 def test_tokens_come_as_often_as_the_model_says(gpt2):
     prompt, N = [5, 6, 7], 4000
-    rollout = draw(gpt2, [prompt], copies=N, max_new_tokens=1, places=1000)
+    rollout = draw(gpt2, [prompt], copies=N, max_new_tokens=1)
     p_V = gpt2.model(torch.tensor([prompt])).logits[0, -1].softmax(-1)
     count_V = torch.bincount(rollout.response_BT[:, 0], minlength=WORDS)
     chi_square = ((count_V - N * p_V).square() / (N * p_V)).sum().item()
@@ -143,24 +161,3 @@ def test_a_token_outside_the_vocabulary_is_refused(gpt2):
 def test_sampling_needs_a_token_to_start_from(gpt2, prompts):
     with pytest.raises(ValueError, match="no prompt, or one without tokens"):
         draw(gpt2, prompts)
-
-
-def test_a_rollout_of_given_responses_has_no_hole():
-    rollout = Rollout.of([[5, 6, 7], [8]], [[9, EOS], [4, 5, 6, 7]], pad=PAD, eos=EOS)
-    assert rollout.token_BS.tolist() == [[5, 6, 7, 9, EOS], [8, 4, 5, 6, 7]]
-    assert rollout.mask_BT.tolist() == [[True, True, False, False], [True] * 4]
-    assert rollout.response_BT.tolist() == [[9, EOS, PAD, PAD], [4, 5, 6, 7]]
-    assert rollout.length_B.tolist() == [5, 5] and rollout.ended_B.tolist() == [True, False]
-    assert rollout.logp_BT.tolist() == [[0.0] * 4] * 2 and len(rollout) == 2
-
-
-def test_rows_of_a_rollout_are_picked_by_tensor_list_or_slice():
-    rollout = Rollout.of([[5], [6], [7]], [[2], [3, 4], [EOS]], pad=PAD, eos=EOS)
-    for pick in (torch.tensor([2, 1]), [2, 1]):
-        assert rollout[pick].token_BS.tolist() == [[7, EOS, PAD], [6, 3, 4]]
-    assert rollout[1:].prompt_B.tolist() == [1, 1]
-
-
-def test_a_prompt_without_tokens_is_refused():
-    with pytest.raises(ValueError, match="prompt 1 has no tokens"):
-        Rollout.of([[5], []], [[6], [7]], pad=PAD, eos=EOS)

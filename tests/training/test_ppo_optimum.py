@@ -13,7 +13,7 @@ from torch import nn
 
 from instructgpt_lite.config import PPO
 from instructgpt_lite.models.networks import ScalarModel
-from instructgpt_lite.models.sampling import Rollout
+from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 
 EOS, A, B, PAD = range(4)

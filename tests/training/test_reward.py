@@ -74,17 +74,14 @@ def test_one_prompt_is_one_batch_element(reward, monkeypatch):
     same(updates.seen[0]["gradient"], backward(loss, twin))
 
 
-def test_K_responses_are_read_K_times_and_each_token_once(reward, monkeypatch):
-    """Not K (K - 1) / 2 pairs, which would read each response K - 1 times (§3.5); the prompt is read once."""
+def test_K_responses_are_scored_K_times(reward, monkeypatch):
+    """Not K (K - 1) / 2 pairs, which would score each response K - 1 times (§3.5)."""
     in_order(monkeypatch)
-    scores, read, at = [], [], ScalarModel.at
-    monkeypatch.setattr(ScalarModel, "at", lambda self, rows, keep_M: (
-        scores.append(len(keep_M)), read.append(int(rows.real_BS.sum())), at(self, rows, keep_M))[2])
+    scores, head = [], reward.model.score.forward
+    monkeypatch.setattr(reward.model.score, "forward", lambda state_MD: (
+        scores.append(len(state_MD)), head(state_MD))[1])
     list(train_reward(reward, RANKED, CONFIG))
     assert scores == [sum(SIZES[:4]), sum(SIZES[4:8]), sum(SIZES[8:])]
-    lengths = [len(ids(each.prompt)) + 1 + sum(len(ids(text)) + 1 for text in each.completions)
-               for each in RANKED]
-    assert read == [sum(lengths[:4]), sum(lengths[4:8]), sum(lengths[8:])]
 
 
 def test_each_batch_of_prompts_makes_one_update_and_an_epoch_takes_each_prompt_once(reward, monkeypatch):

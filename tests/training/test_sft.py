@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from instructgpt_lite.config import SFT, RLInit
-from instructgpt_lite.models.sampling import Rollout
+from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.training import sft as stage
 from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.training.sft import demonstrated, finetune

@@ -1,0 +1,83 @@
+"""What a Hugging Face decoder computes at the places asked for, by its own forward.
+
+Rows are right-padded, so causal attention needs no more of a mask than where tokens are, and a token's
+position is its place in the row. Dropout is off; what is asked for is drawn by us.
+
+Shapes: B rows, S places of a row, M kept places, D width, V vocabulary.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+Dropout = Callable[[Tensor], Tensor]
+
+
+def logits(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor,
+           drop: Dropout | None = None) -> Tensor:
+    """Next-token logits (M, V) at the flat places keep_M (row * S + column).
+
+    real_BS: True where a token is, False at padding. The head runs on the columns between the first
+    and the last kept, where the model can be asked for that.
+    """
+    inputs, S = _inputs(model, token_BS, real_BS), token_BS.size(1)
+    row_M, column_M, first = keep_M // S, keep_M % S, 0
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        first = int(column_M.min())
+        inputs["logits_to_keep"] = torch.arange(first, int(column_M.max()) + 1, device=keep_M.device)
+    with residual_dropout(model, drop):
+        return model(**inputs).logits[row_M, column_M - first]
+
+
+def states(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor) -> Tensor:
+    """Final hidden states (M, D) at the flat places keep_M, by the model without its head."""
+    state_BSD = model.base_model(**_inputs(model, token_BS, real_BS)).last_hidden_state
+    return state_BSD.flatten(0, 1).index_select(0, keep_M)
+
+
+def _inputs(model: nn.Module, token_BS: Tensor, real_BS: Tensor) -> dict[str, Tensor | bool]:
+    """Padding, which may contain anything, as token 0, which every vocabulary has."""
+    check_context(model, token_BS.size(1))
+    model.eval()
+    return {"input_ids": token_BS.masked_fill(~real_BS, 0), "attention_mask": real_BS.long(),
+            "use_cache": False}
+
+
+def check_context(model: nn.Module, length: int) -> None:
+    """ValueError where a row of `length` tokens has more positions than the model."""
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context is not None and length > context:
+        raise ValueError(f"rows of {length} tokens, {length - context} more than the model's context "
+                         f"of {context}: shorten prompt or response")
+
+
+def dropout(rate: float, generator: torch.Generator | None, device: torch.device) -> Dropout | None:
+    """Inverted dropout whose randomness comes from `generator`, so that a resumed run repeats it.
+
+    On another device than the generator's it comes from one of that device, seeded by it.
+    """
+    if rate == 0:
+        return None
+    if generator is not None and generator.device.type != device.type:
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        generator = torch.Generator(device).manual_seed(seed)
+    return lambda x: x * torch.empty_like(x).bernoulli_(1 - rate, generator=generator) / (1 - rate)
+
+
+@contextmanager
+def residual_dropout(model: nn.Module, drop: Dropout | None) -> Iterator[None]:
+    """Within, `drop` falls on what each layer of a GPT-2 adds. ValueError for another architecture."""
+    if drop is not None and model.config.model_type != "gpt2":
+        raise ValueError(f"residual dropout is written for GPT-2 only, not for {type(model).__name__}: "
+                         "set dropout to 0")
+    added = [] if drop is None else [part for name, part in model.named_modules()
+                                     if name.endswith((".attn.resid_dropout", ".mlp.dropout"))]
+    hooks = [part.register_forward_hook(lambda _, inputs, output: drop(output)) for part in added]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,269 @@
+"""What is there for speed alone against the plain way, which is all there is when the file is deleted."""
+
+import copy
+import math
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+import torch
+
+from instructgpt_lite.models import fast, sampling
+from instructgpt_lite.models.fast import attention_by_length, shared_prefix_attention, shared_prefix_mask
+from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.models.rollout import Rollout
+from tests.models.conftest import EOS, PAD, WORDS
+
+EXACT = dict(rtol=1e-10, atol=1e-10)
+HEADS, WIDTH = 2, 6
+RESPONSES = [[[20, EOS], [21, 22, 23, EOS], [EOS]], [[24, 25, EOS]], [[26, EOS], [5, 6, 7]]]
+
+
+@pytest.fixture(params=["gpt2", "llama"])
+def both(request, made) -> tuple[Policy, Policy]:
+    """A policy twice, the second the plain way."""
+    quick, plain = (copy.deepcopy(made[request.param]) for _ in range(2))
+    plain.fast = False
+    return quick, plain
+
+
+@pytest.fixture
+def rollout(prompts) -> Rollout:
+    random = torch.Generator().manual_seed(3)
+    responses = [torch.randint(2, WORDS, (n % 6 + 1,), generator=random).tolist() for n in range(len(prompts))]
+    return Rollout.of(prompts, responses, pad=PAD, eos=EOS)
+
+
+def scalars(both) -> list[ScalarModel]:
+    found = [ScalarModel.on(policy) for policy in both]
+    for model, policy in zip(found, both):
+        model.fast = policy.fast
+        model.bias.fill_(0.75)
+    return found
+
+
+def grads(model) -> torch.Tensor:
+    return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+
+
+def same(one: torch.Tensor, other: torch.Tensor, model) -> None:
+    llama = "llama" in str(type(model.model)).lower()               # its norms compute in float32
+    torch.testing.assert_close(one, other, **(dict(rtol=1e-3, atol=1e-5) if llama else EXACT))
+
+
+# With and without
+
+def test_log_probs_and_their_gradients_are_those_of_the_plain_way(both, rollout):
+    weight_BT = torch.linspace(-1, 1, rollout.mask_BT.numel(), dtype=torch.float64).view_as(rollout.mask_BT)
+    logps = [policy.logp(rollout, 0.7) for policy in both]
+    same(*logps, both[0])
+    for _policy, logp_BT in zip(both, logps):
+        (logp_BT * weight_BT).sum().backward()
+    same(*map(grads, both), both[0])
+
+
+def test_values_scores_and_their_gradients_are_those_of_the_plain_way(both, rollout, prompts):
+    quick, plain = models = scalars(both)
+    for read in (lambda model: model.values(rollout), lambda model: model(rollout),
+                 lambda model: model.scores(prompts[:3], RESPONSES)[0]):
+        same(read(quick), read(plain), quick)
+        for model in models:
+            model.zero_grad()
+            (found := read(model)).mul(torch.linspace(1, 2, found.numel()).view_as(found)).sum().backward()
+        same(grads(quick), grads(plain), quick)
+
+
+def test_the_same_uniforms_draw_the_same_tokens(both, prompts):
+    options = dict(copies=3, max_new_tokens=9, temperature=0.9)
+    one, other = (policy.sample(prompts, generator=torch.Generator().manual_seed(4), **options) for policy in both)
+    assert torch.equal(one.token_BS, other.token_BS) and torch.equal(one.mask_BT, other.mask_BT)
+    torch.testing.assert_close(one.logp_BT, other.logp_BT, rtol=2e-6, atol=2e-7)
+
+
+def test_the_package_works_without_the_file():
+    """In an interpreter in which it cannot be imported."""
+    code = ("import sys; sys.modules['instructgpt_lite.models.fast'] = None\n"
+            "import instructgpt_lite.models.networks as networks\n"
+            "from tests.models.conftest import new_gpt2\n"
+            "policy = new_gpt2()\n"
+            "assert networks.fast is None and not policy.fast\n"
+            "print(policy.sample([[5, 6]], max_new_tokens=5, top_k=1).token_BS.tolist())")
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    from tests.models.conftest import new_gpt2
+    assert found.strip() == str(new_gpt2().sample([[5, 6]], max_new_tokens=5, top_k=1).token_BS.tolist())
+
+
+# Which models
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new", "gelu_pytorch_tanh"])
+def test_the_short_way_is_gpt2_with_any_gelu(gpt2, activation):
+    from transformers import GPT2LMHeadModel
+    config = copy.deepcopy(gpt2.model.config)
+    config.activation_function = activation
+    model = GPT2LMHeadModel(config).double().eval()
+    model.load_state_dict(gpt2.model.state_dict())
+    token_BS = torch.arange(24)[None]
+    assert fast.is_plain_gpt2(model)
+    ours = Policy(model, gpt2.tokenizer).logits(token_BS)
+    torch.testing.assert_close(ours, model(token_BS).logits, **EXACT)
+
+
+def double(module, inputs, output):
+    return (2 * output[0], *output[1:]) if isinstance(output, tuple) else 2 * output
+
+
+def hooked(name):
+    return lambda gpt2: gpt2.model.get_submodule(name).register_forward_hook(double)
+
+
+def pre_hooked(gpt2):
+    gpt2.model.transformer.h[0].register_forward_pre_hook(lambda module, inputs: (2 * inputs[0], *inputs[1:]))
+
+
+def patched(gpt2):
+    mlp = gpt2.model.transformer.h[1].mlp
+    original = mlp.forward
+    mlp.forward = lambda x: 3 * original(x)
+
+
+def swapped(gpt2):
+    gpt2.model.transformer.h[1].mlp.c_fc = torch.nn.Linear(16, 64).double()
+
+
+def own_norm(gpt2):
+    gpt2.model.transformer.h[0].ln_1 = torch.nn.RMSNorm(16).double()
+
+
+def own_class(gpt2):
+    class Conv1D(type(gpt2.model.transformer.h[0].mlp.c_fc)):
+        def forward(self, x):
+            return 2 * super().forward(x)
+    gpt2.model.transformer.h[0].mlp.c_fc.__class__ = Conv1D
+
+
+CHANGES = [hooked("transformer.h.0.mlp.c_fc"), hooked("transformer.h.1.attn"), hooked("transformer.h.0.ln_2"),
+           hooked("transformer.wte"), hooked("transformer.h.0"), pre_hooked, patched, swapped, own_norm, own_class]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_gpt2_changed_anywhere_is_read_by_itself(gpt2, change):
+    """Even if it is changed after it was loaded."""
+    token_BS, before = torch.arange(24)[None], gpt2.logits(torch.arange(24)[None])
+    change(gpt2)
+    assert gpt2.fast and not fast.is_plain_gpt2(gpt2.model)
+    expected = gpt2.model(token_BS).logits
+    assert (expected - before).abs().max() > 1e-3
+    torch.testing.assert_close(gpt2.logits(token_BS), expected, **EXACT)
+    greedy = gpt2.sample([[5, 6, 7]], max_new_tokens=1, top_k=1)
+    assert greedy.token_BS[0, 3] == gpt2.model(torch.tensor([[5, 6, 7]])).logits[0, -1].argmax()
+
+
+def test_a_hook_on_the_head_is_met_and_sees_response_positions_only(gpt2, rollout):
+    seen = []
+    gpt2.model.lm_head.register_forward_hook(lambda module, args, out: seen.append(out.shape))
+    gpt2.logp(rollout)
+    assert seen == [(int(rollout.mask_BT.sum()), WORDS)]
+
+
+# GPT-2 without padding
+
+def test_without_any_residual_branch_only_the_embeddings_are_left(gpt2):
+    trunk = gpt2.model.transformer
+    x_SD = trunk.ln_f(trunk.wte.weight[5:8] + trunk.wpe.weight[:3])
+    attend = attention_by_length(torch.tensor([3]), 2)
+    left = fast.gpt2_states(trunk, torch.tensor([5, 6, 7]), torch.arange(3), attend, drop=lambda x: 0 * x)
+    torch.testing.assert_close(left, x_SD, **EXACT)
+
+
+def one_row(qkv: torch.Tensor) -> torch.Tensor:
+    """Causal attention of one row (n, 3D), head by head and query by query."""
+    out = torch.zeros(len(qkv), WIDTH, dtype=qkv.dtype)
+    for head in range(HEADS):
+        size = WIDTH // HEADS
+        q, k, v = (qkv[:, part * WIDTH + head * size:part * WIDTH + (head + 1) * size] for part in range(3))
+        for t in range(len(qkv)):
+            weight = (k[:t + 1] @ q[t] / math.sqrt(size)).softmax(dim=0)
+            out[t, head * size:(head + 1) * size] = weight @ v[:t + 1]
+    return out
+
+
+@pytest.mark.parametrize("lengths", [[3], [1, 1], [4, 2, 5, 1], list(range(1, 40))])
+def test_grouped_by_length_each_row_attends_to_itself_alone(lengths):
+    torch.manual_seed(0)
+    qkv = torch.randn(sum(lengths), 3 * WIDTH, dtype=torch.float64)
+    wanted = torch.cat([one_row(part) for part in qkv.split(lengths)])
+    attend = attention_by_length(torch.tensor(lengths), HEADS)
+    assert torch.allclose(attend(0, qkv), wanted, rtol=1e-12, atol=1e-12)
+
+
+# K responses that share their prompt
+
+@pytest.mark.parametrize("lengths", [[(2, [3, 3])], [(1, [1])], [(4, [2, 1, 3]), (1, [2]), (3, [1, 4])]])
+def test_a_response_attends_as_in_a_row_of_its_prompt_and_itself(lengths):
+    torch.manual_seed(0)
+    sizes = [size for p, group in lengths for size in (p, *group)]
+    qkv = torch.randn(sum(sizes), 3 * WIDTH, dtype=torch.float64)
+    wanted, rows = [], iter(qkv.split(sizes))
+    for _, group in lengths:
+        prompt = next(rows)
+        wanted += [one_row(prompt), *(one_row(torch.cat([prompt, next(rows)]))[len(prompt):] for _ in group)]
+    attend = shared_prefix_attention(lengths, HEADS, torch.device("cpu"))
+    assert torch.allclose(attend(0, qkv), torch.cat(wanted), rtol=1e-12, atol=1e-12)
+
+
+def test_no_response_sees_another():
+    assert shared_prefix_mask(torch.tensor([[0, 0, 1, 1, 2, 2]]))[0].int().tolist() == [
+        [1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 1, 0], [1, 1, 0, 0, 1, 1]]
+
+
+def test_a_prompt_is_read_once_however_many_responses_it_has(gpt2, prompts):
+    reward, tokens = ScalarModel.on(gpt2), []
+    reads = fast.gpt2_states
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast, "gpt2_states", lambda gpt2, token_N, *rest: (
+            tokens.append(len(token_N)), reads(gpt2, token_N, *rest))[1])
+        reward.scores(prompts[:3], RESPONSES)
+    assert sum(tokens) == sum(map(len, prompts[:3])) + sum(len(y) for group in RESPONSES for y in group)
+
+
+# Sampling
+
+def responses_of(rollout: Rollout) -> list[list[int]]:
+    return [row[mask].tolist() for row, mask in zip(rollout.response_BT, rollout.mask_BT)]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("places", [1, 3, 128])
+def test_rows_that_make_room_for_others_draw_what_each_would_draw_alone(both, prompts, places):
+    """Log-probs to ten digits, from whole forwards."""
+    uniform_BT = torch.rand(24, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rollout = both[0].sample(3 * prompts, max_new_tokens=7, generator=torch.Generator().manual_seed(0),
+                             decode=partial(fast.decode, places=places))
+    lengths = set()
+    for row, (prompt, response) in enumerate(zip(3 * prompts, responses_of(rollout))):
+        logp_SV = both[0].model(torch.tensor([[*prompt, *response]])).logits[0].log_softmax(-1)
+        for t, token in enumerate(response):
+            logp_V, lengths = logp_SV[len(prompt) + t - 1], lengths | {len(response)}
+            assert token == sampling.inverse_cdf(logp_V.exp()[None], uniform_BT[row, t, None]).item()
+            assert rollout.logp_BT[row, t].item() == pytest.approx(logp_V[token].item(), rel=1e-10)
+        assert EOS not in response[:-1] and (response[-1] == EOS or len(response) == 7)
+    assert len(lengths) > 2, "rows must end at different steps"
+
+
+def test_a_prompt_is_read_once_however_many_copies_are_drawn(gpt2, prompts, monkeypatch):
+    tokens, states = [], fast.gpt2_states
+    monkeypatch.setattr(fast, "gpt2_states", lambda gpt2, token_N, position_N, attend, keep_M=None, *rest: (
+        tokens.append(len(token_N) if keep_M is not None else 0),
+        states(gpt2, token_N, position_N, attend, keep_M, *rest))[1])
+    gpt2.sample(prompts, max_new_tokens=7, copies=9, decode=partial(fast.decode, places=40))
+    assert sum(tokens) == sum(map(len, set(map(tuple, prompts))))
+
+
+def test_the_cache_has_no_more_places_than_rows(gpt2, monkeypatch):
+    made = []
+    monkeypatch.setattr(fast, "Cache", lambda *size, cache=fast.Cache: (made.append(size), cache(*size))[1])
+    gpt2.sample([[5, 6], [7]], max_new_tokens=4)
+    assert made == [(2, 6)]
