@@ -26,7 +26,7 @@ BRADLEY_TERRY, OBJECTIVE = "theory/bradley_terry.py", "theory/objective.py"
 SFT, REWARD, PPO = "training/sft.py", "training/reward.py", "training/ppo_ptx.py"
 PRETRAIN, CONFIG = "training/pretrain.py", "config.py"
 LOOP, RESUME = "training/loop.py", "training/resume.py"
-NETWORKS, SAMPLING, FOLDERS = "models/networks.py", "models/sampling.py", "models/folders.py"
+NETWORKS, SAMPLING, LOADING = "models/networks.py", "models/sampling.py", "models/loading.py"
 INTERVALS, PAIRS, POLICIES = "judging/intervals.py", "judging/pairs.py", "judging/policies.py"
 TABLE, RATERS, BASELINES = "judging/table.py", "judging/raters.py", "judging/baselines.py"
 LABELERS, GOLD, FACTS = "world/labelers.py", "world/gold.py", "world/facts.py"
@@ -291,11 +291,11 @@ MODELS = [
            "init of lm-human-preferences, R2"),
     Mutant("temperature-not-passed-on", NETWORKS, "token_logp(logits_MV[None], token_M[None], temperature)",
            "token_logp(logits_MV[None], token_M[None])", "T in sampling only"),
-    Mutant("prompt-without-line-end", NETWORKS, 'prompt + "\\n" for prompt in', 'prompt for prompt in',
+    Mutant("prompt-without-line-end", LOADING, 'prompt + "\\n" for prompt in', 'prompt for prompt in',
            "trained with it, sampled without"),
-    Mutant("pad-is-eos", FOLDERS, "if eos is None or pad is None or eos == pad:",
+    Mutant("pad-is-eos", LOADING, "if eos is None or pad is None or eos == pad:",
            "if eos is None or pad is None:", "masks the EOS with the padding (llm-course #33)"),
-    Mutant("bias-not-folded", FOLDERS, "+ bias * w_D /", "+ 0 * bias * w_D /",
+    Mutant("bias-not-folded", LOADING, "+ bias * w_D /", "+ 0 * bias * w_D /",
            "transformers reads another reward"),
     Mutant("positions-of-the-batch", FAST, "gpt2.wpe(position_N)", "gpt2.wpe(position_N * 0)",
            "position ids ignored"),

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+UNLIMITED = 2**30                    # tokens
+
 Dropout = Callable[[Tensor], Tensor]
 
 
@@ -34,8 +36,13 @@ def logits(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor,
 
 def states(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor) -> Tensor:
     """Final hidden states (M, D) at the flat places keep_M, by the model without its head."""
-    state_BSD = model.base_model(**_inputs(model, token_BS, real_BS)).last_hidden_state
+    state_BSD = trunk(model)(**_inputs(model, token_BS, real_BS)).last_hidden_state
     return state_BSD.flatten(0, 1).index_select(0, keep_M)
+
+
+def trunk(model: nn.Module) -> nn.Module:
+    """The model without its head."""
+    return model.model if model.base_model is model else model.base_model
 
 
 def _inputs(model: nn.Module, token_BS: Tensor, real_BS: Tensor) -> dict[str, Tensor | bool]:
@@ -46,12 +53,27 @@ def _inputs(model: nn.Module, token_BS: Tensor, real_BS: Tensor) -> dict[str, Te
             "use_cache": False}
 
 
+def context(model: nn.Module) -> int:
+    """The longest row in tokens; UNLIMITED where the architecture sets no limit (ALiBi, recurrent).
+
+    Frequencies that change with the length of a row ("dynamic", "longrope") change what was read of
+    its beginning, so there the limit is the length up to which they stay as they are.
+    """
+    config = model.config
+    limits = [getattr(config, key, None) for key in ("max_position_embeddings", "n_positions", "max_seq_len")]
+    rope = getattr(config, "rope_parameters", None) or {}
+    for each in (rope, *(value for value in rope.values() if isinstance(value, dict))):
+        if each.get("rope_type") in ("dynamic", "longrope"):
+            limits.append(each.get("original_max_position_embeddings"))
+    return min((limit for limit in limits if limit and limit > 0), default=UNLIMITED)
+
+
 def check_context(model: nn.Module, length: int) -> None:
     """ValueError where a row of `length` tokens has more positions than the model."""
-    context = getattr(model.config, "max_position_embeddings", None)
-    if context is not None and length > context:
-        raise ValueError(f"rows of {length} tokens, {length - context} more than the model's context "
-                         f"of {context}: shorten prompt or response")
+    limit = context(model)
+    if length > limit:
+        raise ValueError(f"rows of {length} tokens, {length - limit} more than the model's context "
+                         f"of {limit}: shorten prompt or response")
 
 
 def dropout(rate: float, generator: torch.Generator | None, device: torch.device) -> Dropout | None:

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from instructgpt_lite.config import Architecture
-from instructgpt_lite.models import forward, sampling
-from instructgpt_lite.models.folders import folded, give_pad, quiet, refuse_pickle, special_ids
+from instructgpt_lite.models import forward, loading, sampling, self_test
 from instructgpt_lite.models.new_gpt2 import new_gpt2
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.objective import tempered, token_logp
@@ -26,24 +25,19 @@ except ModuleNotFoundError:
     fast = None
 
 
-def may_be_fast(model: nn.Module) -> bool:
-    """True where `fast` gives the numbers of `forward` and `sampling`, only sooner."""
-    return fast is not None and fast.fits(model)
-
-
 class Policy(nn.Module):
     """pi(y|x): a Hugging Face causal language model, `.model`, and its `.tokenizer`."""
 
     def __init__(self, model: nn.Module, tokenizer) -> None:
         super().__init__()
         self.model, self.tokenizer = model.eval(), tokenizer
-        self.eos, self.pad = special_ids(tokenizer)
-        self.ends, self.fast = (self.eos,), may_be_fast(model)
+        self.eos, self.pad = loading.special_ids(tokenizer)
+        self.ends, self.fast = loading.end_ids(model, tokenizer), self_test.policy_road(model, fast)
 
     @classmethod
     def new(cls, architecture: Architecture, tokenizer, seed: int) -> "Policy":
         """A GPT-2 of that size with random weights, no dropout and the vocabulary of the tokenizer."""
-        eos, pad = special_ids(tokenizer)
+        eos, pad = loading.special_ids(tokenizer)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(new_gpt2(architecture, len(tokenizer), eos, pad), tokenizer)
@@ -51,24 +45,20 @@ class Policy(nn.Module):
     @classmethod
     def load(cls, folder: str | Path) -> "Policy":
         """From a folder with safetensors weights, or a name on the Hugging Face Hub."""
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        refuse_pickle(folder)
-        with quiet():
-            model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        give_pad(model, tokenizer)
+        model, tokenizer = loading.open_language_model(folder), loading.open_tokenizer(folder)
+        loading.give_pad(model, tokenizer)
         return cls(model, tokenizer)
 
     def save(self, folder: str | Path) -> None:
         """A folder for AutoModelForCausalLM and AutoTokenizer."""
-        with quiet():
+        with loading.quiet():
             self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
     @property
     def context(self) -> int:
         """The longest row in tokens."""
-        return self.model.config.max_position_embeddings
+        return forward.context(self.model)
 
     @property
     def device(self) -> torch.device:
@@ -81,7 +71,7 @@ class Policy(nn.Module):
 
     def encode(self, prompts: list[str]) -> list[list[int]]:
         """Token ids of each prompt and the line break after which the response begins."""
-        return self.tokenizer([prompt + "\n" for prompt in prompts], add_special_tokens=False)["input_ids"]
+        return loading.prompt_ids(self.tokenizer, prompts)
 
     def texts(self, rollout: Rollout) -> list[str]:
         """The responses as text, special tokens left out."""
@@ -127,21 +117,22 @@ class Policy(nn.Module):
         """Draw responses; options are those of `sampling.sample`."""
         if prompts and isinstance(prompts[0], str):
             prompts = self.encode(prompts)
-        decode = fast.decode if _road(self) is fast else sampling.decode
+        longest = max(map(len, prompts), default=0) + options["max_new_tokens"]
+        decode = fast.decode if longest <= self.fast else sampling.decode
         return sampling.sample(self.model, prompts, **{"eos": self.ends, "pad": self.pad, "decode": decode} | options)
 
 
 class ScalarModel(nn.Module):
     """r(x, y) or V(x, y_<t): a trunk with one linear output in place of the unembedding (§3.5).
 
-    `.model` is an AutoModelForSequenceClassification with one label; `.bias` is added to its output.
+    `.model` is what `loading.scored` says; `.bias` is added to its output.
     """
 
     def __init__(self, model: nn.Module, tokenizer, bias: float = 0.0) -> None:
         super().__init__()
         self.model, self.tokenizer = model.eval(), tokenizer
-        self.eos, self.pad = special_ids(tokenizer)
-        self.fast = may_be_fast(model)
+        self.eos, self.pad = loading.special_ids(tokenizer)
+        self.fast = self_test.scalar_road(model, fast)
         self.register_buffer("bias", torch.tensor(bias))
 
     @classmethod
@@ -152,29 +143,19 @@ class ScalarModel(nn.Module):
         """
         if isinstance(source, ScalarModel):
             return copy.deepcopy(source).requires_grad_(True)
-        from transformers import AutoModelForSequenceClassification
-        config = copy.deepcopy(source.model.config)
-        config.num_labels, config.pad_token_id = 1, source.pad
+        if not isinstance(source, Policy):
+            raise ValueError(f"a {type(source).__name__} has no trunk to start from: hand in "
+                             "value=ScalarModel.on(policy), or a ScalarModel as reward")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = AutoModelForSequenceClassification.from_config(config)
+            model = loading.scored(source.model, source.pad)
             nn.init.normal_(model.score.weight, std=(model.score.in_features + 1) ** -0.5)
-        model.to(device=source.model.device, dtype=source.model.dtype)
-        model.base_model.load_state_dict(source.model.base_model.state_dict())
         return cls(model, source.tokenizer)
 
     @classmethod
     def load(cls, folder: str | Path) -> "ScalarModel":
         """From a folder that `save` wrote. ValueError where there is no trained head for one score."""
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-        refuse_pickle(folder)
-        with quiet():
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        if info["missing_keys"] or model.config.num_labels != 1:
-            raise ValueError(f"{folder}: no trained head for one score ({model.config.num_labels} labels, "
-                             f"missing {sorted(info['missing_keys'])}); start one by ScalarModel.on(policy)")
+        model, tokenizer = loading.open_scored(folder), loading.open_tokenizer(folder)
         return cls(model, tokenizer, getattr(model.config, "score_bias", 0.0))
 
     def save(self, folder: str | Path) -> None:
@@ -183,10 +164,14 @@ class ScalarModel(nn.Module):
         Where the trunk's final norm has no bias to fold ours into (not GPT-2), ours stands in config.json
         as `score_bias`, and the scores of transformers are lower by that constant.
         """
-        weights, self.model.config.score_bias = folded(self.model, self.bias)
-        with quiet():
+        weights, self.model.config.score_bias = loading.folded(self.model, self.bias)
+        with loading.quiet():
             self.model.save_pretrained(folder, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
+
+    def encode(self, prompts: list[str]) -> list[list[int]]:
+        """As `Policy.encode`."""
+        return loading.prompt_ids(self.tokenizer, prompts)
 
     def frozen(self) -> "ScalarModel":
         """A copy that no gradient reaches."""
@@ -217,7 +202,8 @@ class ScalarModel(nn.Module):
             if not len(prompt) or not group or not all(map(len, group)):
                 raise ValueError(f"prompt {index} has {len(prompt)} tokens, its responses "
                                  f"{[*map(len, group)]}: each needs one at least (a response ends with EOS)")
-        if _road(self) is fast:
+        longest = max(len(prompt) + sum(map(len, group)) for prompt, group in zip(prompts, responses))
+        if longest <= self.fast:
             r_M = self._read(fast.prefix_states(self.model, prompts, responses))
         else:
             each = [prompt for prompt, group in zip(prompts, responses) for _ in group]
@@ -237,8 +223,8 @@ class ScalarModel(nn.Module):
 
 
 def _road(network: Policy | ScalarModel):
-    """The module that reads a network's model: `fast`, unless it has been changed since; or `forward`."""
-    return fast if network.fast and fast.fits(network.model) else forward
+    """The module that reads rows: `fast` for a GPT-2 that nobody has changed since, else `forward`."""
+    return fast if network.fast and fast.is_plain_gpt2(network.model) else forward
 
 
 def _spread(x_M: Tensor, mask_BT: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from instructgpt_lite.models import forward
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.objective import tempered, token_logp
 
@@ -74,7 +75,8 @@ def generate(model: nn.Module, prompts: list[list[int]], draws: Draws, ends: tup
         return torch.full_like(logits_RV, -torch.inf).scatter(1, token_R[:, None], 0.0)
 
     model.generate(token_RP, attention_mask=torch.ones_like(token_RP), max_new_tokens=T, do_sample=False,
-                   logits_processor=[only_the_drawn], eos_token_id=[*ends] or None,
+                   use_cache=getattr(model.config, "use_cache", True), logits_processor=[only_the_drawn],
+                   eos_token_id=[*ends] or None,
                    pad_token_id=0)
 
 
@@ -122,13 +124,13 @@ def own_settings_off(model: nn.Module) -> Iterator[None]:
 
 def check(model: nn.Module, prompts: list[list[int]], max_new_tokens: int) -> None:
     """ValueError unless every prompt has a token, room for its response, and known ids only."""
-    context = getattr(model.config, "max_position_embeddings", None)
+    context = forward.context(model)
     V = model.get_input_embeddings().num_embeddings
     if not prompts or not all(map(len, prompts)):
         raise ValueError("no prompt, or one without tokens: give each one token at least (EOS will do)")
     for index, prompt in enumerate(prompts):
         total = len(prompt) + max_new_tokens
-        if context is not None and total > context:
+        if total > context:
             raise ValueError(f"prompt {index}: {len(prompt)} tokens + {max_new_tokens} new ones = {total}, "
                              f"{total - context} more than the model's context of {context}: shorten one")
         wrong = [token for token in prompt if not 0 <= token < V]

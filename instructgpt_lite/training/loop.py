@@ -57,9 +57,12 @@ def make_optimizers(module: nn.Module, lr: float, matrix_lr: float = 0.0,
     all singular values set to about 1; scaled as Adam's step (Liu et al., 2025, eq. 4),
     which treats GPT-2's transposed Conv1D weights as linear layers, a matrix_lr is some
     times Adam's lr. Fused Adam is 3x faster on a CPU. ValueError when there is a
-    matrix_lr and no block.
+    matrix_lr and no block, or a weight in float16.
     """
     weights = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    if any(p.dtype == torch.float16 for _, p in weights):
+        raise ValueError(f"the weights of {type(module).__name__} are float16, in which "
+                         "training overflows: .float() them first (bfloat16 may stay)")
     matrices = [weight for weight in weights if matrix_lr and _in_a_block(*weight)]
     rest = [weight for weight in weights if not (matrix_lr and _in_a_block(*weight))]
     if matrix_lr and not matrices:

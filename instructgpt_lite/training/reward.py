@@ -42,8 +42,7 @@ def collect(policy: Policy, prompts, labelers, config: Collect, batch: int) -> l
 
 def tokens(reward: ScalarModel, rankings) -> tuple[list[list[int]], list[list[list[int]]]]:
     """Prompts, and K responses to each, as token ids; EOS ends a response."""
-    prompts = reward.tokenizer([ranking.prompt + "\n" for ranking in rankings],
-                               add_special_tokens=False)["input_ids"]
+    prompts = reward.encode([ranking.prompt for ranking in rankings])
     responses = [[[*ids, reward.eos] for ids in
                   reward.tokenizer(list(ranking.completions), add_special_tokens=False)["input_ids"]]
                  for ranking in rankings]

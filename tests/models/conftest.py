@@ -72,8 +72,8 @@ def policy(request, made, monkeypatch) -> Policy:
     family, *plainly = request.param.split()
     policy = copy.deepcopy(made[family])
     if plainly:
-        policy.fast = False
-        monkeypatch.setattr(networks, "may_be_fast", lambda model: False)
+        policy.fast = 0
+        monkeypatch.setattr(networks, "fast", None)
     return policy
 
 

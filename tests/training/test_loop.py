@@ -129,6 +129,16 @@ def test_muon_does_not_pull_weights_to_zero() -> None:
     assert torch.equal(module.blocks[0].weight.detach(), before)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_float16_is_not_trained_and_bfloat16_is(dtype) -> None:
+    module = nn.Linear(3, 3).to(dtype)
+    if dtype == torch.bfloat16:
+        assert make_optimizers(module, lr=0.1)
+    else:
+        with pytest.raises(ValueError, match="weights of Linear are float16, in which"):
+            make_optimizers(module, lr=0.1)
+
+
 def test_a_matrix_lr_needs_blocks() -> None:
     with pytest.raises(ValueError, match="matrix_lr is 0.1, but Linear has no blocks: set it to 0"):
         make_optimizers(nn.Linear(2, 2), 0.1, 0.1)

@@ -1,0 +1,191 @@
+"""Which road reads a model right, tried on random tokens when the model is handed in.
+
+No list of architectures says what a mask, a cache or a padded row does to a model, so
+it is tried. Plainly (`forward`, and `sampling.decode` by its log-probs): the same
+twice, alone and in company, whatever comes later. A model that fails is refused, since
+no road is right. Then as `fast` does it: where that is wrong, the road is plain.
+
+Rows are longer than every window (sliding, chunked, local) that the configuration names
+up to TRIED tokens. Rows longer than a larger one always go the plain road, where window
+and cache are those of transformers.
+
+Shapes: B rows, S places, T tokens drawn, X what is read at a place, V vocabulary.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from instructgpt_lite.models import forward, sampling
+from instructgpt_lite.models.rollout import padded
+
+TRIED = 256                          # tokens: larger windows are too dear to try
+DRAWN = 6
+TOLERANCE = 1e-3                     # in standard deviations of what is read
+HALF = 0.25                          # the same in 16 bits, which round by that much
+CANNOT = (AttributeError, TypeError, ValueError, RuntimeError, LookupError,
+          AssertionError)            # what models raise at a mask or cache not theirs
+
+
+@torch.no_grad()
+def policy_road(model: nn.Module, fast: ModuleType | None) -> int:
+    """The longest row, in tokens, that `fast` decodes right: UNLIMITED, or 0 for none.
+
+    ValueError where not even the plain road is right for this model.
+    """
+    if fast and fast.is_plain_gpt2(model):         # which the tests hold to account
+        return forward.UNLIMITED
+    refuse_unless_causal(model, forward.logits)
+    off = decoding_error(model, sampling.decode, longest(model))
+    if not off < tolerance(model):
+        raise ValueError(
+            f"{type(model).__name__} draws from its cache under other probabilities "
+            f"than it gives to whole rows (off by {off:.2g} standard deviations of its "
+            "logits): set config.use_cache = False, which is slower and always right")
+    if fast is None:
+        return 0
+    return fast_up_to(model, lambda S: decoding_error(model, fast.decode, S))
+
+
+@torch.no_grad()
+def scalar_road(model: nn.Module, fast: ModuleType | None) -> int:
+    """The longest row of a prompt with all its responses that `fast` reads right.
+
+    As `policy_road`.
+    """
+    if fast and fast.is_plain_gpt2(model):
+        return forward.UNLIMITED
+    refuse_unless_causal(model, forward.states)
+    if fast is None:
+        return 0
+    return fast_up_to(model, lambda S: prefix_error(model, fast.prefix_states, S))
+
+
+def refuse_unless_causal(model: nn.Module, read: Callable) -> None:
+    """ValueError unless what `read` finds at a token is decided by the tokens up to it.
+
+    read: `forward.logits` or `forward.states`.
+    """
+    kind = type(model).__name__
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise ValueError(f"{kind} is an encoder-decoder, which reads prompt and "
+                         "response in two networks: choose a decoder")
+    (row,) = random_rows(model, longest(model))
+    short, same = row[:5], len(row) * 2 // 3
+    changed = [*row[:same], *reversed(row[same - 1:-1])]
+    try:
+        read_BSX = read_rows(model, read, [row, short, changed])
+        again_BSX = read_rows(model, read, [row, short, changed])
+        alone_SX = read_rows(model, read, [short])[0]
+    except CANNOT as error:
+        raise ValueError(f"{kind} cannot be read as a causal language model ({error}): "
+                         "choose one that makes text from text alone") from error
+    if not read_BSX.isfinite().all():
+        raise ValueError(f"{kind} gives numbers that are not finite: its weights are "
+                         f"damaged, or too large for {model.dtype}")
+    found = {
+        "gives other numbers when it reads the same again": far(again_BSX, read_BSX),
+        "lets a token see those after it, so it is no causal language model":
+            max(far(read_BSX[2, :same], read_BSX[0, :same]),
+                far(read_BSX[1, :5], read_BSX[0, :5])),
+        "reads a row otherwise in company of longer ones":
+            far(alone_SX, read_BSX[1, :5])}
+    for what, off in found.items():
+        if not off < tolerance(model):
+            raise ValueError(f"{kind} {what} (off by {off:.2g} standard deviations): "
+                             "choose another model")
+
+
+def fast_up_to(model: nn.Module, error: Callable[[int], float]) -> int:
+    """The longest row for which `error`, of rows of so many tokens, is none."""
+    named = windows(model.config)
+    smallest = min((w for w in named if w <= TRIED), default=0)
+    untried = min((w for w in named if w > TRIED), default=forward.UNLIMITED)
+    for tokens, limit in (longest(model), untried), (smallest, smallest):
+        try:
+            if tokens > 2 * DRAWN and error(tokens) < tolerance(model):
+                return limit
+        except CANNOT:
+            continue
+    return 0
+
+
+def decoding_error(model: nn.Module, decode: Callable, tokens: int) -> float:
+    """How far the log-probs that `decode` draws under are from those of whole rows."""
+    row, short = random_rows(model, tokens - DRAWN, 4)
+    prompts = [row, short, row]
+    random = torch.Generator().manual_seed(1)
+    uniform_BT = torch.rand(3, DRAWN, dtype=torch.float64, generator=random)
+    draws = sampling.Draws(uniform_BT.to(model.device), model.dtype, 1.0, top_k=0)
+    decode(model, prompts, draws, ends=(vocabulary(model),))       # which never comes
+    whole = [[*x, *y] for x, y in zip(prompts, draws.token_BT.tolist())]
+    logits_BSV = read_rows(model, forward.logits, whole)
+    before_BT1 = torch.tensor([[[len(prompt) - 1 + t] for t in range(DRAWN)]
+                               for prompt in prompts], device=model.device)
+    logp_BTV = logits_BSV.log_softmax(-1).take_along_dim(before_BT1, dim=1)
+    logp_BT = logp_BTV.take_along_dim(draws.token_BT[..., None], dim=2)[..., 0]
+    return float((draws.logp_BT - logp_BT).abs().max() / logits_BSV.std())
+
+
+def prefix_error(model: nn.Module, prefix_states: Callable, tokens: int) -> float:
+    """How far states of responses that share a prompt are from those of a row each."""
+    row, short = random_rows(model, tokens, 9)
+    prompts = [row[:-6], short[:3]]
+    groups = [[row[-6:-4], row[-4:-1], row[-1:]], [short[3:5], short[5:]]]
+    each = [[*prompt, *y] for prompt, group in zip(prompts, groups) for y in group]
+    state_MSD = read_rows(model, forward.states, each)
+    last_M11 = torch.tensor([[[len(row) - 1]] for row in each], device=model.device)
+    last_MD = state_MSD.take_along_dim(last_M11, dim=1)[:, 0]
+    return far(prefix_states(model, prompts, groups), last_MD)
+
+
+@torch.no_grad()
+def read_rows(model: nn.Module, read: Callable, rows: list[list[int]]) -> Tensor:
+    """What `read` finds at every place (B, S, X) of rows of unequal length."""
+    token_BS = padded(rows, 0).to(model.device)
+    length_B1 = torch.tensor([[len(row)] for row in rows], device=model.device)
+    real_BS = torch.arange(token_BS.size(1), device=model.device) < length_B1
+    every_M = torch.arange(token_BS.numel(), device=model.device)
+    return read(model, token_BS, real_BS, every_M).view(*token_BS.shape, -1).float()
+
+
+def far(a: Tensor, b: Tensor) -> float:
+    """The largest distance of a from b, in standard deviations of b."""
+    return float((a - b).abs().max() / b.std())
+
+
+def tolerance(model: nn.Module) -> float:
+    """Standard deviations that two right ways to compute may differ by."""
+    return HALF if model.dtype.itemsize < 4 else TOLERANCE
+
+
+def longest(model: nn.Module) -> int:
+    """Tokens of the row to try: over every window up to TRIED, within the context."""
+    tried = [w + DRAWN + 4 for w in windows(model.config) if w <= TRIED]
+    return min(max([24, *tried]), forward.context(model))
+
+
+def windows(config) -> list[int]:
+    """What a configuration, or one in it, calls a window, a chunk or local."""
+    return [value for key, value in settings(config.to_dict()) if isinstance(value, int)
+            and value > 1 and re.search("window|chunk|local", key)]
+
+
+def settings(tree: dict) -> Iterator[tuple[str, object]]:
+    """Names and values of a configuration and of those in it."""
+    for key, value in tree.items():
+        yield from settings(value) if isinstance(value, dict) else [(str(key), value)]
+
+
+def random_rows(model: nn.Module, *lengths: int) -> list[list[int]]:
+    """The same rows for the same vocabulary."""
+    random = torch.Generator().manual_seed(0)
+    return [torch.randint(vocabulary(model), (n,), generator=random).tolist()
+            for n in lengths]
+
+
+def vocabulary(model: nn.Module) -> int:
+    return model.get_input_embeddings().num_embeddings
