@@ -1,38 +1,51 @@
-"""The command line: python -m instructgpt_lite COMMAND --help.
-
-    run       train InstructGPT end to end, or go on with a run that was stopped
-    chat      answers of the base model, SFT and PPO-ptx to your prompts, side by side
-    evaluate  score any folder with a Hugging Face causal language model in the tiny world
-    reward    train a reward model on rankings: a JSONL file of yours, or ratings made by people
-    base      pretrain the base model of a preset from scratch
-"""
+"""The command line: python -m instructgpt_lite COMMAND --help."""
 
 import sys
+import warnings
+from collections.abc import Callable
+from typing import Annotated
 
-COMMANDS = ("run", "chat", "evaluate", "reward", "base")
+import tyro
+
+from instructgpt_lite.cli.base import BaseCommand
+from instructgpt_lite.cli.chat import ChatCommand
+from instructgpt_lite.cli.evaluate import EvaluateCommand
+from instructgpt_lite.cli.reward import RewardCommand, defaults
+from instructgpt_lite.cli.run import RunCommand, preset_of
+
+
+def parse(arguments: list[str]) -> Callable[[], int]:
+    """The command that is asked for; SystemExit 2 where there is no such one."""
+    if not arguments:
+        arguments = ["--help"]
+    preset, named = preset_of(arguments), tyro.conf.subcommand
+    kinds = (
+        Annotated[RunCommand, named("run", default=RunCommand(preset))]
+        | Annotated[ChatCommand, named("chat")]
+        | Annotated[EvaluateCommand, named("evaluate")]
+        | Annotated[RewardCommand, named("reward", default=defaults(arguments))]
+        | Annotated[BaseCommand, named("base", default=BaseCommand.of(preset))]
+    )
+    return tyro.cli(kinds, args=arguments, prog="python -m instructgpt_lite",
+                    description="InstructGPT, small enough to read.")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit status is 0, 1 after an error, 2 for a wrong command line, 130 after Ctrl-C."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if arguments else 2
-    command, *rest = arguments
-    if command not in COMMANDS:
-        from difflib import get_close_matches
-        near = get_close_matches(command, COMMANDS, n=1)
-        print(f"no command {command!r}" + (f"; did you mean {near[0]}?" if near else "") + __doc__.partition(".")[2],
-              file=sys.stderr)
-        return 2
-    from instructgpt_lite import commands
+    """Run a command; 0, or 1 after an error, 2 for wrong words, 130 after Ctrl-C."""
     try:
-        return getattr(commands, command)(rest) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = tell
+            return parse(sys.argv[1:] if arguments is None else arguments)()
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def tell(message: Warning | str, *where: object, **more: object) -> None:
+    """A warning in a line of its own, without the place in the source it came from."""
+    print(f"note: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,18 @@ import math
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from instructgpt_lite import config, presets, workshop
-from instructgpt_lite import run as whole
+from instructgpt_lite import config, presets
 from instructgpt_lite.config import PPO, SFT, Architecture, Collect, Evaluate, Pretrain, Reward, RLInit, Run
 from instructgpt_lite.data.records import Prompt
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.run import folder as folders
+from instructgpt_lite.run import stages
+from instructgpt_lite.run.folder import RunFolder, made_by, shipped_base
 from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.world.world import World
 from tests.training.conftest import (
@@ -176,21 +177,44 @@ class World7:
         return demonstrations(count)
 
 
+class MicroFolder(RunFolder):
+    """A run folder whose models are random; what a stage makes of them is kept in memory."""
+
+    made = None
+
+    def model(self, name: str) -> str:
+        return name
+
+    def check(self, stage: str) -> None:
+        pass
+
+    def rankings(self):
+        return rankings([4, 5, 2, 3, 6])
+
+    def save(self, stage: str, model) -> None:
+        self.made = digest(model)
+
+
 @pytest.fixture(autouse=True)
 def micro_world(monkeypatch):
-    monkeypatch.setattr(workshop, "World", World7)
-    monkeypatch.setattr(workshop.Workshop, "calibrate", lambda self: {})
-    monkeypatch.setattr(workshop.Workshop, "policy", lambda self, name: new_policy())
-    monkeypatch.setattr(ScalarModel, "load", lambda folder: new_reward())
+    monkeypatch.setattr(stages, "World", World7)
+    monkeypatch.setattr(stages.table, "calibrate", lambda *_: {})
+    monkeypatch.setattr(Policy, "load", lambda name: new_policy())
+    monkeypatch.setattr(ScalarModel, "load", lambda name: new_reward())
 
 
-def trained(stage: str, run: Run, folder: Path):
+def made(name: str, run: Run, folder: Path, world):
     """Rows, weights and files of one stage."""
-    shop = workshop.Workshop(run, folder)
-    shop.rankings = rankings([4, 5, 2, 3, 6])
-    model, rows = getattr(shop, f"stage_{stage}")(ResumeState())
-    files = [path.read_text() for path in sorted(folder.rglob("*.jsonl"))]
-    return list(rows), model and digest(model), files
+    folder.mkdir(exist_ok=True)
+    place, stage = MicroFolder(folder), next(each for each in stages.STAGES if each.name == name)
+    place.settle(run, {name: stage.title})
+    if name == "evaluate":
+        noise = {"noise": {"training": 0.2, "held-out": 0.3}}
+        (folder / "labelers.json").write_text(json.dumps(noise))
+    rows = list(stage.make(run, world, place, ResumeState()))
+    files = [path.read_text() for path in sorted(folder.rglob("*")) if path.suffix in (".json", ".jsonl")
+             and path.name not in ("config.json", "stages.json")]
+    return rows, place.made, files
 
 
 @cache
@@ -209,23 +233,15 @@ def speaker(seed: int) -> Policy:
     return stirred(Policy.new(architecture, words(), seed), seed).float()
 
 
-def evaluated(run: Run, folder: Path):
-    """Everything the evaluation says of random models in a small world."""
-    (folder / "labelers.json").write_text("{}")
-    names = ("base", "sft", "rl_init", "ppo", "ppo_ptx")
-    shop = SimpleNamespace(world=english(), config=run, folder=folder, base=speaker(0), corpus=Corpus(),
-                           policy=lambda name: speaker(names.index(name)), model=lambda name: folder)
-    rows = list(workshop.evaluate(shop, ResumeState()))
-    return rows, *((folder / f"{name}.json").read_text() for name in ("evaluation", "samples"))
-
-
 STAGE = {"architecture": "base", "pretrain": "base", "sft": "sft", "rl_init": "rl_init", "collect": "collect",
          "reward": "reward", "ppo": "ppo_ptx"}
 
 
 @cache
 def outcome(section: str, run: Run, folder: Path):
-    return evaluated(run, folder) if section == "evaluate" else trained(STAGE[section], run, folder)
+    if section == "evaluate":
+        return made(section, run, folder, english())
+    return made(STAGE[section], run, folder, World7())
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +253,9 @@ def base_folder(tmp_path_factory):
                                            for each in fields(kind)])
 def test_every_field_of_a_stage_has_an_effect(section, name, tmp_path, base_folder, monkeypatch):
     if section == "evaluate":
-        monkeypatch.setattr(ScalarModel, "load", lambda folder: ScalarModel.on(speaker(0)))
+        names = [stage.name for stage in stages.STAGES]
+        monkeypatch.setattr(Policy, "load", lambda name: speaker(names.index(name)))
+        monkeypatch.setattr(ScalarModel, "load", lambda name: ScalarModel.on(speaker(0)))
     part = getattr(MICRO, section)
     run = replace(MICRO, **{section: replace(part, **{name: changed(name, getattr(part, name))})})
     assert outcome(section, run, tmp_path) != outcome(section, MICRO, base_folder(section))
@@ -246,41 +264,49 @@ def test_every_field_of_a_stage_has_an_effect(section, name, tmp_path, base_fold
 # Fields of a run as a whole
 
 def whether_the_shipped_base_is_taken(run: Run, folder: Path, monkeypatch) -> bool:
-    shipped = folder / "bases" / "micro"
-    shipped.mkdir(parents=True)
-    (shipped / "made_by.json").write_text(json.dumps(whole.made_by(run)))
-    monkeypatch.setattr(whole, "BASES", folder / "bases")
-    (folder / "run").mkdir()
-    whole.settle(run, folder / "run")
-    return "base" in whole.done(folder / "run")
+    (folder / "micro").mkdir(parents=True)
+    said = made_by(replace(run, preset="micro")) | {"files": {}}
+    (folder / "micro" / "made_by.json").write_text(json.dumps(said))
+    monkeypatch.setattr(folders, "BASES", folder)
+    return shipped_base(run) is not None
 
 
 def threads(run: Run, folder: Path, monkeypatch) -> int:
     before = torch.get_num_threads()
-    monkeypatch.setattr(whole, "STAGES", ())
+    monkeypatch.setattr(stages, "STAGES", ())
     try:
-        assert list(whole.run(run, folder)) == []
+        assert list(stages.run(run, folder)) == []
         return torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
 
 
 def saves(run: Run, folder: Path, monkeypatch) -> int:
-    before, steps = torch.get_num_threads(), whole.run(run, folder)
+    before, steps = torch.get_num_threads(), stages.run(run, folder)
     for _ in range(2):
         next(steps)
     torch.set_num_threads(before)
     return len(list((folder / "checkpoints" / "base").glob("*")))
 
 
-def seeds(run: Run, folder: Path, monkeypatch) -> list[int]:
-    shop = workshop.Workshop(run, folder)
-    return [shop.stage_config(name).seed for name in whole.STAGES]
+def world_of(run: Run, folder: Path, monkeypatch) -> int:
+    """The seed of the world that the first stage is given."""
+    found = []
+    stage = replace(stages.STAGES[0], make=lambda config, world, *_: found.append(world.seed) or ())
+    monkeypatch.setattr(stages, "STAGES", (stage,))
+    monkeypatch.setattr(RunFolder, "finish", lambda *_: None)
+    list(stages.run(run, folder))
+    return found[0]
+
+
+def seeds(run: Run, *_) -> list[int]:
+    seeded = stages.seeded(run)
+    return [getattr(seeded, name).seed for name in SECTIONS if name != "architecture"]
 
 
 RUN_FIELDS = {
     "preset": whether_the_shipped_base_is_taken,
-    "world": lambda run, folder, monkeypatch: workshop.Workshop(run, folder).world.seed,
+    "world": world_of,
     "seed": seeds,
     "threads": threads,
     "checkpoint_every": saves,
@@ -296,10 +322,13 @@ def test_every_field_of_a_run_has_an_effect(name, tmp_path, monkeypatch):
 
 
 def test_the_seed_of_a_run_moves_every_stage():
-    moved = [seeds(replace(MICRO, seed=seed), Path(), None) for seed in (0, 1)]
-    assert [after - before for before, after in zip(*moved)] == [1] * len(whole.STAGES)
+    moved = [seeds(replace(MICRO, seed=seed)) for seed in (0, 1)]
+    assert [after - before for before, after in zip(*moved)] == [1] * len(moved[0])
 
 
-def test_only_the_name_ppo_has_no_pretraining_gradient():
-    shop = workshop.Workshop(MICRO, Path())
-    assert shop.stage_config("ppo").gamma == 0 and shop.stage_config("ppo_ptx").gamma == 0.5
+def test_only_ppo_has_no_pretraining_gradient(tmp_path, monkeypatch):
+    gammas = {}
+    for name in ("ppo", "ppo_ptx"):
+        monkeypatch.setattr(stages, "ppo_ptx", lambda *given: gammas.update({name: given[4].gamma}) or ())
+        made(name, MICRO, tmp_path / name, World7())
+    assert gammas == {"ppo": 0.0, "ppo_ptx": 0.5}

@@ -9,15 +9,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
-from instructgpt_lite import report
-from instructgpt_lite.commands import RunFlags, chosen, parse
+from instructgpt_lite.__main__ import parse
 from instructgpt_lite.config import Run
+from instructgpt_lite.files import digests
 from instructgpt_lite.presets import micro
-from instructgpt_lite.report import svg
-from instructgpt_lite.story import STAGES, Story
+from instructgpt_lite.report import figures, report
+from instructgpt_lite.run.folder import Damaged, RunFolder
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 TITLES = {"gold": "Gold score", "misled": "Misled", "rude": "Rude", "pretraining_loss": "Pretraining loss",
@@ -26,6 +25,8 @@ TITLES = {"gold": "Gold score", "misled": "Misled", "rude": "Rude", "pretraining
           "own_labeler_win": "Win rate over SFT, by training labelers"}
 POLICIES = {"base": "Base", "few-shot": "Few-shot", "sft": "SFT", "rl_init": "RL start", "ppo": "PPO",
             "ppo_ptx": "PPO-ptx"}
+STAGES = {"base": "Base", "sft": "SFT", "rl_init": "RL start", "collect": "Rankings",
+          "reward": "Reward model", "ppo": "PPO", "ppo_ptx": "PPO-ptx", "evaluate": "Evaluation"}
 CONFIG = replace(micro, ppo=replace(micro.ppo, beta=0.25, whiten=False, adam_betas=(0.5, 0.75)), seed=7)
 
 
@@ -94,12 +95,16 @@ def folder(tmp_path):
     answers = {name: ["Kai lives in Elmdale.", 0.25] for name in POLICIES}
     sample = {"prompt": "Where does Kai live?", "category": "open QA", **answers}
     hostile = sample | {"prompt": "<img src=x> & \x1b[31m", "sft": ["<script>alert(1)</script>\x07", 0.0]}
-    files = {"config.json": asdict(CONFIG), "stages.json": dict.fromkeys(STAGES, 12.5) | {"base": 0.0},
+    files = {"config.json": asdict(CONFIG),
              "samples.json": [sample, hostile, sample | {"category": "chat", "base": ["", 0.0]}],
              "evaluation.json": measured()}
     for name, content in files.items():
         (tmp_path / name).write_text(json.dumps(content))
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()))
+    record = {name: {"title": title, "seconds": 12.5, "files": {}} for name, title in STAGES.items()}
+    for name in ("samples.json", "evaluation.json"):
+        record["evaluate"]["files"] |= digests(tmp_path / name, tmp_path)
+    (tmp_path / "stages.json").write_text(json.dumps(record))
     return tmp_path
 
 
@@ -113,7 +118,7 @@ def test_every_tag_of_the_page_is_closed(folder):
 
 def test_the_page_asks_for_no_other_file_and_no_network(folder):
     text = report.write(folder).read_text(encoding="utf-8")
-    assert not re.search(r"://|url\(|@import|\bsrc=", text.replace("&lt;img src=x&gt;", ""))
+    assert not re.search(r"://|url\((?!#)|@import|\bsrc=", text.replace("&lt;img src=x&gt;", ""))
     assert not {"script", "link", "img", "iframe", "a"} & {tag for tag, _ in Page(text).tags}
 
 
@@ -125,40 +130,45 @@ def test_samples_are_shown_as_text_whatever_they_contain(folder):
 
 def test_every_number_of_the_evaluation_stands_in_the_page(folder):
     page, found = page_of(folder), measured()
-    shown = {tuple(row[2].split()) for table in page.tables.values() for row in table if len(row) == 3}
+    shown = {row[1] for table in page.tables.values() for row in table if len(row) == 2}
     intervals = [interval for row in found["policies"].values() for interval in row.values()]
     for mean, low, high in intervals + list(found["reward"].values()):
-        assert (f"{mean:.3f}", f"{low:.3f}", "to", f"{high:.3f}") in shown
-    assert ("0.726",) in shown and ("0.688",) in shown
+        assert f"{mean:.3f} ({low:.3f} to {high:.3f})" in shown
+    assert "0.726" in shown and "0.688" in shown
 
 
 def test_numbers_stand_beside_the_right_policy_and_measure(folder):
     tables = page_of(folder).tables
     for metric, title in TITLES.items():
-        shown = [row for caption, rows in tables.items() if caption.startswith(title) for row in rows[1:-1]]
-        assert [(row[0], row[2].split()[0]) for row in shown] == [
+        assert [(row[0], row[1].split()[0]) for row in tables[title][1:]] == [
             (name, f"{measured()['policies'][policy][metric][0]:.3f}") for policy, name in POLICIES.items()
             if metric in measured()["policies"][policy]]
 
 
-def test_dots_and_whiskers_lie_where_the_numbers_are(folder):
-    drawn = svg.whisker((0.25, 0.125, 0.5), -1.0, 1.0, mark=0.5)
-    assert re.search(r'<circle cx="62.50%"', drawn) and 'x1="56.25%" x2="75.00%"' in drawn
-    assert 'class="mark" x1="75.00%"' in drawn
-    assert "whisker" not in svg.whisker((0.5, 0.5, 0.5), 0, 1)
-
-
-def test_the_numbers_of_an_axis_lie_where_they_belong():
-    drawn = re.findall(r'x="([\d.]+)%"[^>]*>([-\d.]+)<', svg.axis([0.5, 1.0, 2.0, 3.0]))
-    assert drawn == [("0.00", "0.5"), ("20.00", "1"), ("60.00", "2"), ("100.00", "3")]
-
-
-def test_every_picture_has_a_text_or_stands_beside_one(folder):
+def test_every_picture_has_a_text(folder):
     pictures = [attributes for tag, attributes in page_of(folder).tags if tag == "svg"]
-    assert pictures and all(one.get("aria-hidden") == "true" or one["aria-label"] for one in pictures)
-    curves = [one["aria-label"] for one in pictures if "aria-label" in one]
+    assert pictures and all(each["aria-label"] and each["role"] == "img" for each in pictures)
+    told = [each["aria-label"] for each in pictures]
     assert "KL from the RL start, nats per answer: PPO from 1.5 to 6 after 4 iterations; " \
-           "PPO-ptx from 1.5 to 6 after 4 iterations" in curves
+           "PPO-ptx from 1.5 to 6 after 4 iterations" in told
+    gold = [measured()["policies"][name]["gold"][0] for name in ("base", "sft", "ppo_ptx")]
+    assert told[0] == "Gold score: Base {:.3f}; SFT {:.3f}; PPO-ptx {:.3f}".format(*gold)
+
+
+def test_pictures_have_no_colour_of_their_own_and_the_same_numbers_give_the_same_page(folder):
+    text = report.write(folder).read_text(encoding="utf-8")
+    drawn = "".join(re.findall("<svg.*?</svg>", text, re.S))
+    assert re.findall(r"#[0-9a-f]{6}\b|white|black", drawn) == []
+    assert report.write(folder).read_text(encoding="utf-8") == text
+
+
+def test_a_dot_lies_within_its_interval_in_proportion(folder):
+    """Of a mean a quarter of the way between its ends."""
+    drawn = figures.whiskers({"one": (0.25, 0.0, 1.0)}, "")
+    line = re.search(r'd="M ([\d.]+) [\d.]+ ?\n?L ([\d.]+)[^"]*" [^>]*var\(--first\)', drawn)
+    low, high = map(float, line.groups())
+    (dot,) = re.findall(r'<use xlink:href="#m\w+" x="([\d.]+)" y="[\d.]+" style="fill: var\(--first\)', drawn)
+    assert (float(dot) - low) / (high - low) == pytest.approx(0.25, abs=1e-3)
 
 
 def test_every_header_of_a_table_says_what_it_heads(folder):
@@ -184,21 +194,21 @@ def test_text_and_lines_stand_out_from_the_page_in_light_and_dark():
             assert other / one >= 4.5, name
 
 
-def test_a_long_stage_is_drawn_as_means_of_neighbours():
-    points = [(float(n), n % 2 + 0.0) for n in range(1, 97)]
-    assert svg.binned(points) == [(float(n), 0.5, 0.0, 1.0) for n in range(2, 97, 2)]
-
-
 @pytest.mark.parametrize("count", [1, 47, 48, 49, 97, 1000])
-def test_a_curve_has_at_most_48_points_and_ends_where_the_stage_ends(count):
-    found = svg.binned([(float(n), 0.0) for n in range(1, count + 1)])
-    assert len(found) <= 48 and found[-1][0] == count
+def test_a_long_stage_is_drawn_as_means_of_at_most_48_neighbours(count):
+    axes = Figure().add_subplot()
+    figures.draw(axes, [(float(n), n % 2 + 0.0) for n in range(1, count + 1)], "", figures.FIRST)
+    step, value = axes.lines[0].get_data()
+    each = math.ceil(count / 48)
+    assert len(step) == math.ceil(count / each) and step[-1] == count
+    means = [[n % 2 for n in range(1, count + 1)][i:i + each] for i in range(0, count, each)]
+    assert list(value) == [sum(part) / len(part) for part in means]
 
 
 def test_a_finished_run_says_how_to_talk_to_its_models_and_to_make_it_again(folder):
     page = page_of(folder)
     assert f"chat --run {folder}" in page.text and f"evaluate --model {folder}/models/ppo_ptx" in page.text
-    assert Story.read(folder).command in page.text and "not finished" not in page.text
+    assert report.command(RunFolder(folder)) in page.text and "not finished" not in page.text
 
 
 def test_values_that_are_no_numbers_are_left_out(folder):
@@ -206,23 +216,17 @@ def test_values_that_are_no_numbers_are_left_out(folder):
     assert "nan" not in text and "Pairs ordered as the labeler did" in text and "Loss, eq. (1)" not in text
 
 
-@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(2, 6))
-def test_ticks_are_even_and_reach_over_the_values(low, width, count):
-    found = svg.ticks(low, low + width, count)
-    steps = {round(b - a, 9) for a, b in zip(found, found[1:])}
-    slack = 2e-6 * max(steps)
-    assert found[0] <= low + slack and low + width <= found[-1] + slack
-    assert 1 <= len(found) - 1 <= count + 2 and max(steps) - min(steps) < 1e-6 * max(steps) + 1e-9
-
-
-def test_names_at_the_ends_of_curves_do_not_touch():
-    assert svg.apart([50.0, 48.0, 90.0], room=13.0) == [61.0, 48.0, 90.0]
-
-
 def test_the_seconds_of_every_stage_are_shown(folder):
-    table = page_of(folder).tables["CPU-seconds 88 in all"]     # 7 x 12.5, rounded
-    assert [(row[0], row[2]) for row in table[1:]] == [
-        (name, "shipped" if stage == "base" else "12.5") for stage, name in STAGES.items()]
+    table = page_of(folder).tables["CPU-seconds 100 in all"]
+    assert table[1:] == [[title, "12.5"] for title in STAGES.values()]
+
+
+def test_a_damaged_evaluation_is_not_shown_but_named(folder):
+    content = (folder / "evaluation.json").read_text()
+    (folder / "evaluation.json").write_text(content.replace("0.1", "0.9", 1))
+    for make in (report.write, report.table):
+        with pytest.raises(Damaged, match=r"evaluation\.json is not what was saved"):
+            make(folder)
 
 
 def test_exactly_the_departures_from_the_defaults_are_listed(folder):
@@ -235,9 +239,9 @@ def test_exactly_the_departures_from_the_defaults_are_listed(folder):
 
 
 def test_the_command_of_a_run_makes_its_configuration_again(folder):
-    words = shlex.split(Story.read(folder).command)
+    words = shlex.split(report.command(RunFolder(folder)))
     assert words[:4] == ["python", "-m", "instructgpt_lite", "run"]
-    flags = parse(RunFlags, words[4:], "run", RunFlags(chosen(words[4:])))
+    flags = parse(words[3:])
     assert flags.config == CONFIG and flags.out == folder
 
 
@@ -247,10 +251,12 @@ def test_an_unfinished_run_has_a_page_that_says_so(folder, there):
     for name in {"metrics.jsonl", "stages.json", "samples.json", "evaluation.json"} - set(there):
         (folder / name).unlink()
     if "stages.json" in there:
-        (folder / "stages.json").write_text(json.dumps({"base": 3.0, "sft": 4.0}))
+        record = {name: {"title": title} for name, title in STAGES.items()}
+        record["base"] |= {"seconds": 3.0, "files": {}}
+        (folder / "stages.json").write_text(json.dumps(record))
     page = page_of(folder)
     assert page.open == [] and "This run is not finished." in page.text
-    assert Story.read(folder).command in page.text
+    assert report.command(RunFolder(folder)) in page.text
     assert "no evaluation yet" in report.table(folder)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import resource
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +12,16 @@ import pytest
 import torch
 
 from instructgpt_lite import presets
-from instructgpt_lite.files import read_metrics
+from instructgpt_lite.files import digests, read_metrics
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
-from instructgpt_lite.run import STAGES, Stopped, run
+from instructgpt_lite.run.folder import Damaged, RunFolder, check_model
+from instructgpt_lite.run.stages import STAGES, Stopped, run
 from instructgpt_lite.training.sft import demonstrated
-from instructgpt_lite.workshop import Workshop
+from instructgpt_lite.world.world import World
 
 MICRO = replace(presets.micro, checkpoint_every=0.0)            # a checkpoint after every step
+NAMES = [stage.name for stage in STAGES]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,7 @@ def killed(folder: Path, stage: str, at: int) -> bool:
 
 def test_a_run_killed_in_every_stage_ends_bit_for_bit_where_a_calm_one_does(calm, tmp_path):
     last = {row["stage"]: row["step"] for row in read_metrics(calm / "metrics.jsonl")}
-    for stage in STAGES:
+    for stage in NAMES:
         assert killed(tmp_path / "run", stage, (last[stage] + 1) // 2), stage
     list(run(MICRO, tmp_path / "run"))
     ended, wanted = contents(tmp_path / "run"), contents(calm)
@@ -58,9 +62,9 @@ def test_a_run_killed_in_every_stage_ends_bit_for_bit_where_a_calm_one_does(calm
 
 def test_every_stage_leaves_its_rows_and_its_time(calm):
     rows = read_metrics(calm / "metrics.jsonl")
-    assert list(dict.fromkeys(row["stage"] for row in rows)) == list(STAGES)
-    assert json.loads((calm / "stages.json").read_text()).keys() == set(STAGES)
-    for stage in STAGES:
+    assert list(dict.fromkeys(row["stage"] for row in rows)) == NAMES
+    assert list(RunFolder(calm).seconds) == NAMES and RunFolder(calm).missing == []
+    for stage in NAMES:
         mine = [row["step"] for row in rows if row["stage"] == stage]
         assert mine == list(range(1, len(mine) + 1))
 
@@ -86,8 +90,8 @@ def test_the_reward_model_opens_in_transformers_with_equal_scores(calm):
 
 
 def test_demonstrations_score_zero_and_the_policy_has_moved(calm):
-    shop, policy = Workshop(MICRO, calm), Policy.load(calm / "models" / "rl_init")
-    shown = demonstrated(policy, shop.world.demonstrations(MICRO.rl_init.demonstrations))
+    policy = Policy.load(calm / "models" / "rl_init")
+    shown = demonstrated(policy, World(0).demonstrations(MICRO.rl_init.demonstrations))
     with torch.no_grad():
         assert abs(ScalarModel.load(calm / "models" / "reward")(shown).mean()) < 1e-5
     init, ptx = (Policy.load(calm / "models" / name).state_dict() for name in ("rl_init", "ppo_ptx"))
@@ -133,3 +137,88 @@ def test_too_many_prompts_are_refused_with_the_sum(tmp_path):
     greedy = replace(MICRO, collect=replace(MICRO.collect, prompts=10**6))
     with pytest.raises(ValueError, match=r"= 1000096, but world 0 has \d+ training prompts"):
         list(run(greedy, tmp_path))
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+SAVED = [f"models/{name}/{file}" for name in ("base", "sft", "rl_init", "reward", "ppo", "ppo_ptx")
+         for file in ("model.safetensors", "config.json", "tokenizer.json")]
+SAVED += ["rankings/00000.jsonl", "labelers.json", "evaluation.json", "samples.json"]
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_flipped_bit_in_what_a_stage_saved_is_found_and_named(calm, name):
+    folder, path = RunFolder(calm), calm / name
+    stage = next(stage for stage in NAMES if name in folder.stages[stage]["files"])
+    before = path.read_bytes()
+    folder.check(stage)
+    flip(path)
+    try:
+        with pytest.raises(Damaged, match=f"{name} is not what was saved"):
+            folder.check(stage)
+        if name.startswith("models"):
+            with pytest.raises(Damaged, match=name):
+                check_model(path.parent)
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_file_that_is_missing_or_too_many_in_a_model_is_found(calm, tmp_path):
+    shutil.copytree(calm, tmp_path / "run")
+    folder, model = RunFolder(tmp_path / "run"), tmp_path / "run" / "models" / "sft"
+    (model / "adapter_config.json").write_text("{}")
+    with pytest.raises(Damaged, match="adapter_config.json is not what was saved"):
+        folder.model("sft")
+    (model / "adapter_config.json").unlink()
+    assert folder.model("sft") == model
+    (model / "tokenizer.json").unlink()
+    with pytest.raises(Damaged, match="sft/tokenizer.json is not what was saved"):
+        folder.model("sft")
+
+
+@pytest.mark.parametrize("name", ["models/rl_init/model.safetensors", "rankings/00000.jsonl"])
+def test_what_is_damaged_is_made_again_to_the_bit_and_the_rest_is_left(calm, tmp_path, name):
+    shutil.copytree(calm, tmp_path / "run")
+    flip(tmp_path / "run" / name)
+    with pytest.warns(UserWarning, match=f"{name} is not what was saved: .* is made again"):
+        made = {row["stage"] for row in run(MICRO, tmp_path / "run")}
+    assert made == {"collect" if "rankings" in name else "rl_init"}
+    ended, wanted = contents(tmp_path / "run"), contents(calm)
+    for files in (ended, wanted):
+        files["metrics.jsonl"] = sorted(files["metrics.jsonl"].splitlines())
+    assert ended == wanted
+
+
+def test_where_a_model_comes_out_otherwise_all_that_was_made_of_it_is_made_again(calm, tmp_path):
+    shutil.copytree(calm, tmp_path / "run")
+    stages = json.loads((tmp_path / "run" / "stages.json").read_text())
+    flip(tmp_path / "run" / "models" / "reward" / "model.safetensors")
+    other = RunFolder(tmp_path / "run")
+    stages["reward"]["files"] |= digests(other.path / "models" / "reward", other.path)
+    (other.path / "stages.json").write_text(json.dumps(stages))
+    with pytest.warns(UserWarning, match="made of") as told:
+        made = list(dict.fromkeys(row["stage"] for row in run(MICRO, tmp_path / "run")))
+    assert made == ["ppo", "ppo_ptx", "evaluate"]
+    assert [str(each.message).rpartition(": ")[2] for each in told] == [
+        "PPO is made again", "PPO-ptx is made again", "Evaluation is made again"]
+
+
+def test_a_disk_that_fills_while_a_model_is_saved_is_told_with_the_bytes(calm, tmp_path, monkeypatch):
+    folder, policy = RunFolder(tmp_path), Policy.load(calm / "models" / "sft")
+    folder.settle(MICRO, {"sft": "SFT"})
+    folder.save("sft", policy)
+    before, size = contents(tmp_path), sum(p.nbytes for p in policy.parameters())
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limit[1]))
+    try:
+        with pytest.raises(OSError, match=rf"could not save .*models/sft .*needs {size:,} bytes"):
+            folder.save("sft", policy)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert contents(tmp_path) == before
+    folder.check("sft")

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from instructgpt_lite.files import write_json
+from instructgpt_lite.run.folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +31,7 @@ def measured(preset: str, seed: int) -> dict:
     evaluation = json.loads((folder / "evaluation.json").read_text())
     return {"cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
             "peak_memory_gb": round(after.ru_maxrss / 2**20, 3),
-            "stages": json.loads((folder / "stages.json").read_text()), **evaluation}
+            "stages": RunFolder(folder).seconds, **evaluation}
 
 
 def samples(folder: Path) -> list[dict]:

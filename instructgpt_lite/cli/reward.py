@@ -15,11 +15,10 @@ from typing import Literal
 
 import tyro
 
-from instructgpt_lite.commands import parse
+from instructgpt_lite.cli.progress import Bars
 from instructgpt_lite.config import Architecture, Reward
 from instructgpt_lite.files import Metrics, replacing, write_json
 from instructgpt_lite.presets import tiny
-from instructgpt_lite.progress import Bars
 
 NO_INPUT = """give one of --rankings FILE, --ratings ARCHIVE and --hub NAME. Ratings by people come with
   pip download --no-deps --no-binary :all: vaderSentiment==0.5
@@ -27,7 +26,7 @@ and are read by --ratings vaderSentiment-0.5.zip"""
 
 
 @dataclass(frozen=True)
-class RewardFlags:
+class RewardCommand:
     """Train a reward model on rankings; report its held-out accuracy beside length, words, and people."""
 
     config: tyro.conf.OmitArgPrefixes[Reward]
@@ -64,45 +63,43 @@ class RewardFlags:
     """Rated texts in small letters, after a space, lest GPT-2 read "Good", "good" and " good" as three."""
     out: Path = Path("runs/reward")
 
+    def __call__(self) -> int:
+        """Read, train, judge, save, print; after an error nothing is written."""
+        if sum(source is not None for source in (self.rankings, self.ratings, self.hub)) != 1:
+            raise ValueError(NO_INPUT)
+        if self.out.exists():
+            raise FileExistsError(f"--out {self.out} is there already: name another folder, or remove it")
+        from instructgpt_lite.cli.reward_input import read, start
+
+        data = read(self)
+        policy = start(self, data)
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self.out) as folder:
+            folder.mkdir()
+            print(f"{len(data.train):,} rankings to learn from, {len(data.heldout):,} held out")
+            print("".join(f"note: {note}\n" for note in data.notes), end="")
+            found = trained(policy, data, self.config, folder)
+            found["settings"] = {name: value if isinstance(value, (int, float, dict)) else value and str(value)
+                                 for name, value in asdict(self).items()}
+            write_json(folder / "results.json", found)
+        print(table(found))
+        print(f"\nModel, curve and numbers: {self.out}")
+        return 0
+
 
 # The trunk is small and starts from nothing, so learning rates are high and a step takes few prompts. That of the
 # matrices is the lower one: with few texts, words are learned before what they do to each other.
-NEW = RewardFlags(Reward(batch_size=16, lr=2e-3, matrix_lr=7e-4, warmup=0.05, clip_norm=1.0))
+NEW = RewardCommand(Reward(batch_size=16, lr=2e-3, matrix_lr=7e-4, warmup=0.05, clip_norm=1.0))
 
 
-def defaults(arguments: list[str]) -> RewardFlags:
+def defaults(arguments: list[str]) -> RewardCommand:
     """What the flags leave open: the paper's numbers for a model of yours, ours for a small one."""
     given = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
     if "--model" in given:
-        return RewardFlags(Reward())
+        return RewardCommand(Reward())
     if "--ratings" in given:
         return replace(NEW, heldout_share=0.3)         # over 1,000 held-out rankings
-    return NEW if "--tokenizer" in given else RewardFlags(tiny.reward)
-
-
-def reward(arguments: list[str]) -> int:
-    """Read, train, judge, save, print; exit status 0. What goes wrong is raised, and nothing is written."""
-    flags = parse(RewardFlags, arguments, "reward", defaults(arguments))
-    if sum(source is not None for source in (flags.rankings, flags.ratings, flags.hub)) != 1:
-        raise ValueError(NO_INPUT)
-    if flags.out.exists():
-        raise FileExistsError(f"--out {flags.out} is there already: name another folder, or remove it")
-    from instructgpt_lite.cli.reward_input import read, start
-
-    data = read(flags)
-    policy = start(flags, data)
-    flags.out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(flags.out) as folder:
-        folder.mkdir()
-        print(f"{len(data.train):,} rankings to learn from, {len(data.heldout):,} held out")
-        print("".join(f"note: {note}\n" for note in data.notes), end="")
-        found = trained(policy, data, flags.config, folder)
-        found["settings"] = {name: value if isinstance(value, (int, float, dict)) else value and str(value)
-                             for name, value in asdict(flags).items()}
-        write_json(folder / "results.json", found)
-    print(table(found))
-    print(f"\nModel, curve and numbers: {flags.out}")
-    return 0
+    return NEW if "--tokenizer" in given else RewardCommand(tiny.reward)
 
 
 def trained(policy, data, config: Reward, folder: Path) -> dict:
@@ -114,7 +111,7 @@ def trained(policy, data, config: Reward, folder: Path) -> dict:
 
     model, log = ScalarModel.on(policy, config.seed), Metrics(folder / "metrics.jsonl")
     began = time.process_time()
-    with Bars() as bars:
+    with Bars({"reward": ("loss", "accuracy")}) as bars:
         for row in train_reward(model, data.train, config):
             log.append({"stage": "reward", **row})
             bars.show({"stage": "reward", **row})

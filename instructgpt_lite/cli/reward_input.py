@@ -1,6 +1,6 @@
 """What the reward command reads: rankings on two sides, and the model to start from.
 
-Nothing is written here. `flags` are those of cli.reward.RewardFlags.
+Nothing is written here. `flags` are those of cli.reward.RewardCommand.
 """
 
 import re

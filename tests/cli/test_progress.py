@@ -3,7 +3,10 @@
 import io
 import re
 
-from instructgpt_lite.progress import Bars
+from instructgpt_lite.cli.progress import Bars
+
+WATCH = {"sft": ("loss",), "reward": ("loss", "accuracy"), "ppo": ("score", "kl"),
+         "evaluate": ("sft gold", "ppo_ptx gold")}
 
 
 class Terminal(io.StringIO):
@@ -16,7 +19,7 @@ def rows(stage: str, first: int, last: int, steps: int, **values):
 
 
 def shown(file, *parts) -> str:
-    with Bars(file) as bars:
+    with Bars(WATCH, file) as bars:
         for part in parts:
             for row in part:
                 bars.show(row)

@@ -12,12 +12,13 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from instructgpt_lite import commands, terminal
-from instructgpt_lite.__main__ import main
+from instructgpt_lite.__main__ import main, parse
+from instructgpt_lite.cli import terminal
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.tokenizers import word_tokenizer, words_of
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.presets import micro
+from instructgpt_lite.run.folder import RunFolder
 from instructgpt_lite.training.loop import generator
 from instructgpt_lite.world import world as worlds
 from instructgpt_lite.world.facts import state
@@ -30,11 +31,13 @@ SMALL = functools.partial(worlds.World, prompts=2_000)
 def run_of(folder, words: list[str], **seeds: int):
     """A run directory with models of random weights, large ones, so that each says something else."""
     config = replace(micro, collect=replace(micro.collect, max_new_tokens=9))
-    (folder / "config.json").write_text(json.dumps(asdict(config)))
+    run = RunFolder(folder)
+    run.settle(config, dict.fromkeys(seeds, ""))
     for name, seed in seeds.items():
         policy = Policy.new(ARCHITECTURE, word_tokenizer(words), seed)
         policy.load_state_dict({key: 20 * weight for key, weight in policy.state_dict().items()})
-        policy.save(folder / "models" / name)
+        run.save(name, policy)
+        run.finish(name, 1.0, ())
     return folder
 
 
@@ -81,13 +84,14 @@ def test_a_flag_that_is_not_there_is_answered_with_one_that_is(capsys):
 
 
 def test_every_number_of_the_configuration_is_a_flag():
-    flags = commands.parse(commands.RunFlags, ["--ppo.beta", "0.5", "--ppo.no-whiten", "--seed", "3"], "run",
-                           commands.RunFlags(micro))
+    flags = parse(["run", "--preset", "micro", "--ppo.beta", "0.5", "--ppo.no-whiten", "--seed", "3"])
     assert flags.config == replace(micro, ppo=replace(micro.ppo, beta=0.5, whiten=False), seed=3)
 
 
 def test_a_command_or_preset_that_is_not_there_is_named(capsys):
-    assert main(["chta"]) == 2 and "did you mean chat?" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        main(["chta"])
+    assert end.value.code == 2 and "run, chat, evaluate, reward, base" in capsys.readouterr().err
     assert main(["run", "--preset", "huge"]) == 1 and "tiny, nano, micro" in capsys.readouterr().err
 
 
@@ -210,8 +214,8 @@ def test_evaluate_names_what_is_not_there(model, tmp_path, capsys):
 
 
 def test_base_writes_a_model_and_what_it_depends_on(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("instructgpt_lite.workshop.World", functools.cache(SMALL))
     monkeypatch.setattr(worlds.World, "tokenizer", functools.cache(worlds.World.tokenizer))
+    monkeypatch.setattr(worlds, "World", functools.cache(SMALL))
     out = tmp_path / "a" / "base"
     size = ["--pretrain.tokens", "600", "--pretrain.batch-size", "8", "--pretrain.length", "32"]
     for _ in range(2):                                   # the second time over the first
@@ -231,10 +235,10 @@ def test_base_never_overwrites_a_folder_of_something_else(tmp_path, capsys):
 
 
 def test_a_stopped_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
-    from instructgpt_lite import run as runs
+    from instructgpt_lite.run import stages as runs
 
     def stopping(config, folder, stopping):
-        (folder / "config.json").write_text(json.dumps(asdict(config)))
+        RunFolder(folder).settle(config, {"sft": "SFT"})
         signal.raise_signal(signal.SIGTERM)
         yield {"stage": "sft", "step": 1, "steps": 9, "loss": 1.0}
         assert stopping()
@@ -242,7 +246,7 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(runs, "run", stopping)
     before = signal.getsignal(signal.SIGINT)
-    words = ["--preset", "micro", "--out", str(tmp_path), "--ppo.beta", "0.5"]
+    words = ["--preset", "micro", "--ppo.beta", "0.5", "--out", str(tmp_path)]
     assert main(["run", *words]) == 128 + signal.SIGTERM
     assert "python -m instructgpt_lite run " + " ".join(words) in capsys.readouterr().out
     assert signal.getsignal(signal.SIGINT) == before and (tmp_path / "report.html").exists()

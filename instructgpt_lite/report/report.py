@@ -1,0 +1,253 @@
+"""The page of a run: one file that asks for no other and for no network.
+
+It shows what was said before and after, how good that is, and how it came about. Of an
+unfinished run it shows what is there, and says what is still to do.
+"""
+
+import math
+import shlex
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from instructgpt_lite.config import Run
+from instructgpt_lite.files import write_bytes
+from instructgpt_lite.judging.intervals import Interval
+from instructgpt_lite.presets import PRESETS
+from instructgpt_lite.report import figures
+from instructgpt_lite.report.text import percent, printable, setting, with_margin
+from instructgpt_lite.run.folder import RunFolder, flat
+from instructgpt_lite.world.examples import twenty
+from instructgpt_lite.world.facts import draw_facts
+from instructgpt_lite.world.gold import Gold
+
+MEASURES = {                          # title, meaning, axis, dotted line
+    "gold": ("Gold score", "of the exact judge; 1 is a perfect answer", (0, 1), None),
+    "gold_win": ("Win rate over SFT, by gold score", "ties count half; dotted: even",
+                 (0, 1), 0.5),
+    "labeler_win": ("Win rate over SFT, by held-out labelers",
+                    "nobody trained on them; dotted: even", (0, 1), 0.5),
+    "own_labeler_win": ("Win rate over SFT, by training labelers",
+                        "who ranked; dotted: even", (0, 1), 0.5),
+    "misled": ("Misled", "share of answers with a false statement; lower is better",
+               (0, 0.01), None),
+    "rude": ("Rude", "share of answers with a rude remark; lower is better",
+             (0, 0.01), None),
+    "pretraining_loss": ("Pretraining loss", "nats per token of fresh text; its rise "
+                         "is the alignment tax", (), None),
+}
+RL = ("ppo", "ppo_ptx")
+CURVES = {                            # what a step is; stages, metric, title, unit
+    "The base model": ("steps", [(("base",), "loss", "Loss", "nats per token")]),
+    "Step 1: supervised fine-tuning": ("steps", [
+        (("sft",), "loss", "SFT: loss on demonstrations", "nats per token"),
+        (("rl_init",), "loss", "RL start: loss on demonstrations", "nats per token"),
+        (("rl_init",), "ptx_loss", "RL start: loss on pretraining text",
+         "nats per token")]),
+    "Step 2: the reward model": ("steps", [
+        (("reward",), "loss", "Loss, eq. (1)", "nats per comparison"),
+        (("reward",), "accuracy", "Pairs ordered as the labeler did", "share")]),
+    "Step 3: reinforcement learning": ("iterations", [
+        (RL, "score", "Reward model score", "demonstrations have 0"),
+        (RL, "kl", "KL from the RL start", "nats per answer"),
+        (("ppo_ptx",), "ptx_loss", "PPO-ptx: loss on pretraining text",
+         "nats per token"),
+        (RL, "length", "Length of answers", "tokens"),
+        (RL, "ended", "Answers that end", "share"),
+        (RL, "surprise", "Surprise at its own words", "nats per token")]),
+}
+IN_TERMINAL = {"gold": "gold", "gold_win": "win, gold", "labeler_win": "win, people",
+               "misled": "misled", "rude": "rude", "pretraining_loss": "text loss"}
+
+
+def write(path: str | Path) -> Path:
+    """Make report.html in a run directory; its path. ValueError without a run."""
+    folder = RunFolder.read(path)
+    pages = Environment(loader=PackageLoader("instructgpt_lite", "report"),
+                        autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                        lstrip_blocks=True, finalize=safe)
+    pages.filters["percent"] = percent
+    page = pages.get_template("page.html").render(
+        config=folder.config, missing=folder.missing, seconds=folder.seconds,
+        titles=titles(folder), parameters=folder.parameters(), speakers=folder.speakers,
+        policies=evaluation(folder).get("policies", {}), gold=before_and_after(folder),
+        cases=cases(folder), measures=measures(folder), reward=reward_model(folder),
+        curves=curves(folder), examples=examples(folder.config["world"]),
+        changed=changed(folder), count=len(fields(folder)), command=command(folder),
+        folder=shlex.quote(str(path)))
+    write_bytes(folder.path / "report.html", page.encode())
+    return folder.path / "report.html"
+
+
+def safe(value: Any) -> Any:
+    """Text without control characters; the template escapes the rest."""
+    return printable(value) if type(value) is str else value
+
+
+class Titles(dict):
+    """What stages and policies are called; a name that nobody knows is its own title."""
+
+    def __missing__(self, name: str) -> str:
+        return name
+
+
+def titles(folder: RunFolder) -> Titles:
+    """The titles of the stages of a run."""
+    stages = {name: record["title"] for name, record in folder.stages.items()}
+    return Titles({"few-shot": "Few-shot"} | stages)
+
+
+def evaluation(folder: RunFolder) -> dict[str, Any]:
+    """evaluation.json, or nothing; Damaged where it is not what was saved."""
+    if "evaluate" not in folder.seconds:
+        return {}
+    folder.check("evaluate")
+    return folder.json("evaluation.json")
+
+
+def before_and_after(folder: RunFolder) -> str:
+    """One picture of what the training is for."""
+    found, names = evaluation(folder).get("policies", {}), titles(folder)
+    rows = {names[name]: found[name]["gold"] for name in folder.speakers
+            if name in found}
+    return figures.whiskers(rows, "Gold score", (0, 1)) if rows else ""
+
+
+def cases(folder: RunFolder) -> dict[str, list[dict[str, Any]]]:
+    """Samples by use case, in the order of the held-out prompts."""
+    found = defaultdict(list)
+    for sample in folder.json("samples.json", []):
+        found[sample["category"]].append(sample)
+    return found
+
+
+def measures(folder: RunFolder) -> list[dict[str, Any]]:
+    """Every policy by every measure: a figure, and a row of numbers for each."""
+    found, names, drawn = evaluation(folder).get("policies", {}), titles(folder), []
+    for measure, (title, meaning, reach, mark) in MEASURES.items():
+        rows = {names[name]: row[measure] for name, row in found.items()
+                if measure in row}
+        if rows:
+            drawn.append(panel(title, meaning, rows, reach, mark))
+    return drawn
+
+
+def panel(title: str, meaning: str, rows: dict[str, list[float]],
+          reach: tuple[float, ...] = (0.5, 1), mark: float | None = 0.5) -> dict[str, Any]:
+    """A figure with its title and numbers."""
+    return {"title": title, "meaning": meaning,
+            "figure": figures.whiskers(rows, f"{title}, {meaning}", reach, mark),
+            "numbers": {name: written(row) for name, row in rows.items()}}
+
+
+def written(row: list[float]) -> str:
+    """A mean with its interval, if it has one."""
+    return str(Interval(*row)) if row[1] < row[2] else f"{row[0]:.3f}"
+
+
+def reward_model(folder: RunFolder) -> list[dict[str, Any]]:
+    """Whom the reward model agrees with, and whether it sees what is truly better."""
+    found = evaluation(folder)
+    if not found:
+        return []
+    people, prefix = found["labelers"], "gold order, "
+    alike = {name.replace("accuracy", "RM"): row
+             for name, row in found["reward"].items() if not name.startswith(prefix)}
+    for name, title in (("agreement", "two training labelers"),
+                        ("agreement with held-out", "a training and a held-out one")):
+        alike[title] = [people[name]] * 3
+    gold = {name.removeprefix(prefix): row for name, row in found["reward"].items()
+            if name.startswith(prefix)}
+    return [panel("Who orders pairs alike", "share of pairs; RM is the reward model; "
+                  "dotted: chance", alike),
+            panel("The reward model and the gold score", "share of pairs ordered "
+                  "alike; dotted: chance", gold)]
+
+
+def curves(folder: RunFolder) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The rows of metrics.jsonl, part by part; a part without rows has no figure."""
+    lines: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for row in folder.rows():
+        for metric, value in row.items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                lines[row["stage"], metric].append((row["step"], value))
+    names, parts = titles(folder), []
+    for part, (unit, panels) in CURVES.items():
+        drawn = []
+        for stages, metric, title, measure in panels:
+            series = {names[stage]: lines[stage, metric] for stage in stages
+                      if lines[stage, metric]}
+            if series:
+                figure = figures.curves(series, f"{title}, {measure}", unit)
+                drawn.append({"title": title, "meaning": measure, "figure": figure})
+        parts.append((part, drawn))
+    return parts
+
+
+def examples(world: int) -> list[tuple[str, str, str]]:
+    """Twenty responses and their gold scores, so that a reader can judge the judge."""
+    facts = draw_facts(world)
+    gold = Gold(facts)
+    return [(prompt.prompt, response, f"{gold(prompt, response).gold:.2f}")
+            for prompt, response in twenty(facts)]
+
+
+def fields(folder: RunFolder) -> list[tuple[str, Any, Any, Any]]:
+    """Of each field the dotted name, the default, the preset's value and this run's."""
+    here = flat(folder.config)
+    default, usual = flat(Run("")), flat(PRESETS.get(folder.config["preset"], here))
+    return [(name, default.get(name), usual.get(name), value)
+            for name, value in here.items()]
+
+
+def changed(folder: RunFolder) -> dict[str, list[tuple[str, str, str, str]]]:
+    """Field, default, this run's value, and the preset's where that is another."""
+    stages = defaultdict(list)
+    for name, default, usual, here in fields(folder):
+        stage, _, field = name.partition(".")
+        if field and here != default:
+            preset = setting(usual) if here != usual else ""
+            stages[stage].append((field, setting(default), setting(here), preset))
+    return stages
+
+
+def command(folder: RunFolder) -> str:
+    """The command line that made a run and goes on with it."""
+    words = ["python", "-m", "instructgpt_lite", "run",
+             "--preset", folder.config["preset"]]
+    for name, _, usual, here in fields(folder):
+        if here != usual and name != "preset":
+            words += flag(name, here)
+    return shlex.join([*words, "--out", str(folder.path)])
+
+
+def flag(name: str, value: Any) -> list[str]:
+    """A field as the command line takes it."""
+    stage, _, field = name.replace("_", "-").rpartition(".")
+    dotted = f"--{stage}." if stage else "--"
+    if isinstance(value, bool):
+        return [f"{dotted}{'' if value else 'no-'}{field}"]
+    return [dotted + field, *map(str, value if isinstance(value, list) else [value])]
+
+
+def table(path: str | Path) -> str:
+    """Policies and the reward model in 80 columns; or how far the run has come."""
+    folder = RunFolder.read(path)
+    found, names = evaluation(folder), titles(folder)
+    if not found:
+        done = ", ".join(names[stage] for stage in folder.seconds) or "nothing"
+        return (f"{path}: no evaluation yet (done: {done}). Go on with\n"
+                f"  {command(folder)}")
+    told = [" " * 8 + "".join(f"{title:>12}" for title in IN_TERMINAL.values())]
+    for name, row in found["policies"].items():
+        cells = (with_margin(row[each]) if each in row else "" for each in IN_TERMINAL)
+        told.append(f"{names[name]:8}" + "".join(f"{cell:>12}" for cell in cells))
+    told += ["mean ± half its 95 % interval; win: rate over SFT, by gold score and by",
+             "held-out labelers, ties half; misled, rude: shares of answers; text loss:",
+             "nats per token"]
+    told += [f"reward model, {name}: {with_margin(row)}"
+             for name, row in sorted(found["reward"].items())
+             if not name.startswith("gold order, ") or name == "gold order, all"]
+    return "\n".join(told)

@@ -1,0 +1,37 @@
+"""How numbers and texts are written for people, in the page and in the terminal."""
+
+import unicodedata
+from collections.abc import Sequence
+
+
+def printable(text: str) -> str:
+    """The text with U+FFFD for control characters and what else steers a terminal."""
+    text = text.replace("\r\n", "\n").replace("\t", " ")
+    return "".join(sign if sign == "\n" or unicodedata.category(sign)[0] != "C"
+                   else "\ufffd" for sign in text)
+
+
+def three_digits(value: float) -> str:
+    """Three significant digits; whole numbers in full."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+
+
+def with_margin(interval: Sequence[float]) -> str:
+    """0.651 ±.012: a mean, and half of its 95 % interval."""
+    mean, low, high = interval
+    return f"{mean:.3f} ±" + f"{(high - low) / 2:.3f}".removeprefix("0")
+
+
+def percent(interval: Sequence[float]) -> str:
+    """65 % (64 to 66 %)."""
+    mean, low, high = (f"{100 * each:.0f}" for each in interval)
+    return f"{mean} % ({low} to {high} %)"
+
+
+def setting(value: object) -> str:
+    """A value of the configuration as people write it."""
+    if isinstance(value, list):
+        return ", ".join(map(setting, value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}".replace("e-0", "e-")

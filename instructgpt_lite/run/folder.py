@@ -1,0 +1,275 @@
+"""What a run leaves on disk, written and read back. Reading needs no torch.
+
+    config.json     what was asked for      models/         one folder a model
+    metrics.jsonl   one row a step          rankings/       what labelers ranked (JSONL)
+    stages.json     what is finished        labelers.json   how noisy they are
+    checkpoints/    where to go on from     samples.json, evaluation.json, report.html
+
+stages.json holds, for each stage in order, its title and, once it is finished, the
+CPU-seconds it took, the sha256 of every file it made, and of what it was made from.
+What was saved is trusted only while these are right.
+"""
+
+import hashlib
+import json
+import shlex
+import shutil
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from instructgpt_lite.config import Run
+from instructgpt_lite.data.jsonl import read_jsonl
+from instructgpt_lite.data.records import Ranking
+from instructgpt_lite.files import digests, read_metrics, replacing, write_json
+
+BASES = Path(__file__).parent.parent / "bases"    # models that come with the package
+
+
+class Damaged(ValueError):
+    """A file is not what was saved; the message says which, and the way out."""
+
+
+class RunFolder:
+    """A folder with a run in it. Of what is not there yet, reading gives nothing."""
+
+    speakers = ("base", "sft", "ppo_ptx")         # whose answers are shown side by side
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def read(cls, path: str | Path) -> "RunFolder":
+        """ValueError where there is no run."""
+        folder = cls(path)
+        if not (folder.path / "config.json").is_file():
+            raise ValueError(f"{path}: no config.json, so no run. Name a run directory, "
+                             f"or make one with\n  {starting(folder.path)}")
+        return folder
+
+    def json(self, name: str, otherwise: Any = None) -> Any:
+        """What a file of the run says; ValueError where it cannot be read as JSON."""
+        path = self.path / name
+        try:
+            return json.loads(path.read_bytes()) if path.exists() else otherwise
+        except ValueError as error:
+            raise Damaged(f"{path} is not JSON ({error}): remove it, and run with --out "
+                          f"{self.path} once more, which makes it again") from error
+
+    # Reading
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What was asked for, as JSON has it."""
+        return self.json("config.json", {})
+
+    @property
+    def stages(self) -> dict[str, dict[str, Any]]:
+        """The record of each stage, in order."""
+        return self.json("stages.json", {})
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """CPU-seconds of each finished stage."""
+        return {name: record["seconds"] for name, record in self.stages.items()
+                if "seconds" in record}
+
+    @property
+    def missing(self) -> list[str]:
+        """Titles of the stages that are not finished."""
+        return [record["title"] for record in self.stages.values()
+                if "seconds" not in record] or ([] if self.stages else ["everything"])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl."""
+        path = self.path / "metrics.jsonl"
+        return read_metrics(path) if path.exists() else []
+
+    def rankings(self) -> list[Ranking]:
+        """What labelers ranked; Damaged where a file is not what was saved."""
+        self.check("collect")
+        return [ranking for name in sorted(self.stages["collect"]["files"])
+                if name.endswith(".jsonl")
+                for ranking in read_jsonl(self.path / name, Ranking, allow_empty=True)]
+
+    def model(self, name: str) -> Path:
+        """Folder of the model of a stage; Damaged if it is not what was saved."""
+        self.check(name)
+        return self.path / "models" / name
+
+    def parameters(self) -> int:
+        """Weights of the base model, by the header of its file; 0 if there is none."""
+        path = self.path / "models" / "base" / "model.safetensors"
+        if not path.exists():
+            return 0
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return sum(prod(tensor["shape"]) for name, tensor in header.items()
+                   if name != "__metadata__")
+
+    # Trust
+
+    def check(self, stage: str) -> None:
+        """Damaged, unless every file that a stage has made is what was saved."""
+        damage = self.damage(stage)
+        if damage:
+            raise Damaged(f"{damage}: run with --out {self.path} once more, which makes "
+                          "it again")
+
+    def damage(self, stage: str) -> str:
+        """Which file of a stage is not what was saved; nothing where all are."""
+        saved = self.stages.get(stage, {}).get("files", {})
+        found = digests(self.path / "models" / stage, self.path)
+        for name in saved.keys() - found.keys():
+            found |= digests(self.path / name, self.path)
+        for name in sorted(saved.keys() | found.keys()):
+            if saved.get(name) != found.get(name):
+                return f"{self.path / name} is not what was saved"
+        return "" if saved else f"{self.path}: {stage} has saved nothing yet"
+
+    def is_done(self, stage: str, needs: Sequence[str]) -> bool:
+        """Whether a stage is finished, and what it made is whole; warns if not."""
+        record = self.stages[stage]
+        if "seconds" not in record:
+            return False
+        reason = self.damage(stage)
+        if not reason and record["made_of"] != self.digest_of(needs):
+            reason = f"{self.path}: another model is there than {stage} was made of"
+        if reason:
+            warnings.warn(f"{reason}: {record['title']} is made again", stacklevel=2)
+            self.update(stage, {"title": record["title"]})
+        return not reason
+
+    def digest_of(self, stages: Sequence[str]) -> str:
+        """One sha256 of all files that these stages made."""
+        files = [sorted(self.stages[stage]["files"].items()) for stage in stages]
+        return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+    # Writing
+
+    def settle(self, config: Run, titles: dict[str, str]) -> None:
+        """Begin a run of these stages, or go on with it.
+
+        ValueError names every field in which it is a run of another configuration.
+        """
+        for name in ("models", "rankings"):
+            (self.path / name).mkdir(exist_ok=True)
+        here, there = flat(config), flat(self.config)
+        changed = [f"{name} is {here.get(name)!r} here and {there.get(name)!r} there"
+                   for name in here | there if here.get(name) != there.get(name)]
+        if there and changed:
+            raise ValueError(f"{self.path} holds a run of another configuration: "
+                             f"{'; '.join(changed)}. Give the same values to go on with "
+                             "it, or another folder for a new run")
+        if not there:
+            write_json(self.path / "config.json", asdict(config))
+        old = self.stages
+        write_json(self.path / "stages.json", {name: old.get(name, {}) | {"title": title}
+                                               for name, title in titles.items()})
+
+    def update(self, stage: str, record: dict[str, Any]) -> None:
+        """Write what stages.json says of a stage."""
+        write_json(self.path / "stages.json", self.stages | {stage: record})
+
+    def wrote(self, stage: str, name: str) -> None:
+        """Put the digests of a file or folder that a stage has made on record."""
+        record = self.stages.get(stage, {})
+        files = record.get("files", {}) | digests(self.path / name, self.path)
+        self.update(stage, record | {"files": files})
+
+    def has(self, stage: str, name: str) -> bool:
+        """Whether a stage has made this file, and it is what was saved."""
+        digest = self.stages[stage].get("files", {}).get(name)
+        return digests(self.path / name, self.path) == {name: digest}
+
+    def write(self, stage: str, name: str, obj: Any) -> None:
+        """Write a file of JSON that a stage has made."""
+        write_json(self.path / name, obj)
+        self.wrote(stage, name)
+
+    def save(self, stage: str, model: Any) -> None:
+        """Write the policy or reward model of a stage; OSError if it does not fit."""
+        save_model(model, self.path / "models" / stage)
+        self.wrote(stage, f"models/{stage}")
+
+    def copy(self, stage: str, model: Path) -> None:
+        """Take the model of a stage from elsewhere."""
+        with replacing(self.path / "models" / stage) as temporary:
+            shutil.copytree(model, temporary)
+        self.wrote(stage, f"models/{stage}")
+
+    def finish(self, stage: str, seconds: float, needs: Sequence[str]) -> None:
+        """Put on record that a stage is finished, and what it was made of."""
+        done = {"seconds": round(seconds, 1), "made_of": self.digest_of(needs)}
+        self.update(stage, self.stages[stage] | done)
+        shutil.rmtree(self.path / "checkpoints" / stage, ignore_errors=True)
+
+
+def save_model(model: Any, path: Path) -> None:
+    """A Hugging Face folder, whole or not there; OSError says what it needs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, sum(p.nbytes for p in model.parameters())) as temporary:
+        model.save(temporary)
+
+
+def made_by(config: Run) -> dict[str, Any]:
+    """What a base model depends on, as JSON has it."""
+    asked = {"architecture": asdict(config.architecture),
+             "pretrain": asdict(config.pretrain), "world": config.world}
+    return json.loads(json.dumps(asked))
+
+
+def save_base(policy: Any, config: Run, path: Path) -> None:
+    """A base model as the package ships it: made_by.json has what it depends on."""
+    save_model(policy, path)
+    files = digests(path, path)
+    write_json(path / "made_by.json", made_by(config) | {"files": files})
+
+
+def check_model(path: Path) -> None:
+    """Damaged, if the model there belongs to a run and is not what the run saved."""
+    folder = RunFolder(path.absolute().parent.parent)
+    if path.absolute().parent.name == "models" and path.name in folder.stages:
+        folder.check(path.name)
+
+
+def shipped_base(config: Run) -> Path | None:
+    """The base model of the package, where it is the one that is asked for.
+
+    made_by.json in its folder says what it depends on, and the sha256 of each file.
+    Warns where it is damaged: then a run makes its own.
+    """
+    folder = BASES / config.preset
+    if not folder.exists():
+        return None
+    said = json.loads((folder / "made_by.json").read_bytes())
+    files = said.pop("files")
+    if said != made_by(config):
+        return None
+    found = digests(folder, folder)
+    for name in files:
+        if files[name] != found.get(name):
+            warnings.warn(f"{folder / name} is not what the package came with: this run "
+                          "makes its own base model", stacklevel=2)
+            return None
+    return folder
+
+
+def starting(path: Path) -> str:
+    """The command line that makes a run there."""
+    out = shlex.quote(str(path))
+    return f"python -m instructgpt_lite run --preset tiny --out {out}"
+
+
+def flat(config: Run | dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """stage.field: value, as JSON has it."""
+    fields = {}
+    for name, value in (asdict(config) if isinstance(config, Run) else config).items():
+        if isinstance(value, dict):
+            fields |= flat(value, f"{prefix}{name}.")
+        else:
+            fields[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return fields

@@ -1,0 +1,244 @@
+"""The paper's path, from top to bottom: pretrained, shown, ranked, reinforced, judged.
+
+Section 3 of Ouyang et al. (2022) in one file. A stage is a generator: it makes its
+model, yields a row for each step, and saves. `run` does every stage that is not done yet;
+stopped anywhere, even killed, and called again, it goes on from the newest whole
+checkpoint and ends bit for bit where it would have ended (same machine, same threads).
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from instructgpt_lite.config import Run
+from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
+from instructgpt_lite.data.records import Prompt, Ranking
+from instructgpt_lite.files import Metrics
+from instructgpt_lite.judging import table
+from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.run.folder import RunFolder, shipped_base
+from instructgpt_lite.training.ppo_ptx import ppo_ptx
+from instructgpt_lite.training.pretrain import pretrain
+from instructgpt_lite.training.resume import ResumeState
+from instructgpt_lite.training.reward import center, collect, train_reward
+from instructgpt_lite.training.sft import finetune
+from instructgpt_lite.world.world import World
+
+Rows = Iterator[dict]
+
+
+def base(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+    """Next-token prediction. The paper starts from GPT-3; we make, or ship, our own."""
+    shipped = shipped_base(config)
+    if shipped:
+        folder.copy("base", shipped)
+        return
+    policy = Policy.new(config.architecture, world.tokenizer(), config.pretrain.seed)
+    corpus = world.corpus(policy.tokenizer)
+    yield from pretrain(policy, corpus, config.pretrain, resume)
+    folder.save("base", policy)
+
+
+def supervised(config: Run, world: World, folder: RunFolder,
+               resume: ResumeState) -> Rows:
+    """Step 1: labelers show what to say, and the base model learns it (§3.5)."""
+    policy = Policy.load(folder.model("base"))
+    shown = world.demonstrations(config.sft.demonstrations, config.sft.seed)
+    corpus = world.corpus(policy.tokenizer)
+    yield from finetune(policy, shown, config.sft, corpus, resume)
+    folder.save("sft", policy)
+
+
+def rl_start(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+    """Where RL starts: fewer passes, and pretraining text mixed in (App. C.3)."""
+    policy = Policy.load(folder.model("base"))
+    shown = world.demonstrations(config.rl_init.demonstrations, config.rl_init.seed)
+    corpus = world.corpus(policy.tokenizer)
+    yield from finetune(policy, shown, config.rl_init, corpus, resume)
+    folder.save("rl_init", policy)
+
+
+def rankings(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+    """Step 2, first half: labelers rank what the RL start says, K answers a prompt."""
+    policy = Policy.load(folder.model("rl_init"))
+    prompts, _ = unseen_prompts(config, world)
+    labelers = table.calibrate(world, policy, config.collect)
+    folder.write("collect", "labelers.json", labelers)
+    steps = math.ceil(len(prompts) / config.collect.batch_size)
+    for batch in range(steps):
+        name = f"rankings/{batch:05}.jsonl"
+        if not folder.has("collect", name):        # else an interrupted run has made it
+            ranked = collect(policy, prompts, world.labelers, config.collect, batch)
+            write_jsonl(folder.path / name, ranked)
+            folder.wrote("collect", name)
+        ranked = read_jsonl(folder.path / name, Ranking, allow_empty=True)
+        yield {"step": batch + 1, "steps": steps, "rankings": len(ranked),
+               "pairs": sum(len(each.pairs) for each in ranked)}
+
+
+def reward_model(config: Run, world: World, folder: RunFolder,
+                 resume: ResumeState) -> Rows:
+    """Step 2, second half: a model learns what labelers prefer, eq. (1)."""
+    policy = Policy.load(folder.model("rl_init"))
+    reward = ScalarModel.on(policy, config.reward.seed)
+    yield from train_reward(reward, folder.rankings(), config.reward, resume)
+    center(reward, policy, world.demonstrations(config.rl_init.demonstrations))
+    folder.save("reward", reward)
+
+
+def ppo(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+    """Step 3 without pretraining gradients: eq. (2) with gamma = 0."""
+    without = replace(config, ppo=replace(config.ppo, gamma=0.0))
+    yield from reinforced("ppo", without, world, folder, resume)
+
+
+def ppo_with_pretraining(config: Run, world: World, folder: RunFolder,
+                         resume: ResumeState) -> Rows:
+    """Step 3, eq. (2): the model that the paper calls InstructGPT."""
+    yield from reinforced("ppo_ptx", config, world, folder, resume)
+
+
+def reinforced(name: str, config: Run, world: World, folder: RunFolder,
+               resume: ResumeState) -> Rows:
+    """Answer, be scored, improve; the reference is where it starts."""
+    policy = Policy.load(folder.model("rl_init"))
+    reward = ScalarModel.load(folder.model("reward")).frozen()
+    prompts = [prompt.prompt for prompt in unseen_prompts(config, world)[1]]
+    corpus = world.corpus(policy.tokenizer)
+    yield from ppo_ptx(policy, policy.frozen(), reward, prompts, config.ppo, corpus,
+                       resume)
+    folder.save(name, policy)
+
+
+def evaluation(config: Run, world: World, folder: RunFolder,
+               resume: ResumeState) -> Rows:
+    """All policies and the reward model on held-out prompts, by people and gold (§3.6)."""
+    folder.check("collect")
+    labelers = folder.json("labelers.json")
+    for people in (world.labelers, world.heldout_labelers):
+        people.noise = labelers["noise"][people.population]
+    policies = {stage.name: Policy.load(folder.model(stage.name))
+                for stage in STAGES if stage.is_policy}
+    longest = config.collect.max_new_tokens
+    answers = table.answers_of(policies, world, config.evaluate, longest)
+    judged = table.judge_policies(policies, answers, world, config.evaluate.seed)
+    folder.write("evaluate", "samples.json", table.samples(answers))
+    yield {"step": 1, "steps": 2} | {f"{name} {what}": interval.mean
+                                     for name, row in judged.items()
+                                     for what, interval in row.items()}
+    reward = ScalarModel.load(folder.model("reward"))
+    found = table.judge_reward(reward, policies["rl_init"], world, config.evaluate,
+                               longest)
+    yield {"step": 2, "steps": 2} | {name: share.mean for name, share in found.items()}
+    folder.write("evaluate", "evaluation.json",
+                 {"policies": judged, "reward": found, "labelers": labelers})
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A row of the table below."""
+
+    name: str
+    title: str
+    make: Callable[[Run, World, RunFolder, ResumeState], Rows]
+    needs: tuple[str, ...] = ()        # stages of whose files it is made
+    watch: tuple[str, ...] = ()        # what of a row is worth watching
+    is_policy: bool = True             # what it makes: a policy, or something else
+
+
+STAGES = (
+    Stage("base", "Base", base, watch=("loss",)),
+    Stage("sft", "SFT", supervised, ("base",), ("loss",)),
+    Stage("rl_init", "RL start", rl_start, ("base",), ("loss", "ptx_loss")),
+    Stage("collect", "Rankings", rankings, ("rl_init",), ("rankings", "pairs"), False),
+    Stage("reward", "Reward model", reward_model, ("rl_init", "collect"),
+          ("loss", "accuracy"), False),
+    Stage("ppo", "PPO", ppo, ("rl_init", "reward"), ("score", "kl", "length")),
+    Stage("ppo_ptx", "PPO-ptx", ppo_with_pretraining, ("rl_init", "reward"),
+          ("score", "kl", "ptx_loss")),
+    Stage("evaluate", "Evaluation", evaluation,
+          ("base", "sft", "rl_init", "collect", "reward", "ppo", "ppo_ptx"),
+          ("sft gold", "ppo_ptx gold"), False),
+)
+
+
+class Stopped(Exception):
+    """Asked to stop, the run has saved where it is, and goes on when called again."""
+
+
+def run(config: Run, folder: str | Path,
+        stopping: Callable[[], bool] = lambda: False) -> Rows:
+    """Every stage that is not done yet; yields its rows as they are logged.
+
+    stopping: asked after each step; when true, the state is saved and `Stopped` raised.
+    ValueError when the folder holds a run of another configuration, BlockingIOError
+    when another process is at it, OSError when the disk is full.
+    """
+    torch.set_num_threads(config.threads)
+    place, world = RunFolder(folder), None
+    place.path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place.path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BlockingIOError(f"{folder}: another process is running in it; wait for "
+                              "it, or name another folder") from None
+    try:
+        place.settle(config, {stage.name: stage.title for stage in STAGES})
+        for stage in STAGES:
+            if not place.is_done(stage.name, stage.needs):
+                world = world or World(config.world)
+                yield from advance(stage, seeded(config), world, place, stopping)
+    finally:
+        lock.release()
+
+
+def advance(stage: Stage, config: Run, world: World, folder: RunFolder,
+            stopping: Callable[[], bool]) -> Rows:
+    """One stage, from its newest whole checkpoint to its end."""
+    log = Metrics(folder.path / "metrics.jsonl")
+    checkpoints = folder.path / "checkpoints" / stage.name
+    resume = ResumeState.newest(checkpoints)
+    log.keep(stage.name, resume.step)
+    began, saved = time.process_time() - resume.seconds, time.monotonic()
+    for row in stage.make(config, world, folder, resume):
+        row = {"stage": stage.name, **row}
+        log.append(row)
+        stop = stopping()
+        late = time.monotonic() - saved > config.checkpoint_every
+        if resume.step and (stop or late):
+            resume.seconds = time.process_time() - began
+            resume.save(checkpoints)
+            saved = time.monotonic()
+        yield row
+        if stop:
+            raise Stopped(f"stopped in {stage.name} after step {row['step']}; the same "
+                          "command goes on from there")
+    folder.finish(stage.name, time.process_time() - began, stage.needs)
+
+
+def seeded(config: Run) -> Run:
+    """The configuration with the seed of the run added to the seed of every stage."""
+    return replace(config, **{name: replace(stage, seed=stage.seed + config.seed)
+                              for name, stage in vars(config).items()
+                              if hasattr(stage, "seed")})
+
+
+def unseen_prompts(config: Run, world: World) -> tuple[list[Prompt], list[Prompt]]:
+    """Training prompts to rank answers to, and for RL: none serves twice (Table 6).
+
+    ValueError when the world has fewer than are asked for.
+    """
+    shown = max(config.sft.demonstrations, config.rl_init.demonstrations)
+    ranked = shown + config.collect.prompts
+    end = ranked + config.ppo.prompts
+    if end > len(world.train):
+        raise ValueError(f"sft.demonstrations + collect.prompts + ppo.prompts = {end}, "
+                         f"but world {config.world} has {len(world.train)} training "
+                         "prompts: ask for fewer")
+    return world.train[shown:ranked], world.train[ranked:end]
