@@ -30,7 +30,7 @@ def whiskers(rows: Mapping[str, Sequence[float]], words: str,
     reach: values that the axis must show. mark: where a dashed line stands.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure((4.2, 0.5 + 0.2 * len(rows)), layout="constrained")
+        figure = Figure((3.4, 0.4 + 0.18 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
         for height, (mean, low, high) in enumerate(rows.values()):
             axes.plot([low, high], [height, height], color=FIRST, linewidth=1.5)
@@ -49,7 +49,7 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], words: str,
            unit: str) -> Markup:
     """Lines of (step, value); of long ones the means and the range of neighbours."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure((3.6, 2.1), layout="constrained")
+        figure = Figure((3.3, 2.0), layout="constrained")
         axes = figure.add_subplot()
         for (name, points), colour in zip(series.items(), (FIRST, SECOND)):
             draw(axes, points, name, colour)

@@ -87,7 +87,7 @@ def safe(value: Any) -> Any:
 
 
 class Titles(dict):
-    """What stages and policies are called; a name that nobody knows is its own title."""
+    """What stages and policies are called; an unknown name is its own title."""
 
     def __missing__(self, name: str) -> str:
         return name
@@ -135,7 +135,8 @@ def measures(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 def panel(title: str, meaning: str, rows: dict[str, list[float]],
-          reach: tuple[float, ...] = (0.5, 1), mark: float | None = 0.5) -> dict[str, Any]:
+          reach: tuple[float, ...] = (0.5, 1),
+          mark: float | None = 0.5) -> dict[str, Any]:
     """A figure with its title and numbers."""
     return {"title": title, "meaning": meaning,
             "figure": figures.whiskers(rows, f"{title}, {meaning}", reach, mark),
@@ -245,8 +246,8 @@ def table(path: str | Path) -> str:
         cells = (with_margin(row[each]) if each in row else "" for each in IN_TERMINAL)
         told.append(f"{names[name]:8}" + "".join(f"{cell:>12}" for cell in cells))
     told += ["mean ± half its 95 % interval; win: rate over SFT, by gold score and by",
-             "held-out labelers, ties half; misled, rude: shares of answers; text loss:",
-             "nats per token"]
+             "held-out labelers, ties half; misled, rude: shares of answers; text",
+             "loss: nats per token"]
     told += [f"reward model, {name}: {with_margin(row)}"
              for name, row in sorted(found["reward"].items())
              if not name.startswith("gold order, ") or name == "gold order, all"]

@@ -46,7 +46,7 @@ class RunFolder:
         """ValueError where there is no run."""
         folder = cls(path)
         if not (folder.path / "config.json").is_file():
-            raise ValueError(f"{path}: no config.json, so no run. Name a run directory, "
+            raise ValueError(f"{path}: no config.json, so no run. Name a run directory "
                              f"or make one with\n  {starting(folder.path)}")
         return folder
 
@@ -56,8 +56,8 @@ class RunFolder:
         try:
             return json.loads(path.read_bytes()) if path.exists() else otherwise
         except ValueError as error:
-            raise Damaged(f"{path} is not JSON ({error}): remove it, and run with --out "
-                          f"{self.path} once more, which makes it again") from error
+            raise Damaged(f"{path} is not JSON ({error}): remove it, and run with --out"
+                          f" {self.path} once more, which makes it again") from error
 
     # Reading
 
@@ -116,8 +116,8 @@ class RunFolder:
         """Damaged, unless every file that a stage has made is what was saved."""
         damage = self.damage(stage)
         if damage:
-            raise Damaged(f"{damage}: run with --out {self.path} once more, which makes "
-                          "it again")
+            raise Damaged(f"{damage}: run with --out {self.path} once more, which "
+                          "makes it again")
 
     def damage(self, stage: str) -> str:
         """Which file of a stage is not what was saved; nothing where all are."""
@@ -162,13 +162,14 @@ class RunFolder:
                    for name in here | there if here.get(name) != there.get(name)]
         if there and changed:
             raise ValueError(f"{self.path} holds a run of another configuration: "
-                             f"{'; '.join(changed)}. Give the same values to go on with "
-                             "it, or another folder for a new run")
+                             f"{'; '.join(changed)}. Give the same values to go on "
+                             "with it, or another folder for a new run")
         if not there:
             write_json(self.path / "config.json", asdict(config))
         old = self.stages
-        write_json(self.path / "stages.json", {name: old.get(name, {}) | {"title": title}
-                                               for name, title in titles.items()})
+        record = {name: old.get(name, {}) | {"title": title}
+                  for name, title in titles.items()}
+        write_json(self.path / "stages.json", record)
 
     def update(self, stage: str, record: dict[str, Any]) -> None:
         """Write what stages.json says of a stage."""
@@ -252,8 +253,8 @@ def shipped_base(config: Run) -> Path | None:
     found = digests(folder, folder)
     for name in files:
         if files[name] != found.get(name):
-            warnings.warn(f"{folder / name} is not what the package came with: this run "
-                          "makes its own base model", stacklevel=2)
+            warnings.warn(f"{folder / name} is not what the package came with: this "
+                          "run makes its own base model", stacklevel=2)
             return None
     return folder
 

@@ -1,8 +1,8 @@
 """The paper's path, from top to bottom: pretrained, shown, ranked, reinforced, judged.
 
 Section 3 of Ouyang et al. (2022) in one file. A stage is a generator: it makes its
-model, yields a row for each step, and saves. `run` does every stage that is not done yet;
-stopped anywhere, even killed, and called again, it goes on from the newest whole
+model, yields a row for each step, and saves. `run` does every stage that is not done
+yet; stopped anywhere, even killed, and called again, it goes on from the newest whole
 checkpoint and ends bit for bit where it would have ended (same machine, same threads).
 """
 
@@ -117,7 +117,7 @@ def reinforced(name: str, config: Run, world: World, folder: RunFolder,
 
 def evaluation(config: Run, world: World, folder: RunFolder,
                resume: ResumeState) -> Rows:
-    """All policies and the reward model on held-out prompts, by people and gold (§3.6)."""
+    """Everyone on held-out prompts, judged by people and by the gold score (§3.6)."""
     folder.check("collect")
     labelers = folder.json("labelers.json")
     for people in (world.labelers, world.heldout_labelers):
