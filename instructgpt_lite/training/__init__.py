@@ -1,1 +1,1 @@
-"""The paper's three steps, each a generator that changes its model in place and yields a row per step."""
+"""The paper's three steps: generators that change a model and yield a row a step."""

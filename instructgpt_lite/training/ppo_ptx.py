@@ -29,16 +29,7 @@ from instructgpt_lite.theory.objective import (
     token_rewards,
     value_loss,
 )
-from instructgpt_lite.training.loop import (
-    check_finite,
-    generator,
-    make_optimizers,
-    set_lr,
-    stream,
-    update,
-    update_average,
-    warm_up,
-)
+from instructgpt_lite.training import loop
 from instructgpt_lite.training.resume import ResumeState
 
 Reward = Callable[[Rollout], Tensor]
@@ -57,15 +48,15 @@ def ppo_ptx(policy: Policy, reference: Policy, reward: Reward, prompts: Sequence
     resume, value = resume or ResumeState(), value or reward
     _check(policy, reference, value, prompts, config, corpus)
     value, average, networks = _start(policy, value, config, resume)
-    for iteration in range(resume.step, config.iterations):
-        random = generator(config.seed, "ppo", iteration)
-        set_lr(sum(networks.values(), []), warm_up(iteration, config.warmup))
-        asked = stream(iteration, len(prompts), config.batch_size, config.seed, "ppo")
-        rollout = policy.sample([prompts[n] for n in asked], generator=random,
+    for step in range(resume.step, config.iterations):
+        random = loop.generator(config.seed, "ppo", step)
+        loop.set_lr(sum(networks.values(), []), loop.warm_up(step, config.warmup))
+        rows = loop.stream(step, len(prompts), config.batch_size, config.seed, "ppo")
+        rollout = policy.sample([prompts[n] for n in rows], generator=random,
                                 temperature=config.temperature,
                                 max_new_tokens=config.max_new_tokens)
-        experience = look_back(rollout, reference, reward, value, config, iteration)
-        rows = []
+        experience = look_back(rollout, reference, reward, value, config, step)
+        updates = []
         for minibatch in minibatches(len(rollout), config, random):
             part = experience[minibatch]
             logp_BT = policy.logp(part.rollout, config.temperature)
@@ -74,22 +65,22 @@ def ppo_ptx(policy: Policy, reference: Policy, reward: Reward, prompts: Sequence
             row = {"policy_loss": policy_loss(*surrogate)}
             row["policy_loss"].backward()
             if config.gamma:                # its gradient is added before the one step
-                count = max(1, round(config.ptx_ratio * len(minibatch)))
-                text_BS = corpus.rows(count, config.ptx_length, random)
+                n = max(1, round(config.ptx_ratio * len(minibatch)))
+                text_BS = corpus.rows(n, config.ptx_length, random).to(policy.device)
                 row["ptx_loss"] = ptx_loss(policy.logits(text_BS), text_BS)
                 (config.gamma * row["ptx_loss"]).backward()
             row["value_loss"] = value_loss(
                 value.values(part.rollout), part.value_BT, part.return_BT, part.mask_BT,
                 config.value_clip)
             row["value_loss"].backward()
-            update("ppo", iteration, networks, config.clip_norm, **row)
-            update_average(average, policy, config.ema)
-            rows.append(logged(row, *surrogate))
-        resume.step = iteration + 1
+            loop.update("ppo", step, networks, config.clip_norm, **row)
+            loop.update_average(average, policy, config.ema)
+            updates.append(logged(row, *surrogate))
+        resume.step = step + 1
         if resume.step == config.iterations:
             policy.load_state_dict(average.state_dict())
         yield {"step": resume.step, "steps": config.iterations,
-               **summary(experience, rows)}
+               **summary(experience, updates)}
 
 
 @dataclass(frozen=True)
@@ -132,8 +123,8 @@ def look_back(rollout: Rollout, reference: Policy, reward: Reward, value: Scalar
     value_BT = value.values(rollout)
     ref_logp_BT = reference.logp(rollout, config.temperature)
     logp_BT, mask_BT = rollout.logp_BT, rollout.mask_BT
-    check_finite("ppo", iteration, score=score_B, value=value_BT, ref_logp=ref_logp_BT,
-                 logp=logp_BT)
+    loop.check_finite("ppo", iteration, score=score_B, value=value_BT,
+                      ref_logp=ref_logp_BT, logp=logp_BT)
     r_B = score_B - config.missing_eos * ~rollout.ended_B
     reward_BT = token_rewards(r_B, logp_BT, ref_logp_BT, mask_BT, config.beta)
     advantage_BT = gae(reward_BT, value_BT, mask_BT, config.lam)
@@ -154,32 +145,30 @@ def minibatches(count: int, config: PPO, random: torch.Generator) -> Iterator[Te
         yield from torch.randperm(count, generator=random).split(config.minibatch_size)
 
 
+@torch.no_grad()
 def logged(losses: dict[str, Tensor], logp_BT: Tensor, old_logp_BT: Tensor,
-           advantage_BT: Tensor, mask_BT: Tensor, clip: float) -> dict[str, float]:
+           *surrogate: Tensor | float) -> dict[str, float]:
     """The losses of an update, and how far the policy had moved from the sampler."""
-    with torch.no_grad():
-        surrogate = logp_BT, old_logp_BT, advantage_BT, mask_BT, clip
-        log_ratio_BT = (logp_BT - old_logp_BT).abs()
-        row = losses | {"clip_fraction": clip_fraction(*surrogate),
-                        "max_log_ratio": log_ratio_BT.max()}
-    return {name: each.item() for name, each in row.items()}
+    moved = {"clip_fraction": clip_fraction(logp_BT, old_logp_BT, *surrogate),
+             "max_log_ratio": (logp_BT - old_logp_BT).abs().max()}
+    return {name: each.item() for name, each in (losses | moved).items()}
 
 
-def summary(experience: Experience, rows: list[dict[str, float]]) -> dict[str, float]:
+def summary(experience: Experience, updates: list[dict]) -> dict[str, float]:
     """What to watch: score, KL from the reference (nats a response), surprise (nats a
     token), length, endings; of the updates the mean, of log-ratios the largest.
     """
-    rollout, mask_BT = experience.rollout, experience.mask_BT
-    log_ratio_BT = rollout.logp_BT - experience.ref_logp_BT
-    means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+    mask_BT, logp_BT = experience.mask_BT, experience.logp_BT
+    means = {name: sum(row[name] for row in updates) / len(updates)
+             for name in updates[0]}
     return {"score": experience.score_B.mean().item(),
-            "kl": log_ratio_BT.sum(dim=1).mean().item(),
-            "surprise": -masked_mean(rollout.logp_BT, mask_BT).item(),
+            "kl": (logp_BT - experience.ref_logp_BT).sum(dim=1).mean().item(),
+            "surprise": -masked_mean(logp_BT, mask_BT).item(),
             "length": mask_BT.sum(dim=1).double().mean().item(),
-            "ended": rollout.ended_B.double().mean().item(),
+            "ended": experience.rollout.ended_B.double().mean().item(),
             "explained_variance": explained_variance(
                 experience.value_BT, experience.return_BT, mask_BT).item(),
-            **means, "max_log_ratio": max(row["max_log_ratio"] for row in rows)}
+            **means, "max_log_ratio": max(row["max_log_ratio"] for row in updates)}
 
 
 def _start(policy: Policy, value: ScalarModel, config: PPO,
@@ -187,8 +176,8 @@ def _start(policy: Policy, value: ScalarModel, config: PPO,
     """The value function, the average of the policy, and both networks' optimizers."""
     value, average = ScalarModel.on(value), policy.frozen()
     adam = {"betas": config.adam_betas, "eps": config.adam_eps}
-    networks = {policy: make_optimizers(policy, config.lr, **adam),
-                value: make_optimizers(value, config.value_lr, **adam)}
+    networks = {policy: loop.make_optimizers(policy, config.lr, **adam),
+                value: loop.make_optimizers(value, config.value_lr, **adam)}
     resume.track(policy=policy, value=value, average=average,
                  policy_optimizers=networks[policy], value_optimizers=networks[value])
     return value, average, networks

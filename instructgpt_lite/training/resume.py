@@ -43,9 +43,8 @@ class ResumeState:
         for digest in sorted(Path(folder).glob("*.json"), key=_step, reverse=True):
             try:
                 return cls._read(digest.with_suffix(".safetensors"))
-            except (ValueError, OSError) as error:
-                warnings.warn(f"passed over a damaged checkpoint: {error}",
-                              stacklevel=2)
+            except (ValueError, OSError) as why:
+                warnings.warn(f"passed over a damaged checkpoint: {why}", stacklevel=2)
         return cls()
 
     @classmethod
@@ -67,9 +66,8 @@ class ResumeState:
         ValueError names what does not fit the checkpoint.
         """
         for name, thing in named.items():
-            if isinstance(thing, nn.Module):
-                parts = {name: thing}
-            else:
+            parts = {name: thing}
+            if not isinstance(thing, nn.Module):
                 parts = {f"{name}.{i}": optimizer for i, optimizer in enumerate(thing)}
             self._tracked |= parts
             for part in parts if self.step else ():

@@ -1,69 +1,75 @@
-"""Step 1, supervised fine-tuning on demonstrations (§3.5, App. C.1), and the start of RL (App. C.3).
+"""Step 1, supervised fine-tuning (§3.5, App. C.1), and where RL starts (App. C.3).
 
-Only response tokens count, the EOS among them: a model that never sees its own end never stops.
+Only response tokens count, the EOS among them: a model that never sees its own end
+never stops.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from torch import Tensor
+import torch
 
 from instructgpt_lite.config import SFT
+from instructgpt_lite.data.protocols import Corpus
+from instructgpt_lite.data.records import Demonstration
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.masked import masked_mean
 from instructgpt_lite.theory.objective import ptx_loss
-from instructgpt_lite.training.loop import (
-    generator,
-    make_optimizers,
-    passes,
-    schedule,
-    update,
-)
+from instructgpt_lite.training import loop
 from instructgpt_lite.training.resume import ResumeState
 
 
-def demonstrated(policy: Policy, demonstrations) -> Rollout:
+def demonstrated(policy: Policy, demonstrations: Sequence[Demonstration]) -> Rollout:
     """The demonstrations as rows of tokens, EOS after each completion."""
-    completions = policy.tokenizer([shown.completion for shown in demonstrations], add_special_tokens=False)
-    return Rollout.of(policy.encode([shown.prompt for shown in demonstrations]),
-                      [[*ids, policy.eos] for ids in completions["input_ids"]], policy.pad, policy.eos)
+    if not demonstrations:
+        raise ValueError("there are no demonstrations: give one at least")
+    completions = policy.tokenizer([each.completion for each in demonstrations],
+                                   add_special_tokens=False)["input_ids"]
+    prompts = policy.encode([each.prompt for each in demonstrations])
+    responses = [[*completion, policy.eos] for completion in completions]
+    return Rollout.of(prompts, responses, policy.pad, policy.eos)
 
 
-def finetune(policy: Policy, demonstrations, config: SFT, corpus=None,
+def finetune(policy: Policy, demonstrations: Sequence[Demonstration], config: SFT,
+             corpus: Corpus | None = None,
              resume: ResumeState | None = None) -> Iterator[dict[str, float]]:
-    """Train `policy` in place; yields step, epoch, loss and pretraining loss (nats per token).
+    """Train `policy` in place; yields step, epoch and losses (nats per token).
 
-    With a pretraining mix of m, rows of `corpus` make up the share m of all rows and of the loss.
-    ValueError when there is a mix and no corpus to take it from.
+    With a pretraining mix of m, rows of `corpus` make up the share m of all rows and of
+    the loss. ValueError when there is a mix and no corpus, or no demonstration.
     """
-    if config.pretraining_mix and corpus is None:
-        raise ValueError(f"pretraining_mix is {config.pretraining_mix}: give a corpus, or set it to 0")
+    mix = config.pretraining_mix
+    if mix and corpus is None:
+        raise ValueError(f"pretraining_mix is {mix}: give a corpus, or set it to 0")
     resume = resume or ResumeState()
-    optimizers = make_optimizers(policy, config.lr, config.matrix_lr)
+    optimizers = loop.make_optimizers(policy, config.lr, config.matrix_lr)
     resume.track(policy=policy, optimizers=optimizers)
-    shown, mix = demonstrated(policy, demonstrations), config.pretraining_mix
-    steps = config.epochs * math.ceil(len(shown) / config.batch_size)
+    rollout = demonstrated(policy, demonstrations).to(policy.device)
+    steps = config.epochs * math.ceil(len(rollout) / config.batch_size)
     for step in range(resume.step, steps):
-        draw = generator(config.seed, "sft", step)
-        part = shown[passes(step, len(shown), config.batch_size, config.seed, "sft")]
-        loss = -masked_mean(policy.logp(part, dropout=config.dropout, generator=draw), part.mask_BT)
+        random = loop.generator(config.seed, "sft", step)
+        rows = loop.passes(step, len(rollout), config.batch_size, config.seed, "sft")
+        batch = rollout[rows]
+        logp_BT = policy.logp(batch, dropout=config.dropout, generator=random)
+        loss = -masked_mean(logp_BT, batch.mask_BT)
         ((1 - mix) * loss).backward()
-        row = {"step": step + 1, "steps": steps, "epoch": (step + 1) * config.epochs / steps,
-               "loss": loss.item()}
+        losses = {"loss": loss.item()}
         if mix:
-            row["ptx_loss"] = mixed_in(policy, corpus, config, draw)
-        schedule(optimizers, step, steps, config)
-        losses = {name: row[name] for name in ("loss", "ptx_loss") if name in row}
-        update("sft", step, {policy: optimizers}, config.clip_norm, **losses)
+            losses["ptx_loss"] = mixed_in(policy, corpus, config, random)
+        loop.schedule(optimizers, step, steps, config)
+        loop.update("sft", step, {policy: optimizers}, config.clip_norm, **losses)
         resume.step = step + 1
-        yield row
+        yield {"step": resume.step, "steps": steps,
+               "epoch": resume.step * config.epochs / steps, **losses}
 
 
-def mixed_in(policy: Policy, corpus, config: SFT, draw) -> float:
+def mixed_in(policy: Policy, corpus: Corpus, config: SFT,
+             random: torch.Generator) -> float:
     """Add the gradient of the pretraining rows of one step; returns their loss."""
     mix = config.pretraining_mix
-    rows: Tensor = corpus.rows(max(1, round(config.batch_size * mix / (1 - mix))), config.mix_length, draw)
-    loss = ptx_loss(policy.logits(rows), rows)
+    count = max(1, round(config.batch_size * mix / (1 - mix)))
+    text_BS = corpus.rows(count, config.mix_length, random).to(policy.device)
+    loss = ptx_loss(policy.logits(text_BS), text_BS)
     (mix * loss).backward()
     return loss.item()

@@ -118,8 +118,9 @@ def row_logp(policy: Policy, prompt: list[int], response: list[int],
 
 
 def row_score(reward: ScalarModel, row: list[int]) -> torch.Tensor:
-    """The scalar at the row's last token, by transformers."""
-    return reward.model(torch.tensor([row])).logits[0, 0] + reward.bias
+    """The scalar at the row's last token, by transformers' trunk (its head skips a PAD that was drawn)."""
+    state = reward.model.transformer(torch.tensor([row])).last_hidden_state[0, -1]
+    return reward.model.score(state)[0] + reward.bias
 
 
 def row_values(value: ScalarModel, prompt: list[int], response: list[int]) -> torch.Tensor:
@@ -191,8 +192,9 @@ class Updates:
     """Stands in for a stage's `update`: the real one, with gradients, rates and weights written down."""
 
     def __init__(self, monkeypatch, stage) -> None:
-        self.real, self.seen = stage.update, []
-        monkeypatch.setattr(stage, "update", self)
+        place = getattr(stage, "loop", stage)
+        self.real, self.seen = place.update, []
+        monkeypatch.setattr(place, "update", self)
 
     def __call__(self, stage, step, networks, clip_norm=0.0, **losses):
         entries = [{"module": module, "step": step, "before": weights(module), "gradient": gradients(module),

@@ -213,7 +213,7 @@ def test_two_optimizer_steps_would_end_elsewhere():
     """Why the order matters: Adam normalises each step, so gamma would hardly count in one of its own."""
     def after(*gradients):
         module = torch.nn.ParameterList([torch.zeros(2, dtype=torch.float64)])
-        [adam] = stage.make_optimizers(module, lr=0.1)
+        [adam] = stage.loop.make_optimizers(module, lr=0.1)
         for gradient in gradients:
             module[0].grad = doubles(gradient)
             adam.step()
@@ -285,7 +285,7 @@ def test_each_pass_asks_every_prompt_once(policy, reward, watch):
 
 def test_each_iteration_draws_anew(policy, reward, watch, monkeypatch):
     """The same policy, asked the same, says something else each time."""
-    monkeypatch.setattr(stage, "stream", lambda *_: torch.arange(12))
+    monkeypatch.setattr(stage.loop, "stream", lambda *_: torch.arange(12))
     watch.run(policy, reward, replace(CONFIG, lr=0.0))
     assert len({str(rollout.token_BS.tolist()) for rollout in watch.rollouts}) == 4
     assert len({str(part.token_BS.tolist()) for _, part, _ in watch.parts}) == 12

@@ -15,6 +15,7 @@ from instructgpt_lite.models.networks import ScalarModel
 from instructgpt_lite.training import reward as stage
 from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.training.reward import center, collect, rank_table, tokens, train_reward
+from instructgpt_lite.training.sft import demonstrated
 from tests.training.conftest import (
     EOS,
     LINE_END,
@@ -54,7 +55,7 @@ def loop(reward, ranked) -> tuple[torch.Tensor, float]:
 
 
 def in_order(monkeypatch) -> None:
-    monkeypatch.setattr(stage, "passes", lambda step, count, size, *_: torch.arange(count).split(size)[step])
+    monkeypatch.setattr(stage.loop, "passes", lambda step, count, size, *_: torch.arange(count).split(size)[step])
 
 
 def test_tokens_are_prompt_and_line_end_and_responses_that_end(reward):
@@ -120,6 +121,11 @@ def test_the_rate_starts_at_its_peak_and_falls_in_a_cosine_to_a_tenth(reward, mo
     assert [entry["lr"] for entry in updates.seen] == [pytest.approx([lr]) for lr in expected]
 
 
+def test_without_rankings_there_is_nothing_to_learn(reward):
+    with pytest.raises(ValueError, match="there are no rankings: give one at least"):
+        next(train_reward(reward, [], CONFIG))
+
+
 def test_a_table_of_ranks_is_ragged_on_the_right():
     two = [Ranking("a", ("b", "c"), (2, 1)), Ranking("a", ("b", "c", "d"), (1, 1, 3))]
     assert rank_table(two).tolist() == [[2, 1, 0], [1, 1, 3]]
@@ -135,6 +141,17 @@ def test_centred_on_demonstrations_they_score_zero_on_average(reward, policy):
     assert abs(sum(before)) > 0.1 and sum(after) / 7 == pytest.approx(0, abs=1e-12)
     assert bias == pytest.approx(0.25 - sum(before) / 7, rel=1e-10) and reward.bias.item() == bias
     assert [b - a for a, b in zip(after, before)] == pytest.approx([sum(before) / 7] * 7, rel=1e-9)
+
+
+def test_centring_is_a_mean_over_demonstrations_in_whatever_batches(policy):
+    """257 demonstrations are read as 256 and 1; the last must weigh as one of 257."""
+    def score(rollout):
+        return rollout.length_B.double()
+
+    reward = new_reward()
+    reward.forward = score
+    expected = 0.25 - score(demonstrated(policy, demonstrations(257))).mean().item()
+    assert center(reward, policy, demonstrations(257)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_centring_twice_is_centring_once(reward, policy):
@@ -206,6 +223,13 @@ def test_a_batch_depends_on_its_number_alone(policy):
     one, two, other, seeded = [[(prompt, texts) for prompt, texts, _ in ranker.asked] for ranker in rankers]
     assert one == two and rankers[0].asked == rankers[1].asked
     assert [prompt for prompt, _ in one] == [prompt for prompt, _ in other] and one != other != seeded != one
+
+
+def test_every_batch_has_labelers_and_noise_of_its_own(policy):
+    rankers = [Ranker(), Ranker()]
+    for batch, ranker in enumerate(rankers):
+        collect(policy, PROMPTS, ranker, COLLECT, batch)
+    assert len({noise for ranker in rankers for _, _, noise in ranker.asked}) == 48
 
 
 def test_near_temperature_zero_all_responses_are_one_and_there_is_nothing_to_rank(policy):

@@ -40,7 +40,7 @@ def batch_loss(policy, shown) -> torch.Tensor:
 
 def first_batch(monkeypatch) -> list:
     """The demonstrations of step 0, by fixing the order."""
-    monkeypatch.setattr(stage, "passes", lambda step, count, size, *_: torch.arange(count).split(size)[step])
+    monkeypatch.setattr(stage.loop, "passes", lambda step, count, size, *_: torch.arange(count).split(size)[step])
     return SHOWN[:4]
 
 
@@ -84,6 +84,11 @@ def test_a_mix_without_a_corpus_is_refused_and_without_a_mix_none_is_read(policy
     with pytest.raises(ValueError, match="pretraining_mix is 0.1: give a corpus, or set it to 0"):
         next(finetune(policy, SHOWN, replace(CONFIG, pretraining_mix=0.1)))
     assert "ptx_loss" not in next(finetune(policy, SHOWN, CONFIG, corpus)) and not corpus.given
+
+
+def test_without_demonstrations_there_is_nothing_to_learn(policy):
+    with pytest.raises(ValueError, match="there are no demonstrations: give one at least"):
+        next(finetune(policy, [], CONFIG))
 
 
 def test_each_batch_makes_one_update_and_each_epoch_takes_every_row_once(policy, corpus, monkeypatch):
