@@ -50,15 +50,10 @@ def open_model(auto, folder: str | Path, surplus: tuple[str, ...] = ()) -> nn.Mo
     have a place for. ValueError says what is missing, too much, damaged, or of another
     shape.
     """
-    try:
-        with quiet():
-            model, info = auto.from_pretrained(
-                folder, use_safetensors=True, dtype=torch.float32,
-                trust_remote_code=False, ignore_mismatched_sizes=True,
-                output_loading_info=True)
-    except SafetensorError as error:
-        raise ValueError(f"{folder}: the weights cannot be read ({error}): "
-                         "fetch them anew") from error
+    with quiet():
+        model, info = auto.from_pretrained(
+            folder, use_safetensors=True, dtype=torch.float32, trust_remote_code=False,
+            ignore_mismatched_sizes=True, output_loading_info=True)
     misshapen = [key[0] for key in info["mismatched_keys"]]
     faults = {"misses the weights": info["missing_keys"],
               "has weights too many:": set(info["unexpected_keys"]) - set(surplus),

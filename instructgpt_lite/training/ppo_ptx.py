@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from instructgpt_lite.config import PPO
 from instructgpt_lite.data.protocols import Corpus
+from instructgpt_lite.models.loading import check_same_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.masked import masked_mean, masked_whiten
@@ -46,7 +47,7 @@ def ppo_ptx(policy: Policy, reference: Policy, reward: Reward, prompts: Sequence
     as a copy of `reward`. corpus: where gamma > 0. ValueError for what cannot be right.
     """
     resume, value = resume or ResumeState(), value or reward
-    _check(policy, reference, value, prompts, config, corpus)
+    _check(policy, reference, reward, value, prompts, config, corpus)
     value, average, networks = _start(policy, value, config, resume)
     for step in range(resume.step, config.iterations):
         random = loop.generator(config.seed, "ppo", step)
@@ -183,8 +184,9 @@ def _start(policy: Policy, value: ScalarModel, config: PPO,
     return value, average, networks
 
 
-def _check(policy: Policy, reference: Policy, value: object, prompts: Sequence[str],
-           config: PPO, corpus: Corpus | None) -> None:
+def _check(policy: Policy, reference: Policy, reward: Reward, value: object,
+           prompts: Sequence[str], config: PPO, corpus: Corpus | None) -> None:
+    check_same_tokenizer(policy=policy, reference=reference, reward=reward, value=value)
     if config.gamma and corpus is None:
         raise ValueError(f"gamma is {config.gamma}: give a corpus, or set gamma to 0 "
                          "for PPO without ptx")

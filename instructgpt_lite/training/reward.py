@@ -13,6 +13,7 @@ import torch
 from instructgpt_lite.config import Collect, Reward
 from instructgpt_lite.data.protocols import Labelers
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
+from instructgpt_lite.models.loading import check_same_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.theory.bradley_terry import pair_accuracy, reward_loss
 from instructgpt_lite.training import loop
@@ -88,6 +89,7 @@ def train_reward(reward: ScalarModel, rankings: Sequence[Ranking], config: Rewar
 def center(reward: ScalarModel, policy: Policy,
            demonstrations: Sequence[Demonstration]) -> float:
     """Shift the reward so that demonstrations score 0 on average (§3.5); the bias."""
+    check_same_tokenizer(policy=policy, reward=reward)
     rollout = demonstrated(policy, demonstrations)
     rows = torch.arange(len(rollout)).split(256)
     reward.bias -= torch.cat([reward(rollout[each]) for each in rows]).mean()

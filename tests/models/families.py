@@ -75,7 +75,7 @@ REFUSED = {                          # no road is right; what the sentence says
     "big_bird": ({}, "see those after it"), "rwkv": ({}, "config.use_cache = False"),
     "zamba2": (PLAIN["zamba2 without cache"] | dict(use_cache=True), "config.use_cache = False"),
     "reformer": (dict(is_decoder=True, axial_pos_embds=False, attn_layers=["local", "lsh"], num_buckets=2,
-                      local_attn_chunk_length=4, lsh_attn_chunk_length=4), "reads the same tokens again")}
+                      local_attn_chunk_length=4, lsh_attn_chunk_length=4), "reads the same again")}
 SETTINGS = FAST | PLAIN | MIXTURE | {name: settings for name, (settings, _) in REFUSED.items()}
 
 

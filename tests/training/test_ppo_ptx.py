@@ -462,3 +462,12 @@ def test_batches_take_from_joined_passes(policy, reward, watch):
     assert [len(rollout) for rollout in watch.rollouts] == [16] * 3
     everything = sorted(map(tuple, policy.encode(PROMPTS)))
     assert sorted(asked[:24]) == sorted(asked[24:]) == everything
+
+
+def test_policy_reference_reward_and_value_read_the_same_ids(policy, reward):
+    foreign = {"reference": policy.frozen(), "reward": ScalarModel.on(reward), "value": ScalarModel.on(reward)}
+    for name, network in foreign.items():
+        network.tokenizer.add_tokens(["one more"])
+        given = {"reference": policy.frozen(), "reward": reward, "value": ScalarModel.on(reward), name: network}
+        with pytest.raises(ValueError, match=rf"{name} .*have different tokenizers|and {name} have different"):
+            next(ppo_ptx(policy, prompts=PROMPTS, config=CONFIG, **given))

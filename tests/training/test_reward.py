@@ -9,9 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from instructgpt_lite.config import Collect, Reward
+from instructgpt_lite.config import Architecture, Collect, Reward
 from instructgpt_lite.data.records import Ranking
-from instructgpt_lite.models.networks import ScalarModel
+from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training import reward as stage
 from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.training.reward import center, collect, rank_table, tokens, train_reward
@@ -236,3 +236,10 @@ def test_near_temperature_zero_all_responses_are_one_and_there_is_nothing_to_ran
     ranker = Ranker()
     assert collect(policy, PROMPTS, ranker, replace(COLLECT, temperature=1e-6), 0) == []
     assert all(len(set(texts)) == 1 for _, texts, _ in ranker.asked) and len(ranker.asked) == 24
+
+
+def test_demonstrations_are_centred_with_the_reward_models_own_tokenizer():
+    policy, reward = Policy.new(Architecture(1, 8, 2, 32), new_reward().tokenizer, seed=0), new_reward()
+    reward.tokenizer.add_tokens(["one more"])
+    with pytest.raises(ValueError, match="policy and reward have different tokenizers"):
+        center(reward, policy, demonstrations(3))
