@@ -61,8 +61,8 @@ def make_optimizers(module: nn.Module, lr: float, matrix_lr: float = 0.0,
     """
     weights = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     if any(p.dtype == torch.float16 for _, p in weights):
-        raise ValueError(f"the weights of {type(module).__name__} are float16, "
-                         "which overflows in training: .float() them first (bfloat16 may stay)")
+        raise ValueError(f"weights of {type(module).__name__} are float16, in which "
+                         "training overflows: .float() them first (bfloat16 may stay)")
     matrices = [weight for weight in weights if matrix_lr and _in_a_block(*weight)]
     rest = [weight for weight in weights if not (matrix_lr and _in_a_block(*weight))]
     if matrix_lr and not matrices:
