@@ -23,7 +23,7 @@ from instructgpt_lite.models import forward, sampling
 from instructgpt_lite.models.rollout import padded
 
 TRIED = 256                          # tokens: larger windows are too dear to try
-DRAWN = 6
+DRAWN = 3
 TOLERANCE = 1e-3                     # in standard deviations of what is read
 HALF = 0.25                          # the same in 16 bits, which round by that much
 CANNOT = (AttributeError, TypeError, ValueError, RuntimeError, LookupError,
@@ -106,7 +106,7 @@ def fast_up_to(model: nn.Module, error: Callable[[int], float]) -> int:
     untried = min((w for w in named if w > TRIED), default=forward.UNLIMITED)
     for tokens, limit in (longest(model), untried), (smallest, smallest):
         try:
-            if tokens > 2 * DRAWN and error(tokens) < tolerance(model):
+            if tokens > 12 and error(tokens) < tolerance(model):
                 return limit
         except CANNOT:
             continue
@@ -116,9 +116,9 @@ def fast_up_to(model: nn.Module, error: Callable[[int], float]) -> int:
 def decoding_error(model: nn.Module, decode: Callable, tokens: int) -> float:
     """How far the log-probs that `decode` draws under are from those of whole rows."""
     row, short = random_rows(model, tokens - DRAWN, 4)
-    prompts = [row, short, row]
+    prompts = [row, short]
     random = torch.Generator().manual_seed(1)
-    uniform_BT = torch.rand(3, DRAWN, dtype=torch.float64, generator=random)
+    uniform_BT = torch.rand(2, DRAWN, dtype=torch.float64, generator=random)
     draws = sampling.Draws(uniform_BT.to(model.device), model.dtype, 1.0, top_k=0)
     decode(model, prompts, draws, ends=(vocabulary(model),))       # which never comes
     whole = [[*x, *y] for x, y in zip(prompts, draws.token_BT.tolist())]
@@ -164,7 +164,7 @@ def tolerance(model: nn.Module) -> float:
 
 def longest(model: nn.Module) -> int:
     """Tokens of the row to try: over every window up to TRIED, within the context."""
-    tried = [w + DRAWN + 4 for w in windows(model.config) if w <= TRIED]
+    tried = [w + 10 for w in windows(model.config) if w <= TRIED]
     return min(max([24, *tried]), forward.context(model))
 
 
