@@ -54,16 +54,17 @@ def _inputs(model: nn.Module, token_BS: Tensor, real_BS: Tensor) -> dict[str, Te
 
 
 def context(model: nn.Module) -> int:
-    """The longest row in tokens; UNLIMITED where the architecture sets no limit (ALiBi, recurrent).
+    """The longest row in tokens; UNLIMITED where there is no limit (ALiBi, recurrent).
 
-    Frequencies that change with the length of a row ("dynamic", "longrope") change what was read of
-    its beginning, so there the limit is the length up to which they stay as they are.
+    "longrope" reads the beginning of a row otherwise once the row is longer than the
+    original context, so that is the limit.
     """
     config = model.config
-    limits = [getattr(config, key, None) for key in ("max_position_embeddings", "n_positions", "max_seq_len")]
+    names = ("max_position_embeddings", "n_positions", "max_seq_len")
+    limits = [getattr(config, name, None) for name in names]
     rope = getattr(config, "rope_parameters", None) or {}
     for each in (rope, *(value for value in rope.values() if isinstance(value, dict))):
-        if each.get("rope_type") in ("dynamic", "longrope"):
+        if each.get("rope_type") == "longrope":
             limits.append(each.get("original_max_position_embeddings"))
     return min((limit for limit in limits if limit and limit > 0), default=UNLIMITED)
 
