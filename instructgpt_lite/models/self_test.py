@@ -23,7 +23,7 @@ from instructgpt_lite.models import forward, sampling
 from instructgpt_lite.models.rollout import padded
 
 TRIED = 256                          # tokens: larger windows are too dear to try
-DRAWN = 3
+DRAWN = 6                            # fewer let two wrong caches pass
 TOLERANCE = 1e-3                     # in standard deviations of what is read
 HALF = 0.25                          # the same in 16 bits, which round by that much
 CANNOT = (AttributeError, TypeError, ValueError, RuntimeError, LookupError,
@@ -116,9 +116,9 @@ def fast_up_to(model: nn.Module, error: Callable[[int], float]) -> int:
 def decoding_error(model: nn.Module, decode: Callable, tokens: int) -> float:
     """How far the log-probs that `decode` draws under are from those of whole rows."""
     row, short = random_rows(model, tokens - DRAWN, 4)
-    prompts = [row, short]
+    prompts = [row, short, row[::-1]]
     random = torch.Generator().manual_seed(1)
-    uniform_BT = torch.rand(2, DRAWN, dtype=torch.float64, generator=random)
+    uniform_BT = torch.rand(3, DRAWN, dtype=torch.float64, generator=random)
     draws = sampling.Draws(uniform_BT.to(model.device), model.dtype, 1.0, top_k=0)
     decode(model, prompts, draws, ends=(vocabulary(model),))       # which never comes
     whole = [[*x, *y] for x, y in zip(prompts, draws.token_BT.tolist())]
