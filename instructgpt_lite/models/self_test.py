@@ -24,7 +24,7 @@ from instructgpt_lite.models.rollout import padded
 
 TRIED = 256                          # tokens: larger windows are too dear to try
 DRAWN = 6                            # fewer let two wrong caches pass
-TOLERANCE = 3e-4                     # standard deviations: rounding is 1e-5, faults 4e-3
+TOLERANCE = 3e-4                     # standard deviations; rounding 1e-5, faults 4e-3
 HALF = 0.25                          # the same in 16 bits, which round by that much
 CANNOT = (AttributeError, TypeError, ValueError, RuntimeError, LookupError,
           AssertionError)            # what models raise at a mask or cache not theirs
