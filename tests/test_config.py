@@ -80,7 +80,7 @@ def test_the_start_of_rl_differs_from_the_baseline_in_four_numbers():
 
 def test_minibatches_count_every_inner_epoch():
     assert PPO(batch_size=12, minibatch_size=4, inner_epochs=3).minibatches == 9
-    assert PPO(episodes=100, batch_size=30).iterations == 3
+    assert PPO(episodes=100, batch_size=30, minibatch_size=15).iterations == 3
 
 
 # Presets
@@ -139,7 +139,7 @@ MICRO = Run(
                    dropout=0.2, pretraining_mix=0.5, mix_length=6, clip_norm=0.05),
     collect=Collect(prompts=10, batch_size=4, temperature=0.8, max_new_tokens=4),
     reward=Reward(epochs=2, batch_size=2, lr=1e-2, matrix_lr=1e-2, warmup=0.4, clip_norm=0.05),
-    ppo=PPO(prompts=12, episodes=24, batch_size=12, minibatch_size=4, inner_epochs=2, lr=3e-2, value_lr=3e-2,
+    ppo=PPO(prompts=12, episodes=24, batch_size=12, minibatch_size=3, inner_epochs=2, lr=3e-2, value_lr=3e-2,
             warmup=1, beta=0.3, gamma=0.5, ptx_ratio=0.5, ptx_length=6, clip=0.1, value_clip=0.1,
             temperature=0.8, max_new_tokens=4, ema=0.8, clip_norm=0.5),
     evaluate=Evaluate(prompts=4, shots=1),

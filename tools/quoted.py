@@ -7,7 +7,7 @@ A number counts as proved if, rounded as it is quoted, it is
                ROOM of the number apart)
     set        a number in the chapter's code: a setting, a seed, a count
     paper      one of results/paper.json, or a default or preset of ours (config.py, presets.py)
-    worked     in chapters/quoted.json with the expression ("= log(3)") that gives it
+    worked     in tools/quoted.json with the expression ("= log(3)") that gives it
     listed     there with the reason why nothing computes it: the paper's page, a question of somebody's
 
 An output that nbval does not compare (tag nbval-ignore-output) proves nothing. What rounds to a number counts under
@@ -168,7 +168,7 @@ def traced(cells: list[dict], paper: list[float], listed: dict[str, str]) -> lis
 
 def main() -> int:
     names = [name for name in sys.argv[1:] if name != "-v"]
-    paper, listed = papers(), json.loads((ROOT / "chapters" / "quoted.json").read_text())
+    paper, listed = papers(), json.loads((ROOT / "tools" / "quoted.json").read_text())
     wrong = 0
     for path in map(Path, names) if names else sorted((ROOT / "chapters").glob("[0-9]*.ipynb")):
         found = traced(json.loads(path.read_text())["cells"], paper, listed.get(path.stem, {}))

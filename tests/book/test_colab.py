@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 COLAB = json.loads(Path(__file__).with_name("colab.json").read_text())
 THERE, PYTHON = COLAB["packages"], COLAB["python"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+THERE |= {"jinja2": "3.1", "markupsafe": "2.0"}       # not in that list, but torch cannot be there without them
 BROUGHT = {"tyro"}                       # the only package that an install of ours adds
 
 

@@ -8,7 +8,7 @@ import quoted
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = quoted.papers()
-LISTED = json.loads((ROOT / "chapters" / "quoted.json").read_text())
+LISTED = json.loads((ROOT / "tools" / "quoted.json").read_text())
 CHAPTERS = sorted((ROOT / "chapters").glob("[0-9]*.ipynb"))
 TAMPERED = {                                    # a sentence of each chapter with one digit changed
     "00_tour": ("83.6 %", "84.6 %"),

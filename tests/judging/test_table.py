@@ -158,6 +158,9 @@ class Lengths:
     def tokenizer(self, texts, add_special_tokens):
         return {"input_ids": [[self.vocabulary.setdefault(text, len(text))] for text in texts]}
 
+    def encode(self, prompts):
+        return self.tokenizer([prompt + "\n" for prompt in prompts], add_special_tokens=False)["input_ids"]
+
     def scores(self, prompts, responses):
         self.asked += prompts
         return torch.tensor([[float(row[0]) for row in group] for group in responses]), None
