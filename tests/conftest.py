@@ -11,5 +11,5 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """The pretend device comes last: where it is registered autograd starts threads, and test_run.py forks."""
+    """The pretend device comes last: once it is registered autograd keeps threads, and test_run.py forks."""
     items.sort(key=lambda item: item.path.name == "test_devices.py")

@@ -13,7 +13,7 @@ from instructgpt_lite.training.pretrain import pretrain
 from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.training.reward import center, collect, train_reward
 from instructgpt_lite.training.sft import finetune
-from tests.pretend import DEVICE, Pretend, pretending
+from tests.pretend import DEVICE, Pretend, pretending, register
 from tests.training.conftest import (
     Corpus,
     Ranker,
@@ -28,6 +28,12 @@ from tests.training.test_reward import PROMPTS as ASKED
 SHOWN, RANKED, PROMPTS = demonstrations(10), rankings([4, 5, 2, 3, 6]), letters(24, 1)
 SMALL = PPO(episodes=24, batch_size=12, minibatch_size=6, lr=1e-2, value_lr=1e-2, warmup=1, beta=0.3, gamma=0.0,
             ptx_ratio=0.5, ptx_length=6, max_new_tokens=5, clip_norm=0.5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered() -> None:
+    register()
+
 
 
 @pytest.fixture(autouse=True)
