@@ -8,8 +8,3 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 import torch
 
 torch.set_num_threads(1)
-
-
-def pytest_collection_modifyitems(items) -> None:
-    """The pretend device comes last: once it is registered autograd keeps threads, and test_run.py forks."""
-    items.sort(key=lambda item: item.path.name == "test_devices.py")

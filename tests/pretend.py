@@ -6,7 +6,6 @@ on a CPU. Here it raises, in the words of CUDA. Within `with pretending():`, `mo
 """
 
 import contextlib
-from functools import cache
 from unittest.mock import patch
 
 import torch
@@ -15,14 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-DEVICE = torch.device("privateuseone:0")                    # torch's name of it until it is registered
-
-
-@cache
-def register() -> None:
-    """Name the device. Not on import: from then on autograd keeps threads, and tests of other files fork."""
-    _setup_privateuseone_for_python_backend("pretend")
-
+_setup_privateuseone_for_python_backend("pretend")
+DEVICE = torch.device("pretend:0")
 
 aten = torch.ops.aten
 MOVES = {aten._to_copy, aten.copy_, aten._copy_from}
