@@ -76,8 +76,7 @@ def generate(model: nn.Module, prompts: list[list[int]], draws: Draws, ends: tup
 
     model.generate(token_RP, attention_mask=torch.ones_like(token_RP), max_new_tokens=T, do_sample=False,
                    use_cache=getattr(model.config, "use_cache", True), logits_processor=[only_the_drawn],
-                   eos_token_id=[*ends] or None,
-                   pad_token_id=0)
+                   eos_token_id=[*ends] or None, pad_token_id=0)
 
 
 @torch.no_grad()
