@@ -24,19 +24,22 @@ def replacing(path: Path | str, needs: int = 0) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.with_name(path.name + TEMPORARY)
-    remove(temporary)                # what a killed process left
+    old = path.with_name(f"{path.name}.old{TEMPORARY}")
+    _tidy(path, temporary, old)      # what a killed process left
     try:
         yield temporary
         for each in (*temporary.rglob("*"), temporary):
             flush(each)
-        _rename(temporary, path)
+        if path.is_dir():            # over which no folder can be renamed
+            path.rename(old)
+        temporary.replace(path)
         flush(path.parent)
     except Exception as error:
         if _is_of_the_disk(error, temporary):
             raise cannot_save(path, needs, error) from error
         raise
     finally:
-        remove(temporary)
+        _tidy(path, temporary, old)
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
@@ -51,9 +54,7 @@ def write_json(path: Path | str, obj: Any) -> None:
 
 
 def digests(path: Path, root: Path) -> dict[str, str]:
-    """SHA-256 of a file, or of each file of a folder that is not hidden, by its name
-    as seen from `root`. Of what is not there, none.
-    """
+    """SHA-256 of each file there that is not hidden, by its name seen from `root`."""
     found = {}
     for each in sorted(path.rglob("[!.]*")) if path.is_dir() else [path]:
         if each.is_file():
@@ -94,19 +95,10 @@ def cannot_save(path: Path, needs: int, error: Exception) -> OSError:
                    "make room, or choose another folder, and run again")
 
 
-def _rename(temporary: Path, path: Path) -> None:
-    """Give the new its name; a folder cannot be renamed over another one."""
-    if not path.is_dir():
-        temporary.replace(path)
-        return
-    old = path.with_name(f"{path.name}.old{TEMPORARY}")
-    remove(old)
-    path.rename(old)
-    try:
-        temporary.rename(path)
-    except OSError:
+def _tidy(path: Path, temporary: Path, old: Path) -> None:
+    if old.exists() and not path.exists():
         old.rename(path)
-        raise
+    remove(temporary)
     remove(old)
 
 
@@ -125,39 +117,33 @@ class Metrics:
         """Open or make the file at `path`, and drop a torn last line."""
         self.path = Path(path)
         self.path.touch()
-        os.truncate(self.path, sum(map(len, _lines(self.path))))
+        os.truncate(self.path, self.path.read_bytes().rfind(b"\n") + 1)
 
     def append(self, row: dict[str, Any]) -> None:
         """Add a row; OSError leaves no part of it behind."""
         line = (json.dumps(row) + "\n").encode()
-        with open(self.path, "ab", buffering=0) as file:
-            end = file.tell()
-            try:
-                if file.write(line) < len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError as error:
-                file.truncate(end)
-                raise cannot_save(self.path, len(line), error) from error
+        end = self.path.stat().st_size
+        try:
+            with open(self.path, "ab") as file:
+                file.write(line)
+        except OSError as error:
+            os.truncate(self.path, end)
+            raise cannot_save(self.path, len(line), error) from error
 
     def keep(self, stage: str, step: int) -> None:
         """Drop the rows of `stage` after `step`: a stage that goes on repeats none."""
-        rows = zip(_lines(self.path), read_metrics(self.path))
-        write_bytes(self.path, b"".join(line for line, row in rows if
-                                        row["stage"] != stage or row["step"] <= step))
+        text = "".join(json.dumps(row) + "\n" for row in read_metrics(self.path)
+                       if row["stage"] != stage or row["step"] <= step)
+        write_bytes(self.path, text.encode())
 
 
 def read_metrics(path: Path | str) -> list[dict[str, Any]]:
     """The rows of a metrics file; a torn last line, still being written, is no row."""
     rows = []
-    for number, line in enumerate(_lines(Path(path)), start=1):
+    for number, line in enumerate(Path(path).read_bytes().split(b"\n")[:-1], start=1):
         try:
             rows.append(json.loads(line))
         except ValueError as error:
             raise ValueError(f"{path}:{number} is not JSON ({error}): remove that line"
                              ) from error
     return rows
-
-
-def _lines(path: Path) -> list[bytes]:
-    """The whole lines of a file, each with its newline."""
-    return [line + b"\n" for line in path.read_bytes().split(b"\n")[:-1]]

@@ -1,28 +1,41 @@
-"""Named runs. A preset is the paper's configuration (config.py) with the departures written here, and why.
+"""Named runs: the paper's configuration (config.py) with departures, and why.
 
 tiny  about 0.4M parameters: the whole of InstructGPT in three minutes on a laptop
 nano  about 0.1M parameters: the same in half the time, for tests and assignments
-micro a few thousand parameters: every stage in seconds; too small to learn anything, for unit tests
+micro a few thousand parameters: seconds, and too small to learn; for unit tests
 """
 
 from dataclasses import replace
 
-from instructgpt_lite.config import PPO, SFT, Architecture, Collect, Evaluate, Pretrain, Reward, RLInit, Run
+from instructgpt_lite.config import (
+    PPO,
+    SFT,
+    Architecture,
+    Collect,
+    Evaluate,
+    Pretrain,
+    Reward,
+    RLInit,
+    Run,
+)
 
-# Learning rates grow as width shrinks, from 1e-5 at 1.3B parameters to 1e-3 at 0.4M. Muon takes the hidden
-# matrices (matrix_lr) because it learns to copy from the context in a third of Adam's tokens. Rows, prompts
-# and responses are short because the world's texts are. One KL nat buys more on short responses, hence a
-# larger beta; gamma weighs a mean over tokens, so 27.8 does not carry over.
+# Learning rates grow as width shrinks, from 1e-5 at 1.3B parameters to 1e-3 at 0.4M.
+# Muon takes the hidden matrices (matrix_lr) because it learns to copy from the context
+# in a third of Adam's tokens. Rows, prompts and responses are short because the world's
+# texts are. One KL nat buys more on short responses, hence a larger beta; gamma weighs
+# a mean over tokens, so 27.8 does not carry over.
 tiny = Run(
     preset="tiny",
     architecture=Architecture(layers=3, width=104, heads=4, context=96),
-    pretrain=Pretrain(tokens=12_000_000, batch_size=11, length=96, lr=4e-3, matrix_lr=0.01, final_lr=0.05),
+    pretrain=Pretrain(tokens=12_000_000, batch_size=11, length=96,
+                      lr=4e-3, matrix_lr=0.01, final_lr=0.05),
     sft=SFT(demonstrations=2_300, epochs=2, lr=2e-3, matrix_lr=4e-3),
     rl_init=RLInit(demonstrations=3_500, lr=2e-3, matrix_lr=4e-3, mix_length=64),
     collect=Collect(prompts=6_000, max_new_tokens=40),
     reward=Reward(batch_size=8, lr=1e-3, matrix_lr=2e-3, warmup=0.05),
     ppo=PPO(prompts=5_000, episodes=5_120, batch_size=256, lr=5e-4, value_lr=1e-3,
-            warmup=2, beta=0.1, gamma=0.2, ptx_ratio=0.25, ptx_length=64, max_new_tokens=40, ema=0.9, clip_norm=1.0),
+            warmup=2, beta=0.1, gamma=0.2, ptx_ratio=0.25, ptx_length=64,
+            max_new_tokens=40, ema=0.9, clip_norm=1.0),
     evaluate=Evaluate(prompts=1_000),
 )
 
@@ -46,7 +59,8 @@ micro = replace(
     sft=replace(tiny.sft, demonstrations=64, epochs=1),
     rl_init=replace(tiny.rl_init, demonstrations=64, epochs=1),
     collect=replace(tiny.collect, prompts=64, max_new_tokens=12),
-    ppo=replace(tiny.ppo, prompts=32, episodes=64, batch_size=16, minibatch_size=8, warmup=1, max_new_tokens=12),
+    ppo=replace(tiny.ppo, prompts=32, episodes=64, batch_size=16, minibatch_size=8,
+                warmup=1, max_new_tokens=12),
     evaluate=replace(tiny.evaluate, prompts=24, shots=1),
     checkpoint_every=0.2,
 )

@@ -29,7 +29,7 @@ LAYERS = [
 ]
 COMMAND_LINE = {"cli", "__main__.py"}
 # Parts whose files are not yet at 88 columns, typed and described throughout.
-UNFINISHED = {"config", "theory", "presets", "models", "cli", "__main__", "__init__"}
+UNFINISHED = {"config", "theory", "models", "cli", "__main__", "__init__"}
 FINISHED = [name for name in FILES if name.split("/")[0].removesuffix(".py") not in UNFINISHED]
 
 # Where each heavy library may be imported: files, or folders with everything below them.
@@ -175,7 +175,7 @@ def test_a_function_has_at_most_45_lines():
 
 
 CORE = {"config", "presets", "files", "theory", "models", "training", "run"}
-MOST = {"core": 3_560, "package": 9_310}        # lines of Python; to reach: 2,500 and 6,800
+MOST = {"core": 3_559, "package": 9_310}        # lines of Python; to reach: 2,500 and 6,800
 
 
 def test_the_core_and_the_package_are_small():
