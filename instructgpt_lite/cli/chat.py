@@ -1,11 +1,14 @@
 """python -m instructgpt_lite chat: the models of a run answer, side by side."""
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from instructgpt_lite.cli.terminal import side_by_side, terminal_width
+from instructgpt_lite.data.tokenizers import unknown_words
 from instructgpt_lite.report.text import printable
 from instructgpt_lite.run.folder import RunFolder, starting
 
@@ -33,18 +36,14 @@ class ChatCommand:
         if self.prompt:
             print(replies(policies, self.prompt, self, longest, turn=0))
             return 0
-        asking, turn = "> " if sys.stdin.isatty() else "", 0
-        while True:
-            try:
-                prompt = input(asking)
-            except EOFError:
-                return 0
-            if prompt.strip():
+        asking = partial(input, "> " if sys.stdin.isatty() else "")
+        with suppress(EOFError):
+            for turn, prompt in enumerate(filter(str.strip, iter(asking, None))):
                 try:
                     print(replies(policies, prompt, self, longest, turn), end="\n\n")
                 except ValueError as error:
                     print(f"{printable(str(error))}\n")
-                turn += 1
+        return 0
 
 
 def speakers(folder: RunFolder) -> dict[str, Any]:
@@ -67,16 +66,7 @@ def replies(policies: dict[str, Any], prompt: str, flags: ChatCommand, longest: 
                                 temperature=flags.temperature,
                                 generator=generator(flags.seed, "chat", turn))
         said.append(policy.texts(rollout))
-    strange = unknown(next(iter(policies.values())).tokenizer, prompt)
+    strange, _ = unknown_words(next(iter(policies.values())).tokenizer, [prompt])
     words = printable(", ".join(strange))
     note = f"The models do not know: {words}\n\n" if strange else ""
     return note + side_by_side(list(policies), list(zip(*said)), terminal_width())
-
-
-def unknown(tokenizer: Any, prompt: str) -> list[str]:
-    """Words of the prompt outside the vocabulary, each once."""
-    read = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)
-    tokens = zip(read["input_ids"], read["offset_mapping"])
-    found = (prompt[start:end] for token, (start, end) in tokens
-             if token == tokenizer.unk_token_id and token != tokenizer.eos_token_id)
-    return list(dict.fromkeys(found))

@@ -1,7 +1,6 @@
 """python -m instructgpt_lite evaluate: score any language model in the tiny world."""
 
 import json
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class EvaluateCommand:
-    """Score a folder with a causal language model on held-out prompts of the tiny world."""
+    """Score a causal language model on held-out prompts of the tiny world."""
 
     model: Path
     """Folder with the model and its tokenizer, such as runs/tiny/models/ppo_ptx."""
@@ -72,14 +71,12 @@ def scorecard(answers: "Answers", world: "World") -> dict[str, tuple[int, "Inter
     shares of answers that mislead and are rude.
     """
     from instructgpt_lite.judging import policies
-    cases = defaultdict(list)
-    for row in zip(*answers):
-        for name in ("gold", f"gold, {row[0].category}"):
-            cases[name].append(row)
-    found = {}
-    for name, rows in sorted(cases.items()):
+    everything = len(answers.texts)
+    found = {"gold": (everything, policies.gold_score(answers))}
+    for case in sorted({prompt.category for prompt in answers.prompts}):
+        rows = [row for row in zip(*answers) if row[0].category == case]
         some = policies.Answers(*map(list, zip(*rows)))
-        found[name] = len(rows), policies.gold_score(some)
-    found["misled"] = (len(answers.texts), policies.misled(answers, world.gold))
-    found["rude"] = (len(answers.texts), policies.rude(answers))
+        found[f"gold, {case}"] = len(rows), policies.gold_score(some)
+    found["misled"] = everything, policies.misled(answers, world.gold)
+    found["rude"] = everything, policies.rude(answers)
     return found

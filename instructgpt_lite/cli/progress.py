@@ -41,6 +41,7 @@ class Bars:
             self.bar.update(row["step"] - self.bar.n)
 
     def open(self, row: dict[str, Any]) -> None:
+        """Begin the bar of a stage, on a terminal."""
         if self.file.isatty():
             self.bar = tqdm(desc=f"{row['stage']:>8}", total=row["steps"],
                             initial=row["step"] - 1, file=self.file, dynamic_ncols=True)
@@ -52,8 +53,10 @@ class Bars:
             self.bar.close()
             self.bar = None
         elif self.row:
-            line = (f"{self.row['stage']:>8}: {self.row['step']} of "
-                    f"{self.row['steps']} steps in {time.monotonic() - self.began:.1f} s  {self.watched()}")
+            seconds = time.monotonic() - self.began
+            stage, step, steps = (self.row[name] for name in ("stage", "step", "steps"))
+            line = (f"{stage:>8}: {step} of {steps} steps in "
+                    f"{time.monotonic() - self.began:.1f} s  {self.watched()}")
             print(line.rstrip(), file=self.file, flush=True)
         self.row, self.began = {}, time.monotonic()
 

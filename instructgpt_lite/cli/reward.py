@@ -1,17 +1,18 @@
-"""python -m instructgpt_lite reward: the reward stage on rankings made by people, and what it is worth.
+"""python -m instructgpt_lite reward: a reward model from rankings made by people.
 
-    --ratings vaderSentiment-0.5.zip    23,703 rated texts (data/ratings.py), GPT-2's tokenizer, a new trunk
-    --rankings mine.jsonl               any file of rankings (data/rows.py, data/formats.py)
+    --ratings vaderSentiment-0.5.zip    23,703 rated texts (data/ratings.py); GPT-2's
+                                        tokenizer and a new trunk
+    --rankings mine.jsonl               a file of rankings (data/rows.py, formats.py)
     --hub NAME --revision COMMIT        a dataset of the Hugging Face Hub (data/hub.py)
 
-All is read and checked before anything is written. The folder --out appears whole, at the end: model/ (for
-AutoModelForSequenceClassification), metrics.jsonl, results.json.
+All is read and checked before anything is written. The folder --out appears whole, at
+the end: model/ (for AutoModelForSequenceClassification), metrics.jsonl, results.json.
 """
 
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
@@ -20,22 +21,27 @@ from instructgpt_lite.config import Architecture, Reward
 from instructgpt_lite.files import Metrics, replacing, write_json
 from instructgpt_lite.presets import tiny
 
-NO_INPUT = """give one of --rankings FILE, --ratings ARCHIVE and --hub NAME. Ratings by people come with
+if TYPE_CHECKING:
+    from instructgpt_lite.cli.reward_input import Input
+    from instructgpt_lite.models.networks import Policy
+
+NO_INPUT = """give one of --rankings FILE, --ratings ARCHIVE and --hub NAME
+Ratings by people come with
   pip download --no-deps --no-binary :all: vaderSentiment==0.5
 and are read by --ratings vaderSentiment-0.5.zip"""
 
 
 @dataclass(frozen=True)
 class RewardCommand:
-    """Train a reward model on rankings; report its held-out accuracy beside length, words, and people."""
+    """Train a reward model on rankings; report its held-out accuracy beside others'."""
 
     config: tyro.conf.OmitArgPrefixes[Reward]
     rankings: Path | None = None
-    """JSON Lines, CSV or Parquet: prompt, completions, ranks; or prompt, chosen, rejected."""
+    """JSON Lines, CSV or Parquet: prompt, completions, ranks; or chosen, rejected."""
     heldout: Path | None = None
     """Such a file to judge by; if not given, a share of the prompts is put aside."""
     prompt_column: str = ""
-    """Column of the prompt, if not prompt; chosen: where both responses begin with it."""
+    """Where the prompt is, if not in prompt; chosen: both responses begin with it."""
     ratings: Path | None = None
     """The source package of vaderSentiment 0.5."""
     hub: str | None = None
@@ -58,17 +64,16 @@ class RewardCommand:
     heldout_share: float = 0.2
     """Of the prompts, or of the rated texts."""
     passes: int = 4
-    """Times each rated text is ranked, by other ratings of it and among other texts."""
-    lower_case: bool = True
-    """Rated texts in small letters, after a space, lest GPT-2 read "Good", "good" and " good" as three."""
+    """Times each rated text is ranked, by other ratings and among other texts."""
     out: Path = Path("runs/reward")
 
     def __call__(self) -> int:
         """Read, train, judge, save, print; after an error nothing is written."""
-        if sum(source is not None for source in (self.rankings, self.ratings, self.hub)) != 1:
+        if [self.rankings, self.ratings, self.hub].count(None) != 2:
             raise ValueError(NO_INPUT)
         if self.out.exists():
-            raise FileExistsError(f"--out {self.out} is there already: name another folder, or remove it")
+            raise FileExistsError(f"--out {self.out} is there already: name another "
+                                  "folder, or remove it")
         from instructgpt_lite.cli.reward_input import read, start
 
         data = read(self)
@@ -76,25 +81,31 @@ class RewardCommand:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.out) as folder:
             folder.mkdir()
-            print(f"{len(data.train):,} rankings to learn from, {len(data.heldout):,} held out")
+            print(f"{len(data.train):,} rankings to learn from, "
+                  f"{len(data.heldout):,} held out")
             print("".join(f"note: {note}\n" for note in data.notes), end="")
             found = trained(policy, data, self.config, folder)
-            found["settings"] = {name: value if isinstance(value, (int, float, dict)) else value and str(value)
-                                 for name, value in asdict(self).items()}
+            found["settings"] = {
+                name: str(value) if isinstance(value, Path) else value
+                for name, value in asdict(self).items()}
             write_json(folder / "results.json", found)
         print(table(found))
         print(f"\nModel, curve and numbers: {self.out}")
         return 0
 
 
-# The trunk is small and starts from nothing, so learning rates are high and a step takes few prompts. That of the
-# matrices is the lower one: with few texts, words are learned before what they do to each other.
-NEW = RewardCommand(Reward(batch_size=16, lr=2e-3, matrix_lr=7e-4, warmup=0.05, clip_norm=1.0))
+# The trunk is small and starts from nothing, so learning rates are high and a step
+# takes few prompts. That of the matrices is the lower one: with few texts, words are
+# learned before what they do to each other.
+NEW = RewardCommand(Reward(batch_size=16, lr=2e-3, matrix_lr=7e-4, warmup=0.05,
+                           clip_norm=1.0))
 
 
 def defaults(arguments: list[str]) -> RewardCommand:
-    """What the flags leave open: the paper's numbers for a model of yours, ours for a small one."""
-    given = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
+    """What flags leave open: the paper's numbers for a model of yours, ours for a small
+    one.
+    """
+    given = {argument.partition("=")[0] for argument in arguments}
     if "--model" in given:
         return RewardCommand(Reward())
     if "--ratings" in given:
@@ -102,7 +113,8 @@ def defaults(arguments: list[str]) -> RewardCommand:
     return NEW if "--tokenizer" in given else RewardCommand(tiny.reward)
 
 
-def trained(policy, data, config: Reward, folder: Path) -> dict:
+def trained(policy: "Policy", data: "Input", config: Reward,
+            folder: Path) -> dict[str, Any]:
     """Train and judge; the folder gets model/ and metrics.jsonl."""
     from instructgpt_lite.judging import baselines, raters
     from instructgpt_lite.judging.pairs import accuracy, lead, rewards_of
@@ -119,24 +131,33 @@ def trained(policy, data, config: Reward, folder: Path) -> dict:
         center(model, policy, data.demonstrations)
     seconds = time.process_time() - began
     model.save(folder / "model")
-    learned, words = rewards_of(model, data.heldout), baselines.by_words(data.train, data.heldout)
-    heldout = {"reward model": accuracy(learned, data.heldout), "bag of words": accuracy(words, data.heldout),
-               "length": accuracy(baselines.by_length(data.train, data.heldout), data.heldout)}
+    learned = rewards_of(model, data.heldout)
+    words = baselines.by_words(data.train, data.heldout)
+    lengths = baselines.by_length(data.train, data.heldout)
+    by = {"reward model": learned, "bag of words": words, "length": lengths}
+    heldout = {name: accuracy(rewards, data.heldout) for name, rewards in by.items()}
     if data.rated:
-        heldout["two raters agree"] = raters.agreement(data.raters)
-    counts = {f"{side} {what}": count for side in ("train", "heldout") for what, count in
-              {"rankings": len(getattr(data, side)),
-               "pairs": sum(len(ranking.pairs) for ranking in getattr(data, side))}.items()}
-    return {"heldout accuracy": heldout, "lead over words": lead(learned, words, data.heldout),
-            **counts, "parameters": sum(weight.numel() for weight in model.parameters()), "notes": data.notes,
-            "training CPU-seconds": round(seconds, 1)}
+        ratings = [[data.rated[place].ratings for place in ranking.key["rated"]]
+                   for ranking in data.heldout]
+        heldout["two raters agree"] = raters.agreement(ratings)
+    found = {"heldout accuracy": heldout,
+             "lead over words": lead(learned, words, data.heldout)}
+    for side in ("train", "heldout"):
+        rankings = getattr(data, side)
+        found[f"{side} rankings"] = len(rankings)
+        found[f"{side} pairs"] = sum(len(ranking.pairs) for ranking in rankings)
+    return found | {"parameters": sum(each.numel() for each in model.parameters()),
+                    "notes": data.notes, "training CPU-seconds": round(seconds, 1)}
 
 
-def table(found: dict) -> str:
+def table(found: dict[str, Any]) -> str:
     """Held-out accuracy of each, from worst to best, in 80 columns."""
-    rows = [f"{name:18}{interval}" for interval, name in
-            sorted((interval, name) for name, interval in found["heldout accuracy"].items())]
-    return "\n".join([f"{'':18}pairs in the order of people (95 % interval)", *rows,
-                      f"reward model less bag of words, same pairs: {found['lead over words']}",
-                      f"{found['heldout pairs']:,} pairs of {found['heldout rankings']:,} held-out rankings, "
-                      f"ties aside; trained for {found['training CPU-seconds']:.0f} CPU-seconds"])
+    accuracies = found["heldout accuracy"]
+    rows = [f"{name:18}{accuracies[name]}"
+            for name in sorted(accuracies, key=lambda name: (accuracies[name], name))]
+    return "\n".join([
+        f"{'':18}pairs in the order of people (95 % interval)", *rows,
+        f"reward model less bag of words, same pairs: {found['lead over words']}",
+        f"{found['heldout pairs']:,} pairs of {found['heldout rankings']:,} held-out "
+        "rankings, ties aside; trained for "
+        f"{found['training CPU-seconds']:.0f} CPU-seconds"])

@@ -28,6 +28,9 @@ MOST_UNKNOWN = 0.2        # share of words; with more, the scores would be of bl
 FEW = 20                  # pairs; an interval of fewer says little
 
 
+Encode = Callable[[str], tuple[int, ...]]
+
+
 @dataclass
 class Input:
     """Rankings on both sides; of ratings, also the texts that held-out keys name."""
@@ -38,12 +41,6 @@ class Input:
     rated: list[Rated] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    @property
-    def raters(self) -> list[list[tuple[int, ...]]]:
-        """Of each held-out ranking, all ratings of each of its texts."""
-        return [[self.rated[place].ratings for place in ranking.key["rated"]]
-                for ranking in self.heldout]
-
 
 def read(flags: Any) -> Input:
     """All records, none of them on both sides; what warns on the way becomes a note."""
@@ -53,8 +50,8 @@ def read(flags: Any) -> Input:
                                                     drop_bad=flags.drop_bad)
         if flags.ratings:
             rated = read_ratings(flags.ratings)
-            if flags.lower_case:
-                rated = [replace(one, text=" " + one.text.lower()) for one in rated]
+            # Lest GPT-2 read "Good", "good" and " good" as three words.
+            rated = [replace(one, text=" " + one.text.lower()) for one in rated]
             train, rated = split_by_text(rated, lambda one: one.text, share, seed)
             sides = (drawn_rankings(train, flags.passes, seed),
                      drawn_rankings(rated, 1, seed))
@@ -100,9 +97,13 @@ def start(flags: Any, data: Input) -> Policy:
         policy = new_policy(flags.trunk, tokenizer, flags.config.seed)
     else:
         policy = Policy.load(TINY)
+    @lru_cache(None)
+    def encode(text: str) -> tuple[int, ...]:
+        return tuple(policy.tokenizer.encode(text, add_special_tokens=False))
+
     check_words(data, policy, flags.model or "the tiny base model")
-    drop_long(data, policy)
-    check_alike(data, encoder(policy))
+    drop_long(data, policy, encode)
+    check_alike(data, encode)
     return policy
 
 
@@ -142,35 +143,32 @@ def check_words(data: Input, policy: Policy, name: str) -> None:
                           f"model, such as {often}")
 
 
-def encoder(policy: Policy) -> Callable[[str], tuple[int, ...]]:
-    """Text to tokens, each text once."""
-    @lru_cache(None)
-    def encode(text: str) -> tuple[int, ...]:
-        return tuple(policy.tokenizer.encode(text, add_special_tokens=False))
-    return encode
-
-
-def drop_long(data: Input, policy: Policy) -> None:
+def drop_long(data: Input, policy: Policy, encode: Encode) -> None:
     """Leave out, with a note, what is too long for the model; DataError when all is."""
-    context = getattr(policy.model.config, "max_position_embeddings", None)
+    def asked(prompt: str) -> list[int]:
+        return policy.encode([prompt])[0]
+
     for side in ("train", "heldout", "demonstrations"):
-        records = getattr(data, side)
-        if records and context is not None:
-            setattr(data, side, fit(records, encoder(policy), context))
-            if dropped := len(records) - len(getattr(data, side)):
-                data.notes.append(f"{side}: {dropped:,} of {len(records):,} rows left "
-                                  f"out, longer than the model's context of {context}")
+        if records := getattr(data, side):
+            kept = fit(records, asked, encode, policy.context)
+            setattr(data, side, kept)
+            if dropped := len(records) - len(kept):
+                data.notes.append(
+                    f"{side}: {dropped:,} of {len(records):,} rows left out, longer "
+                    f"than the model's context of {policy.context}")
 
 
-def check_alike(data: Input, encode: Callable[[str], tuple[int, ...]]) -> None:
+def check_alike(data: Input, encode: Encode) -> None:
     """Note pairs of equal tokens; ValueError when all of a side are."""
     for side in ("train", "heldout"):
         pairs = [pair for each in getattr(data, side) for pair in each.comparisons()]
         alike = [better for better, worse in pairs if encode(better) == encode(worse)]
+        if not alike:
+            continue
         told = (f"{side}: {len(alike):,} of {len(pairs):,} pairs read alike to the "
-                "model, which knows nothing that differs (unknown words, spaces)")
+                "model, which knows nothing that differs (unknown words, spaces), such "
+                f"as {alike[0][:60]!r}")
         if len(alike) == len(pairs):
-            raise ValueError(f"{told}, such as {alike[0][:60]!r}: nothing can be "
-                             "learned; take another --model, or --tokenizer gpt2")
-        if alike:
-            data.notes.append(f"{told}, such as {alike[0][:60]!r}")
+            raise ValueError(f"{told}: nothing can be learned; take another --model, "
+                             "or --tokenizer gpt2")
+        data.notes.append(told)

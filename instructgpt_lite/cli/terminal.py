@@ -12,7 +12,7 @@ NARROW = 60                           # columns below which nothing stands side 
 
 def side_by_side(names: Sequence[str], rows: Sequence[Sequence[str]],
                  width: int) -> str:
-    """Each row's texts in columns under their names; below each other if it is narrow."""
+    """Each row's texts in columns under their names; if narrow, below each other."""
     if width < NARROW:
         return "\n\n".join("\n".join(wrapped(f"{name}: {text}", width))
                            for texts in rows

@@ -228,15 +228,16 @@ def check_leakage(
                         f"from the {len(train)} of training", faults)
 
 
-def fit(records: Sequence[Record], encode: Callable[[str], Sequence[int]],
-        context: int) -> list[Record]:
+def fit(records: Sequence[Record], asked: Callable[[str], Sequence[int]],
+        said: Callable[[str], Sequence[int]], context: int) -> list[Record]:
     """The records that fit into `context` tokens; DataError when none does.
 
-    A row is the prompt and a newline, the response and the end-of-text token; a ranking
-    counts its longest response.
+    asked: the tokens of a prompt as the model reads it (`Policy.encode`: BOS, if the
+    tokenizer has one, and the line end). said: of a response, which a token for the end
+    of text follows; a ranking counts its longest.
     """
-    lengths = [len(encode(record.prompt + "\n"))
-               + max((len(encode(text)) + 1 for text in record.responses), default=0)
+    lengths = [len(asked(record.prompt))
+               + max((len(said(text)) + 1 for text in record.responses), default=0)
                for record in records]
     kept = [record for record, length in zip(records, lengths) if length <= context]
     if not kept:

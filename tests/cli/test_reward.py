@@ -8,6 +8,7 @@ from random import Random
 import pytest
 import torch
 from safetensors.torch import load_file
+from tokenizers import processors
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from instructgpt_lite.__main__ import main
@@ -124,6 +125,22 @@ def test_rows_longer_than_the_context_are_left_out_and_counted(tmp_path, base, r
     assert main(["reward", "--rankings", str(rankings), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert "1 of " in said and "longer than the model's context of 32" in said
+
+
+def test_a_token_that_begins_every_text_counts_towards_the_context(tmp_path, base, rankings, capsys):
+    """Of the two rows, prompt, line break, response, end, one has 31 tokens and one 32; with BOS 32 and 33."""
+    tokenizer = Policy.load(base).tokenizer
+    tokenizer.bos_token = tokenizer.eos_token
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", tokenizer.eos_token_id)])
+    tokenizer.save_pretrained(base)
+    with rankings.open("a") as file:
+        for length in (28, 29):
+            file.write(json.dumps({"prompt": "How " * length, "chosen": "good", "rejected": "bad"}) + "\n")
+    assert main(["reward", "--rankings", str(rankings), "--out", str(tmp_path / "out")]) == 0
+    assert "1 of " in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert found["train rankings"] + found["heldout rankings"] == 61
 
 
 def test_a_prompt_in_another_column_is_asked_for_by_flag(tmp_path, base, rankings, capsys):

@@ -203,28 +203,31 @@ def test_a_response_on_both_sides_is_found_under_another_prompt_and_in_other_let
     check_leakage(train, heldout)
 
 
+LINE = "{}\n".format
+
+
 def test_a_row_is_prompt_newline_response_and_end_of_text():
     """Tokens are characters here, so every length can be counted by eye."""
     record = Demonstration("12345", "123")
-    assert fit([record], list, 10) == [record]
+    assert fit([record], LINE, str, 10) == [record]
     with pytest.raises(DataError, match="none of 1 rows fits: the shortest has 10 tokens, expected at most 9"):
-        fit([record], list, 9)
+        fit([record], LINE, str, 9)
 
 
 def test_a_ranking_counts_its_longest_response():
     record = Ranking("12345", ("1", "123", "12"), (1, 2, 3))
-    assert fit([record], list, 10) == [record]
+    assert fit([record], LINE, str, 10) == [record]
     with pytest.raises(DataError, match="the shortest has 10 tokens"):
-        fit([record], list, 9)
+        fit([record], LINE, str, 9)
 
 
 def test_what_is_too_long_is_left_out_and_the_shortest_shown_where_nothing_stays():
     short, long = Demonstration("Q", "a"), Demonstration("Q" * 9, "a")
-    assert fit([long, short, long], list, 5) == [short]
+    assert fit([long, short, long], LINE, str, 5) == [short]
     with pytest.raises(DataError, match="none of 2 rows fits: the shortest has 9 tokens"):
-        fit([Prompt("x" * 9), Prompt("x" * 8)], list, 5)
+        fit([Prompt("x" * 9), Prompt("x" * 8)], LINE, str, 5)
     with pytest.raises(DataError, match="none of 0 rows"):
-        fit([], list, 5)
+        fit([], LINE, str, 5)
 
 
 @pytest.mark.parametrize("share", [0, 1])
