@@ -53,7 +53,6 @@ class Bars:
             self.bar.close()
             self.bar = None
         elif self.row:
-            seconds = time.monotonic() - self.began
             stage, step, steps = (self.row[name] for name in ("stage", "step", "steps"))
             line = (f"{stage:>8}: {step} of {steps} steps in "
                     f"{time.monotonic() - self.began:.1f} s  {self.watched()}")

@@ -16,7 +16,7 @@ import torch
 
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.curation import check_leakage, fit, split_by_text
-from instructgpt_lite.data.hub import check_reachable, hub_rankings
+from instructgpt_lite.data.hub import check_reachable, read_hub
 from instructgpt_lite.data.jsonl import read_jsonl
 from instructgpt_lite.data.ratings import Rated, drawn_rankings, read_ratings
 from instructgpt_lite.data.records import Demonstration, Ranking
@@ -84,7 +84,8 @@ def rankings(flags: Any, source: str | Path) -> list[Ranking]:
     """The rankings of a file, of a folder in the Hub's layout, or of the Hub."""
     options = {"drop_bad": flags.drop_bad, "prompt_column": flags.prompt_column}
     if source == flags.hub or Path(source).is_dir():
-        return hub_rankings(str(source), flags.revision, subset=flags.subset, **options)
+        return read_hub(str(source), Ranking, flags.revision, subset=flags.subset,
+                        **options)
     return read_jsonl(source, Ranking, **options)
 
 

@@ -5,7 +5,7 @@ chats        lists of messages to text
 shapes       rows of public data sets as rows of ours
 formats      rows of any known form to records, and back
 archives     a file out of a zip or tar
-rows         the bytes of a file (JSON, CSV, Parquet, packed or not) to rows
+rows         the bytes of a file (JSON, CSV, Parquet, gzip) to rows
 jsonl        files of records: strict reading, whole writing
 hub          datasets of the Hugging Face Hub, and folders in its layout
 ratings      536,520 ratings by people, to rankings

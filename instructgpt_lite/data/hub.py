@@ -13,29 +13,21 @@ from typing import Any
 
 from instructgpt_lite.data.formats import Row
 from instructgpt_lite.data.jsonl import records_of
-from instructgpt_lite.data.records import DataError, Demonstration, Ranking
+from instructgpt_lite.data.records import DataError, Record
 from instructgpt_lite.data.rows import numbered
 
 PATIENCE = 5                          # seconds until the Hub counts as out of reach
 
 
-def hub_rankings(name: str, revision: str = "", split: str = "train",
-                 subset: str | None = None, **options: Any) -> list[Ranking]:
-    """The rankings of one split; rows in which all responses tie are left out.
+def read_hub(name: str, kind: type, revision: str = "", split: str = "train",
+             subset: str | None = None, **options: Any) -> list[Record]:
+    """The records of one split, all of one kind, as `read_jsonl` gives those of a file.
 
-    revision: the 40 signs of a commit. options: drop_bad and prompt_column, as in
-    `read_jsonl`. ConnectionError within seconds when the Hub cannot be reached.
+    revision: the 40 signs of a commit. options: drop_bad and prompt_column, as there.
+    ConnectionError within seconds when the Hub cannot be reached.
     """
     found = numbered([*rows(name, revision, split, subset)])
-    return records_of(Ranking, f"{name}, {split}", found, **options)
-
-
-def hub_demonstrations(name: str, revision: str = "", split: str = "train",
-                       subset: str | None = None,
-                       **options: Any) -> list[Demonstration]:
-    """The demonstrations of one split; arguments and errors as in `hub_rankings`."""
-    found = numbered([*rows(name, revision, split, subset)])
-    return records_of(Demonstration, f"{name}, {split}", found, **options)
+    return records_of(kind, f"{name}, {split}", found, **options)
 
 
 def rows(name: str, revision: str, split: str, subset: str | None) -> Iterable[Row]:

@@ -1,19 +1,18 @@
 """Rows out of the bytes of a file, whatever form it has; nothing is ever unpickled.
 
-    JSON Lines          one object a line; strict, every bad line is named
-    JSON                a list of objects, or pandas' columns
-    CSV, TSV            a header, then a row a record
-    Parquet, Arrow
-    gz, bz2, xz, zst    of any of these; a zip or tar with one file in it
+    JSON Lines    one object a line; strict, every bad line is named
+    JSON          a list of objects
+    CSV, TSV      a header, then a row a record; lists in cells as JSON
+    Parquet
+    gzip          of any of these
+
+Any other form is refused in a sentence that names it and a way to one of these.
 """
 
-import ast
-import bz2
 import csv
 import gzip
 import io
 import json
-import lzma
 import re
 import zlib
 from collections import Counter
@@ -21,29 +20,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from instructgpt_lite.data.archives import files_in
+from instructgpt_lite.data.archives import MOST
 from instructgpt_lite.data.formats import ALIASES, STRUCTURE, Row
 from instructgpt_lite.data.records import DataError, Fault, kind_of
 
-PACKED = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress,
-          b"\xfd7zXZ": lzma.decompress, b"\x28\xb5\x2f\xfd":
-          lambda data: arrow().input_stream(arrow().py_buffer(data), "zstd").read()}
 CSV = "save it as CSV (UTF-8)"
+TO_PARQUET = "save it as Parquet (to_parquet of pandas)"
 FOREIGN = {      # what the first bytes tell: what it is, what to do
     rb"(?i)\s*<(!doctype|html|head|\?xml)": (
         "a web page", "download the file itself (/resolve/, not /blob/, on the Hub)"),
     rb"version https://git-lfs": (
         "a pointer of Git LFS in place of the file", "fetch it with `git lfs pull`"),
-    rb"\x80[\x02-\x05]": ("a Python pickle, which may run code and is never opened",
-                          "save it as Parquet or JSON Lines"),
+    rb"\x80[\x02-\x05]": (
+        "a Python pickle, which may run code and is never opened", TO_PARQUET),
+    rb"PK\x03\x04.*xl/workbook.xml": ("an Excel workbook", CSV),
+    rb"PK\x03\x04.*data.pkl": (
+        "pickles of PyTorch, which are never opened", TO_PARQUET),
+    rb"PK\x03\x04|.{257}ustar|7z\xbc\xaf|Rar!|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd": (
+        "an archive (zip, tar, 7z, rar), or a file packed by bzip2, xz or zstd",
+        "unpack it (7z x FILE) and name the file that comes out"),
+    rb"ARROW1|\xff\xff\xff\xff": ("an Arrow file", TO_PARQUET),
     rb"\xd0\xcf\x11\xe0": ("an Excel or Word file", CSV),
     rb"SQLite format 3": ("an SQLite database", CSV),
-    rb"\x89HDF|\x93NUMPY": ("arrays of HDF5 or NumPy", "save them as Parquet"),
+    rb"\x89HDF|\x93NUMPY": ("arrays of HDF5 or NumPy", TO_PARQUET),
     rb"%PDF": ("a PDF", "look for the data itself"),
-    rb"7z\xbc\xaf|Rar!": ("a packed archive", "unpack it"),
-    rb"[{\[\"\w]\x00": ("UTF-16 without a mark", "save it as UTF-8")}
-INSIDE = {"xl/workbook.xml": ("an Excel workbook", CSV),
-          "data.pkl": ("pickles of PyTorch, which are never opened", "save as Parquet")}
+    rb"[{\[\"\w]\x00": ("UTF-16 without a mark", "save it as UTF-8"),
+    rb"\{\s*\n\s*\"": ("objects over several lines",
+                       "jq -c . FILE puts one on a line")}
 UTF_8 = "save it as UTF-8 (iconv -f WINDOWS-1252 -t UTF-8, if it comes from Excel)"
 
 
@@ -58,11 +61,13 @@ class Rows:
 
 def rows_of(path: str | Path) -> Rows:
     """The rows of a file; of another form, DataError says what it is."""
-    data = unpacked(Path(path).read_bytes(), str(path))
-    if data.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
-        return numbered(of_arrow(data, path))
+    data = Path(path).read_bytes()
+    while data.startswith(b"\x1f\x8b"):
+        data = unpacked(data, path)
+    if data.startswith(b"PAR1"):
+        return of_parquet(data, path)
     for first, (what, way) in FOREIGN.items():
-        if re.match(first, data):
+        if re.match(first, data, re.DOTALL):
             raise DataError(f"{path}: got {what}, expected JSON, CSV or Parquet; {way}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         data = data.decode("utf-16", "surrogatepass").encode("utf-8", "surrogatepass")
@@ -71,47 +76,32 @@ def rows_of(path: str | Path) -> Rows:
         data = data.replace(b"\r", b"\n")                  # an old Mac's line ends
     if delimiter := delimiter_of(data, str(path)):
         return of_csv(data, delimiter, path)
-    return of_json(data, path) or of_lines(data)
+    return of_list(data, path) if data.lstrip()[:1] == b"[" else of_lines(data, path)
 
 
-def unpacked(data: bytes, name: str) -> bytes:
-    """The data without its packing."""
-    for magic, unpack in PACKED.items():
-        if data.startswith(magic):
-            try:
-                data = unpack(data)
-            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-                raise DataError(f"{name}: got a packed file that is damaged or cut "
-                                f"short ({error}); download it again") from None
-    if data.startswith(b"PK\x03\x04") or data[257:262] == b"ustar":
-        found = files_in(data, name)
-        for inside, (what, way) in INSIDE.items():
-            if any(path.endswith(inside) for path in found):
-                raise DataError(f"{name}: got {what}, expected rows; {way}")
-        if len(found) != 1:
-            raise DataError(f"{name}: got an archive of {len(found)} files "
-                            f"({', '.join([*found][:4])}), expected one; unpack it")
-        return unpacked(*found.values(), name)
+def unpacked(data: bytes, path: str | Path) -> bytes:
+    """What is packed by gzip, up to MOST bytes."""
+    try:
+        data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(MOST + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: got a packed file that is damaged or cut short "
+                        f"({error}); download it again") from None
+    if len(data) > MOST:
+        raise DataError(f"{path}: got a packed file of more than {MOST:,} bytes; is it "
+                        "the right one? Unpack it with gunzip, if so")
     return data
 
 
-def arrow() -> Any:
-    """pyarrow, imported where it is needed."""
-    import pyarrow.parquet
-    return pyarrow
+def of_parquet(data: bytes, path: str | Path) -> Rows:
+    """The rows of a Parquet file."""
+    import pyarrow
+    from pyarrow import parquet
 
-
-def of_arrow(data: bytes, path: str | Path) -> list[Row]:
-    """The rows of a Parquet or an Arrow file."""
-    pa = arrow()
     try:
-        if data.startswith(b"PAR1"):
-            return pa.parquet.read_table(pa.BufferReader(data)).to_pylist()
-        stream = pa.ipc.open_file if data.startswith(b"ARROW1") else pa.ipc.open_stream
-        return stream(data).read_all().to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: got a Parquet or Arrow file that is damaged or cut "
-                        f"short ({error!s:.80}); download it again") from None
+        return numbered(parquet.read_table(pyarrow.BufferReader(data)).to_pylist())
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path}: got a Parquet file that is damaged or cut short "
+                        f"({error!s:.80}); download it again") from None
 
 
 def numbered(values: list) -> Rows:
@@ -142,7 +132,7 @@ def delimiter_of(data: bytes, name: str) -> str:
 
 
 def of_csv(data: bytes, delimiter: str, path: str | Path) -> Rows:
-    """The rows of a CSV file, whose cells may hold lists."""
+    """The rows of a CSV file."""
     found = Rows()
     try:
         text = io.StringIO(data.decode(), newline="")
@@ -166,69 +156,26 @@ def of_csv(data: bytes, delimiter: str, path: str | Path) -> Rows:
 
 
 def cell(name: str, text: str) -> Any:
-    """What a cell says: text, a list (as JSON, or as pandas writes it), or a chat."""
-    chat = re.match(r"""\[\s*\{\s*['"](role|content|from|value)['"]""", text)
-    if not chat and name not in ("completions", "ranks"):
+    """What a cell says: text, or as JSON a list of texts, of ranks or of messages."""
+    if name not in ("completions", "ranks") and not re.match(r"\[\s*\{", text):
         return text
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError):
-            pass
-    raise Fault(name, kind_of(text), "a list as JSON",
-                "save the table as Parquet or JSON Lines, which keep lists")
-
-
-def of_json(data: bytes, path: str | Path) -> Rows | None:
-    """The rows of a file that is one JSON value; None when it is JSON Lines."""
-    first, *others = data.strip().split(b"\n", 1)
-    if first[:1] not in (b"{", b"["):
-        return None
-    if first[:1] == b"{" and others and is_json(first):
-        return None
     try:
-        value = parsed(data)
+        return json.loads(text)
+    except ValueError:
+        raise Fault(name, kind_of(text), "a list as JSON",
+                    "save the table as Parquet or JSON Lines, which keep lists"
+                    ) from None
+
+
+def of_list(data: bytes, path: str | Path) -> Rows:
+    """The rows of a JSON list."""
+    try:
+        return numbered(parsed(data))
     except Fault as fault:
-        if first[:1] == b"[":
-            raise DataError(f"{path}: {fault}") from None
-        if first.strip() == b"{" and others:
-            raise DataError(f"{path}: got objects over several lines, expected one a "
-                            "line; jq -c . FILE makes such a file") from None
-        return None
-    rows = rows_in(value)
-    return None if rows == [value] and not others else numbered(rows)
+        raise DataError(f"{path}: {fault}") from None
 
 
-def is_json(line: bytes) -> bool:
-    """Can the line be read alone?"""
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def rows_in(value: Any) -> list:
-    """Rows of a JSON value: a list of them, or columns, as pandas writes them."""
-    if isinstance(value, list):
-        return value
-    if {"columns", "data"} <= value.keys():
-        return [dict(zip(value["columns"], cells)) for cells in value["data"]]
-    for name in ("data", "rows", "train", "examples"):
-        if isinstance(value.get(name), list):
-            return value[name]
-    columns = list(value.values())
-    if all(isinstance(column, dict) and "0" in column for column in columns):
-        columns = [list(column.values()) for column in columns]
-    elif not all(isinstance(column, list) and column and not isinstance(column[0], dict)
-                 for column in columns):
-        return [value]
-    if len(set(map(len, columns))) != 1:
-        return [value]
-    return [dict(zip(value, cells)) for cells in zip(*columns)]
-
-
-def of_lines(data: bytes) -> Rows:
+def of_lines(data: bytes, path: str | Path) -> Rows:
     """The rows of JSON Lines by number of line; empty lines at the end are none."""
     found, offset, lines = Rows(mark=":"), 0, data.split(b"\n")
     filled = len(data.rstrip().split(b"\n")) if data.strip() else 0
@@ -244,7 +191,20 @@ def of_lines(data: bytes) -> Rows:
         except Fault as fault:
             found.bad[number] = fault
         offset += len(line) + 1
+    if filled == 1 and found.rows and is_table(found.rows[1]):
+        raise DataError(f"{path}: got one object of columns, or with the rows under a "
+                        "key, expected an object for each row; with pandas, "
+                        'frame.to_json(FILE, orient="records", lines=True) writes such '
+                        "a file, and jq -c '.KEY[]' FILE takes rows out from under KEY")
     return found
+
+
+def is_table(value: Row) -> bool:
+    """Is an object no row, but a whole table: nothing in it is text or a chat?"""
+    firsts = [part[0] if isinstance(part, list) and part else part
+              for part in value.values()]
+    return not any(isinstance(part, str) for part in value.values()) and not any(
+        isinstance(first, dict) and first.keys() & {"role", "from"} for first in firsts)
 
 
 CUT = Fault("row", "a file that ends mid-row", "a whole last row", "download it again")

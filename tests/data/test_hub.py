@@ -3,15 +3,18 @@
 import json
 import socket
 import time
+from functools import partial
 from pathlib import Path
 
 import datasets
 import pytest
 
 from instructgpt_lite.data import hub as sources
-from instructgpt_lite.data.hub import hub_demonstrations, hub_rankings
+from instructgpt_lite.data.hub import read_hub
 from instructgpt_lite.data.records import DataError, Demonstration, Ranking
 
+hub_rankings = partial(read_hub, kind=Ranking)
+hub_demonstrations = partial(read_hub, kind=Demonstration)
 COMMIT = "09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa"
 
 
@@ -156,7 +159,7 @@ def test_an_empty_folder_is_no_dataset(tmp_path, hub):
 @pytest.mark.parametrize("revision", ["", "main", COMMIT[:12], COMMIT.upper()])
 def test_the_hub_is_read_at_a_commit_only(revision):
     with pytest.raises(ValueError, match="expected the 40 signs of a commit"):
-        hub_rankings("Anthropic/hh-rlhf", revision)
+        hub_rankings("Anthropic/hh-rlhf", revision=revision)
 
 
 def test_a_hub_that_does_not_answer_is_an_error_within_seconds(monkeypatch):
@@ -166,7 +169,7 @@ def test_a_hub_that_does_not_answer_is_an_error_within_seconds(monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
     began = time.monotonic()
     with silent, pytest.raises(ConnectionError, match="cannot be reached .* HF_HUB_OFFLINE=1"):
-        hub_rankings("Anthropic/hh-rlhf", COMMIT)
+        hub_rankings("Anthropic/hh-rlhf", revision=COMMIT)
     assert time.monotonic() - began < 5
 
 
@@ -174,5 +177,5 @@ def test_offline_a_dataset_outside_the_cache_is_an_error_at_once(monkeypatch, hu
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     began = time.monotonic()
     with pytest.raises(ConnectionError, match=f"hh-rlhf at {COMMIT} is not in the cache"):
-        hub_rankings("Anthropic/hh-rlhf", COMMIT)
+        hub_rankings("Anthropic/hh-rlhf", revision=COMMIT)
     assert time.monotonic() - began < 5

@@ -1,4 +1,4 @@
-"""The bytes of a file to rows: every form that can be read is, every other is named as what it is."""
+"""The bytes of a file to rows: what is common is read, every other form is named as what it is."""
 
 import bz2
 import gzip
@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import pickle
+import re
 import tarfile
 import zipfile
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from instructgpt_lite.data import rows
 from instructgpt_lite.data.records import DataError
 from instructgpt_lite.data.rows import rows_of
 
@@ -66,17 +68,15 @@ FORMS = {
     "empty lines at the end": BYTES + b"\n \r\n",
     "UTF-16": LINES.encode("utf-16"), "UTF-16 of the other order": b"\xfe\xff" + LINES.encode("utf-16-be"),
     "gzip": gzip.compress(BYTES), "two gzips": gzip.compress(BYTES[:60]) + gzip.compress(BYTES[60:]),
-    "bzip2": bz2.compress(BYTES), "xz": lzma.compress(BYTES),
-    "zstd": pa.Codec("zstd").compress(BYTES).to_pybytes(), "zip": zipped(rows_jsonl=BYTES), "tar.gz": tarred(BYTES),
     "list": json.dumps(ROWS).encode(), "list, indented": json.dumps(ROWS, indent=1).encode(),
-    "list in gzip": gzip.compress(json.dumps(ROWS).encode()), "rows under a key": json.dumps({"data": ROWS}).encode(),
-    "pandas' columns": json.dumps(COLUMNS).encode(),
-    "columns of lists": json.dumps({name: [*column.values()] for name, column in COLUMNS.items()}).encode(),
-    "pandas' split": json.dumps({"columns": [*ROWS[0]], "index": [0, 1],
-                                 "data": [[*row.values()] for row in ROWS]}, indent=1).encode(),
+    "list in gzip": gzip.compress(json.dumps(ROWS).encode()),
     "CSV": table(","), "CSV of Excel": b"\xef\xbb\xbf" + table(";", "\r\n"), "TSV": table("\t"),
-    "CSV in gzip": gzip.compress(table(",")), "Parquet": parquet(ROWS),
-    "Arrow": arrow(pa.ipc.new_file), "Arrow stream": arrow(pa.ipc.new_stream)}
+    "CSV in gzip": gzip.compress(table(",")), "Parquet": parquet(ROWS), "Parquet in gzip": gzip.compress(parquet(ROWS))}
+TABLES = {
+    "rows under a key": {"data": ROWS}, "pandas' columns": COLUMNS,
+    "columns of lists": {name: [*column.values()] for name, column in COLUMNS.items()},
+    "pandas' split": {"columns": [*ROWS[0]], "index": [0, 1], "data": [[*row.values()] for row in ROWS]},
+    "columns of unequal lengths": {"prompt": ["Q", "R"], "chosen": ["a", "b"], "rejected": ["c"]}}
 
 
 def write(tmp_path, data, name="rows.data"):
@@ -94,23 +94,33 @@ def test_the_same_rows_come_out_of_every_form(tmp_path, form):
     [{"prompt": CHAT, "completion": CHAT}], [{"messages": CHAT}],
     [{"prompt": "Q", "completions": ["a", "b"], "ranks": [1, 2]}]])
 def test_one_row_alone_is_a_row_and_no_table_of_columns(tmp_path, rows):
-    for data in (json.dumps(rows[0]), json.dumps(rows[0], indent=1), json.dumps(rows), json.dumps(rows[0]) + "\n"):
+    for data in (json.dumps(rows[0]), json.dumps(rows), json.dumps(rows[0]) + "\n"):
         assert list(rows_of(write(tmp_path, data.encode())).rows.values()) == rows
 
 
-def test_columns_of_unequal_lengths_are_no_table(tmp_path):
-    row = {"prompt": ["Q", "R"], "chosen": ["a", "b"], "rejected": ["c"]}
-    assert list(rows_of(write(tmp_path, json.dumps(row).encode())).rows.values()) == [row]
+@pytest.mark.parametrize("form", TABLES)
+def test_one_object_that_holds_a_whole_table_is_refused_with_what_makes_rows_of_it(tmp_path, form):
+    for end in ("", "\n"):
+        path = write(tmp_path, (json.dumps(TABLES[form]) + end).encode())
+        with pytest.raises(DataError, match="rows.data: got one object of columns, or with the rows under a key, "
+                                            "expected an object for each row;.*to_json.*jq -c") as caught:
+            rows_of(path)
+        assert len(str(caught.value).splitlines()) == 1
 
 
-def test_lists_in_cells_are_read_as_json_or_as_pandas_writes_them(tmp_path):
-    data = ('prompt,completions,ranks\n"' + repr(CHAT).replace('"', '""') + '","[""a"", ""b""]","[1, 2]"\n'
-            + '[1] is what?,"[\'a\', \'b\']","[2, 1]"\n')
+def test_lists_in_cells_are_read_as_json(tmp_path):
+    data = ('prompt,completions,ranks\n"' + json.dumps(CHAT).replace('"', '""') + '","[""a"", ""b""]","[1, 2]"\n'
+            + '[1] is what?,"[""a"", ""b""]","[2, 1]"\n')
     assert list(rows_of(write(tmp_path, data.encode())).rows.values()) == [
         {"prompt": CHAT, "completions": ["a", "b"], "ranks": [1, 2]},
         {"prompt": "[1] is what?", "completions": ["a", "b"], "ranks": [2, 1]}]
-    found = rows_of(write(tmp_path, b"prompt,completions,ranks\nQ,a|b,1|2\n"))
-    assert str(found.bad[1]).startswith("completions: got 'a|b' (str), expected a list as JSON; save the table as Par")
+
+
+@pytest.mark.parametrize("text, name", [("Q,a|b,1|2", "completions"), ("Q,\"['a', 'b']\",1", "completions"),
+                                        ("\"[{'role': 'user'}]\",[],1", "prompt")])
+def test_a_cell_with_a_list_in_another_form_is_a_fault_of_its_row(tmp_path, text, name):
+    found = rows_of(write(tmp_path, f"prompt,completions,ranks\n{text}\n".encode()))
+    assert re.match(rf"{name}: got .*\(str\), expected a list as JSON; save the table as Parquet", str(found.bad[1]))
 
 
 def test_parquet_keeps_chats_and_empty_cells(tmp_path):
@@ -126,18 +136,19 @@ def test_parquet_keeps_chats_and_empty_cells(tmp_path):
     (gzip.compress(pickle.dumps(ROWS)), "a Python pickle"),
     (zipped(xl__workbook_xml=b"", xl__styles_xml=b""), "an Excel workbook.*save it as CSV"),
     (zipped(archive__data_pkl=b"", archive__version=b""), "pickles of PyTorch, which are never opened"),
-    (zipped(a_jsonl=b"", b_jsonl=b""), r"an archive of 2 files \(a.jsonl, b.jsonl\), expected one; unpack it"),
+    (zipped(rows_jsonl=BYTES), "an archive .*unpack it"), (tarred(BYTES), "an archive .*unpack it"),
+    (bz2.compress(BYTES), "a file packed by bzip2, xz or zstd"), (lzma.compress(BYTES), "packed by bzip2, xz"),
+    (pa.Codec("zstd").compress(BYTES).to_pybytes(), "packed by bzip2, xz or zstd"),
+    (arrow(pa.ipc.new_file), "an Arrow file"), (arrow(pa.ipc.new_stream), "an Arrow file.*save it as Parquet"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1", "an Excel or Word file"), (b"SQLite format 3\0", "an SQLite database"),
     (b"\x89HDF\r\n", "HDF5 or NumPy"), (b"\x93NUMPY\x01", "HDF5 or NumPy"), (b"%PDF-1.4", "a PDF"),
     (b"Rar!\x1a", "unpack it"),
     (LINES.encode("utf-16-le"), "UTF-16 without a mark"),
     (gzip.compress(BYTES)[:-9], "packed file that is damaged or cut short"),
-    (lzma.compress(BYTES)[:-9], "packed file that is damaged"),
-    (bz2.compress(BYTES)[:-9], "packed file that is damaged"),
-    (FORMS["zstd"][:-9], "packed file that is damaged"), (FORMS["zip"][:-30], "no whole zip or tar.gz"),
-    (parquet(ROWS)[:-9], "Parquet or Arrow file that is damaged or cut short"),
+    (parquet(ROWS)[:-9], "Parquet file that is damaged or cut short"),
     (json.dumps(ROWS).encode()[:-9], r"row: got no JSON at column .*"), (b"[1, NaN]", "row: got NaN"),
     (json.dumps(ROWS[0], indent=1).encode() * 2, "objects over several lines.*jq -c"),
+    (json.dumps(ROWS[0], indent=1).encode(), "objects over several lines.*jq -c"),
     (b'prompt,chosen\nQ,"a\n', "no whole CSV after line 1"),
     (b"prompt,chosen\nQ,Caf\xe9\n", "not UTF-8 at byte 19.*WINDOWS-1252"),
 ])
@@ -149,11 +160,18 @@ def test_what_cannot_be_read_is_named_as_what_it_is_in_one_line(tmp_path, data, 
 
 @pytest.mark.parametrize("data, number, message", [
     (b"prompt,chosen\nQ,a\nR,b,c\n", 2, "row: got more or fewer cells than the header has, expected 2; quote"),
-    (b"prompt,chosen\nQ\n", 1, "row: got more or fewer cells"), (b"[1, {}]", 1, "row: got a int, expected an object"),
-    (json.dumps({"data": [3]}).encode(), 1, "row: got a int")])
+    (b"prompt,chosen\nQ\n", 1, "row: got more or fewer cells"), (b"[1, {}]", 1, "row: got a int, expected an object")])
 def test_a_bad_row_of_a_table_is_a_fault_of_that_row(tmp_path, data, number, message):
     found = rows_of(write(tmp_path, data))
     assert list(found.bad) == [number] and str(found.bad[number]).startswith(message)
+
+
+def test_a_packed_file_is_unpacked_to_no_more_than_allowed(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "MOST", len(BYTES))
+    assert len(rows_of(write(tmp_path, gzip.compress(BYTES))).rows) == 2
+    path = write(tmp_path, gzip.compress(BYTES) + gzip.compress(b"\n"))
+    with pytest.raises(DataError, match=f"a packed file of more than {len(BYTES)} bytes; .*gunzip"):
+        rows_of(path)
 
 
 def test_a_table_with_unknown_columns_is_one_by_its_name(tmp_path):
