@@ -1,10 +1,12 @@
 """Sampling y ~ pi(.|x) from any Hugging Face decoder.
 
-Every row draws by inverse CDF from its own uniforms, drawn before anything else, so neither order nor
-company nor the way of decoding changes what is drawn. `decode` leaves the cache, of whatever kind, to
-`generate` of transformers; prompts of one length go together, so that no row has padding.
+Every row draws by inverse CDF from its own uniforms, drawn before anything else, so
+neither order nor company nor the way of decoding changes what is drawn. `decode` leaves
+the cache, of whatever kind, to `generate` of transformers; prompts of one length go
+together, so that no row has padding.
 
-Shapes: B sequences, R rows at once, P tokens of a prompt, T response tokens at most, V vocabulary.
+Shapes: B sequences, R rows at once, P tokens of a prompt, S tokens so far, T response
+tokens at most, V vocabulary.
 """
 
 from collections.abc import Callable, Iterator
@@ -53,30 +55,52 @@ def top(logits_BV: Tensor, k: int) -> Tensor:
     return torch.full_like(logits_BV, -torch.inf).scatter(-1, kept.indices, kept.values)
 
 
-def decode(model: nn.Module, prompts: list[list[int]], draws: Draws, ends: tuple[int, ...]) -> None:
+def decode(model: nn.Module, prompts: list[list[int]], draws: Draws,
+           ends: tuple[int, ...]) -> None:
     """Draw a response to every prompt; what a row draws after its end is thrown away."""
     by_length: dict[int, list[int]] = {}
     for row, prompt in enumerate(prompts):
         by_length.setdefault(len(prompt), []).append(row)
-    with own_settings_off(model):
-        for rows in by_length.values():
-            for row_R in torch.tensor(rows, device=model.device).split(ROWS):
-                generate(model, prompts, draws, ends, row_R)
+    for rows in by_length.values():
+        for row_R in torch.tensor(rows, device=model.device).split(ROWS):
+            generate(model, prompts, draws, ends, row_R)
 
 
-def generate(model: nn.Module, prompts: list[list[int]], draws: Draws, ends: tuple[int, ...],
-             row_R: Tensor) -> None:
-    """Rows of one length by `generate` of transformers, which takes the token that is left possible."""
+def generate(model: nn.Module, prompts: list[list[int]], draws: Draws,
+             ends: tuple[int, ...], row_R: Tensor) -> None:
+    """Rows of one length by `generate` of transformers, which takes the token we leave."""
     token_RP = torch.tensor([prompts[row] for row in row_R], device=model.device)
     P, T = token_RP.size(1), draws.token_BT.size(1)
 
-    def only_the_drawn(token_RS: Tensor, logits_RV: Tensor) -> Tensor:
-        token_R = draws.draw(logits_RV, row_R, token_RS.size(1) - P)
-        return torch.full_like(logits_RV, -torch.inf).scatter(1, token_R[:, None], 0.0)
+    def only_the_drawn(token_RS: Tensor, rounded_RV: Tensor) -> Tensor:
+        token_R = draws.draw(exact.pop(), row_R, token_RS.size(1) - P)
+        return torch.full_like(rounded_RV, -torch.inf).scatter(1, token_R[:, None], 0.0)
 
-    model.generate(token_RP, attention_mask=torch.ones_like(token_RP), max_new_tokens=T, do_sample=False,
-                   use_cache=getattr(model.config, "use_cache", True), logits_processor=[only_the_drawn],
-                   eos_token_id=[*ends] or None, pad_token_id=0)
+    with undisturbed(model) as exact:
+        model.generate(
+            token_RP, attention_mask=torch.ones_like(token_RP), max_new_tokens=T,
+            do_sample=False, use_cache=getattr(model.config, "use_cache", True),
+            logits_processor=[only_the_drawn], eos_token_id=[*ends] or None,
+            pad_token_id=0)
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Within, the model's generation_config (a penalty, a forced token) has no say in `generate`.
+
+    Gives the list to which each forward appends its last logits (R, V), which `generate`
+    rounds to float32.
+    """
+    from transformers import GenerationConfig
+    exact: list[Tensor] = []
+    hook = model.register_forward_hook(
+        lambda model, inputs, output: exact.append(output.logits[:, -1]))
+    settings, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield exact
+    finally:
+        hook.remove()
+        model.generation_config = settings
 
 
 @torch.no_grad()
@@ -108,17 +132,6 @@ def sample(model: nn.Module, prompts: list[list[int]], *, eos: int | tuple[int, 
 def until_end(row: list[int], ends: tuple[int, ...]) -> list[int]:
     """The tokens up to the first end, which is included; all where there is none."""
     return row[:next((t for t, token in enumerate(row, 1) if token in ends), len(row))]
-
-
-@contextmanager
-def own_settings_off(model: nn.Module) -> Iterator[None]:
-    """Within, the model's generation_config (a penalty, a forced token) has no say in `generate`."""
-    from transformers import GenerationConfig
-    settings, model.generation_config = model.generation_config, GenerationConfig()
-    try:
-        yield
-    finally:
-        model.generation_config = settings
 
 
 def check(model: nn.Module, prompts: list[list[int]], max_new_tokens: int) -> None:

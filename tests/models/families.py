@@ -4,6 +4,7 @@ Windows are 8 tokens, shorter than the rows of the tests. Each entry: the config
 and what it needs beyond SIZES; the name tells variants apart.
 """
 
+import copy
 from functools import cache
 
 import torch
@@ -93,3 +94,11 @@ def model(name: str):
             if weight.ndim > 1:
                 weight.copy_(0.3 * torch.randn(weight.shape, generator=random))
     return made
+
+
+def mistral(**settings):
+    """A copy of the micro Mistral, as if its configuration said something else."""
+    changed = copy.deepcopy(model("mistral"))
+    for name, value in settings.items():
+        setattr(changed.config, name, value)
+    return changed

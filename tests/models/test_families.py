@@ -96,11 +96,6 @@ def test_saved_and_loaded_equal(name, tmp_path, monkeypatch):
     torch.testing.assert_close(scored(given), reward(given), **FLOAT)
 
 
-def test_the_fast_road_is_taken_where_it_is_right():
-    assert {name for name in ACCEPTED if policy_of(name).fast} == {*FAST, "mpt"}
-    assert {name for name in ACCEPTED if reward_of(name).fast} == {*FAST, *MIXTURE} - {"mpt"}
-
-
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_no_road_reads_right_is_refused_in_a_sentence(name):
     with pytest.raises(ValueError, match=REFUSED[name][1]):

@@ -43,12 +43,11 @@ def responses_of(rollout: Rollout) -> list[list[int]]:
 @torch.no_grad()
 @pytest.mark.parametrize("temperature, seed", [(1.0, 0), (0.6, 0), (1.5, 2)])
 def test_sampling_draws_what_a_loop_without_cache_draws(policy, prompts, temperature, seed):
-    """`generate` of transformers rounds logits to float32."""
     prompts = 3 * prompts
     responses, logps = naive(policy, prompts, temperature, seed)
     rollout = draw(policy, prompts, seed, temperature=temperature)
     assert responses_of(rollout) == responses
-    assert rollout.logp_BT[rollout.mask_BT].tolist() == pytest.approx(sum(logps, []), rel=2e-6, abs=2e-7)
+    assert rollout.logp_BT[rollout.mask_BT].tolist() == pytest.approx(sum(logps, []), rel=1e-10, abs=1e-10)
     assert (rollout.logp_BT[~rollout.mask_BT] == 0).all()
     assert len({len(response) for response in responses}) > 2, "rows must end at different steps"
     assert any(EOS not in response for response in responses), "some row must be cut off"
