@@ -33,11 +33,6 @@ GROUP = 16              # rows that attend together, and prompts read at once: a
 Attend = Callable[[int, Tensor], Tensor]           # (layer, queries, keys and values (N, 3D)) -> (N, D)
 
 
-def fits(model: nn.Module) -> bool:
-    """True for what may be read here: a GPT-2 that is nothing but that, and Llama's kind of decoder."""
-    return is_plain_gpt2(model) if model.config.model_type == "gpt2" else model.config.model_type == "llama"
-
-
 def is_plain_gpt2(model: nn.Module) -> bool:
     """True for a GPT-2 whose trunk holds the modules of transformers, none of them hooked or patched."""
     config, gpt2 = model.config, model.base_model
@@ -62,20 +57,12 @@ def untouched(part: nn.Module) -> bool:
 
 def logits(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor,
            drop: Dropout | None = None) -> Tensor:
-    """As `forward.logits`."""
-    if not is_plain_gpt2(model):
-        return forward.logits(model, token_BS, real_BS, keep_M, drop)
-    return model.lm_head(flat_states(model, token_BS, real_BS, keep_M, drop))
+    """As `forward.logits`, of a plain GPT-2."""
+    return model.lm_head(states(model, token_BS, real_BS, keep_M, drop))
 
 
-def states(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor) -> Tensor:
-    """As `forward.states`."""
-    read = flat_states if is_plain_gpt2(model) else forward.states
-    return read(model, token_BS, real_BS, keep_M)
-
-
-def flat_states(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor,
-                drop: Dropout | None = None) -> Tensor:
+def states(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor,
+           drop: Dropout | None = None) -> Tensor:
     """As `forward.states`, of a plain GPT-2."""
     forward.check_context(model, token_BS.size(1))
     place_N = real_BS.flatten().nonzero()[:, 0]
