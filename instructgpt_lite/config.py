@@ -88,6 +88,14 @@ class Reward:
 
 
 @dataclass(frozen=True)
+class BestOfN(RLInit):
+    """Fine-tuning on the best of n responses, from the RL start: a baseline, all ours."""
+
+    n: int = 0                       # responses a prompt to choose from; 0: no such policy
+    demonstrations: int = 31_144     # of PPO's prompts, each with its best response
+
+
+@dataclass(frozen=True)
 class PPO:
     """Reinforcement learning (§3.5, App. C.4); gamma = 0 is PPO, gamma > 0 is PPO-ptx."""
 
@@ -153,6 +161,7 @@ class Run:
     rl_init: RLInit = field(default_factory=RLInit)
     collect: Collect = field(default_factory=Collect)
     reward: Reward = field(default_factory=Reward)
+    best_of_n: BestOfN = field(default_factory=BestOfN)
     ppo: PPO = field(default_factory=PPO)
     evaluate: Evaluate = field(default_factory=Evaluate)
     world: int = 0                   # which tiny world: facts, people, prompts

@@ -20,7 +20,8 @@ from instructgpt_lite.run.stages import STAGES, Stopped, run
 from instructgpt_lite.training.sft import demonstrated
 from instructgpt_lite.world.world import World
 
-MICRO = replace(presets.micro, checkpoint_every=0.0)            # a checkpoint after every step
+MICRO = replace(presets.micro, checkpoint_every=0.0,            # a checkpoint after every step
+                best_of_n=replace(presets.micro.best_of_n, n=2))
 NAMES = [stage.name for stage in STAGES]
 
 
@@ -71,7 +72,7 @@ def test_every_stage_leaves_its_rows_and_its_time(calm):
 
 def test_policies_open_in_transformers_with_equal_logits(calm):
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    for name in ("base", "sft", "rl_init", "ppo", "ppo_ptx"):
+    for name in ("base", "sft", "rl_init", "best_of_n", "ppo", "ppo_ptx"):
         ours = Policy.load(calm / "models" / name)
         theirs = AutoModelForCausalLM.from_pretrained(calm / "models" / name)
         token_BS = torch.tensor([AutoTokenizer.from_pretrained(calm / "models" / name).encode("Where does Ada live?")])
@@ -100,9 +101,19 @@ def test_demonstrations_score_zero_and_the_policy_has_moved(calm):
 
 def test_the_evaluation_has_an_interval_around_every_mean(calm):
     found = json.loads((calm / "evaluation.json").read_text())
-    assert set(found["policies"]) == {"base", "few-shot", "sft", "rl_init", "ppo", "ppo_ptx"}
+    assert set(found["policies"]) == {"base", "few-shot", "sft", "rl_init", "best_of_n", "ppo", "ppo_ptx"}
     for row in [*found["policies"].values(), found["reward"]]:
         assert all(low - 1e-9 <= mean <= high + 1e-9 for mean, low, high in row.values())
+
+
+def test_without_an_n_a_run_has_no_best_of_n_and_all_else_is_the_same(calm, tmp_path):
+    list(run(replace(MICRO, best_of_n=replace(MICRO.best_of_n, n=0)), tmp_path))
+    less, all_of_it = contents(tmp_path), contents(calm)
+    assert not [name for name in less if "best" in name]
+    models = [name for name in all_of_it if name.startswith("models") and "best" not in name]
+    assert models and all(less[name] == all_of_it[name] for name in models)
+    found, more = (json.loads(each["evaluation.json"])["policies"] for each in (less, all_of_it))
+    assert found == {name: row for name, row in more.items() if name != "best_of_n"}
 
 
 def test_another_configuration_is_refused_field_by_field(calm):
@@ -146,9 +157,9 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-SAVED = [f"models/{name}/{file}" for name in ("base", "sft", "rl_init", "reward", "ppo", "ppo_ptx")
+SAVED = [f"models/{name}/{file}" for name in ("base", "sft", "rl_init", "reward", "best_of_n", "ppo", "ppo_ptx")
          for file in ("model.safetensors", "config.json", "tokenizer.json")]
-SAVED += ["rankings/00000.jsonl", "labelers.json", "evaluation.json", "samples.json"]
+SAVED += ["data/best/00000.jsonl", "data/collect/00000.jsonl", "labelers.json", "evaluation.json", "samples.json"]
 
 
 @pytest.mark.parametrize("name", SAVED)
@@ -181,13 +192,13 @@ def test_a_file_that_is_missing_or_too_many_in_a_model_is_found(calm, tmp_path):
         folder.model("sft")
 
 
-@pytest.mark.parametrize("name", ["models/rl_init/model.safetensors", "rankings/00000.jsonl"])
+@pytest.mark.parametrize("name", ["models/rl_init/model.safetensors", "data/collect/00000.jsonl"])
 def test_what_is_damaged_is_made_again_to_the_bit_and_the_rest_is_left(calm, tmp_path, name):
     shutil.copytree(calm, tmp_path / "run")
     flip(tmp_path / "run" / name)
     with pytest.warns(UserWarning, match=f"{name} is not what was saved: .* is made again"):
         made = {row["stage"] for row in run(MICRO, tmp_path / "run")}
-    assert made == {"collect" if "rankings" in name else "rl_init"}
+    assert made == {"collect" if "collect" in name else "rl_init"}
     ended, wanted = contents(tmp_path / "run"), contents(calm)
     for files in (ended, wanted):
         files["metrics.jsonl"] = sorted(files["metrics.jsonl"].splitlines())
@@ -203,9 +214,9 @@ def test_where_a_model_comes_out_otherwise_all_that_was_made_of_it_is_made_again
     (other.path / "stages.json").write_text(json.dumps(stages))
     with pytest.warns(UserWarning, match="made of") as told:
         made = list(dict.fromkeys(row["stage"] for row in run(MICRO, tmp_path / "run")))
-    assert made == ["ppo", "ppo_ptx", "evaluate"]
+    assert made == ["best", "ppo", "ppo_ptx", "evaluate"]
     assert [str(each.message).rpartition(": ")[2] for each in told] == [
-        "PPO is made again", "PPO-ptx is made again", "Evaluation is made again"]
+        "Best of n is made again", "PPO is made again", "PPO-ptx is made again", "Evaluation is made again"]
 
 
 def test_a_disk_that_fills_while_a_model_is_saved_is_told_with_the_bytes(calm, tmp_path, monkeypatch):

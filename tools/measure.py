@@ -1,9 +1,10 @@
 """Run a preset once for each seed and write results/PRESET.json: every measure, its mean, spread and intervals.
 
-    python tools/measure.py tiny 0 1 2
+    python tools/measure.py tiny 0 1 2 --best-of-n.n 4
 
-CPU-seconds and peak memory are those of the whole process, imports and report included. "samples" has what every model
-of the first seed answers to the first held-out prompt of each use case: nobody picked them.
+What follows the seeds is handed on to `run`. CPU-seconds and peak memory are those of the whole process, imports and
+report included. "samples" has what every model of the first seed answers to the first held-out prompt of each use case:
+nobody picked them.
 """
 
 import json
@@ -12,6 +13,7 @@ import resource
 import statistics
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 from instructgpt_lite.files import write_json
@@ -20,11 +22,11 @@ from instructgpt_lite.run.folder import RunFolder
 ROOT = Path(__file__).parent.parent
 
 
-def measured(preset: str, seed: int) -> dict:
+def measured(preset: str, seed: int, changes: list[str]) -> dict:
     """One run in a process of its own."""
     folder = ROOT / "runs" / f"{preset}-{seed}"
     command = [sys.executable, "-m", "instructgpt_lite", "run", "--preset", preset, "--seed", str(seed),
-               "--out", str(folder.relative_to(ROOT))]
+               "--out", str(folder.relative_to(ROOT)), *changes]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -52,8 +54,9 @@ def leaves(found: dict, path: str = ""):
             yield here, value[0] if isinstance(value, list) else value
 
 
-def main(preset: str, seeds: list[int]) -> None:
-    runs = {seed: measured(preset, seed) for seed in seeds}
+def main(preset: str, *arguments: str) -> None:
+    seeds = [int(each) for each in takewhile(str.isdecimal, arguments)]
+    runs = {seed: measured(preset, seed, list(arguments[len(seeds):])) for seed in seeds}
     values = {}
     for found in runs.values():
         for name, value in leaves(found):
@@ -63,10 +66,10 @@ def main(preset: str, seeds: list[int]) -> None:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
     config = json.loads((ROOT / "runs" / f"{preset}-{seeds[0]}" / "config.json").read_text())
     write_json(ROOT / "results" / f"{preset}.json", {
-        "command": f"python tools/measure.py {preset} {' '.join(map(str, seeds))}", "commit": commit,
+        "command": f"python tools/measure.py {preset} {' '.join(arguments)}", "commit": commit,
         "intervals": "95 %, bootstrap over held-out prompts, of each seed", "config": config,
         "summary": summary, "samples": samples(ROOT / "runs" / f"{preset}-{seeds[0]}"), "seeds": runs})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], [int(seed) for seed in sys.argv[2:]] or [0, 1, 2])
+    main(*sys.argv[1:])

@@ -11,8 +11,8 @@ from math import prod
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-MODELS = {"base": "base", "few-shot": "base, few-shot prompt", "sft": "SFT", "rl_init": "start of RL", "ppo": "PPO",
-          "ppo_ptx": "PPO-ptx"}
+MODELS = {"base": "base", "few-shot": "base, few-shot prompt", "sft": "SFT", "rl_init": "start of RL",
+          "best_of_n": "SFT on best of 4", "ppo": "PPO", "ppo_ptx": "PPO-ptx"}
 COLUMNS = {"gold": "gold score", "gold_win": "wins (gold)", "labeler_win": "wins (held-out labelers)",
            "rude": "rude", "pretraining_loss": "pretraining loss"}
 NARROW = {"gold": "gold", "labeler_win": "wins", "rude": "rude", "pretraining_loss": "loss"}

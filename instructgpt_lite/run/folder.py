@@ -1,7 +1,7 @@
 """What a run leaves on disk, written and read back. Reading needs no torch.
 
     config.json     what was asked for      models/         one folder a model
-    metrics.jsonl   one row a step          rankings/       what labelers ranked (JSONL)
+    metrics.jsonl   one row a step          data/           rankings, best of n (JSONL)
     stages.json     what is finished        labelers.json   how noisy they are
     checkpoints/    where to go on from     samples.json, evaluation.json, report.html
 
@@ -23,7 +23,6 @@ from typing import Any
 
 from instructgpt_lite.config import Run
 from instructgpt_lite.data.jsonl import read_jsonl
-from instructgpt_lite.data.records import Ranking
 from instructgpt_lite.files import digests, read_metrics, replacing, write_json
 
 BASES = Path(__file__).parent.parent / "bases"    # models that come with the package
@@ -88,12 +87,12 @@ class RunFolder:
         path = self.path / "metrics.jsonl"
         return read_metrics(path) if path.exists() else []
 
-    def rankings(self) -> list[Ranking]:
-        """What labelers ranked; Damaged where a file is not what was saved."""
-        self.check("collect")
-        return [ranking for name in sorted(self.stages["collect"]["files"])
+    def records(self, stage: str, kind: type) -> list:
+        """What a stage has written as JSONL; Damaged where it is not what was saved."""
+        self.check(stage)
+        return [record for name in sorted(self.stages[stage]["files"])
                 if name.endswith(".jsonl")
-                for ranking in read_jsonl(self.path / name, Ranking, allow_empty=True)]
+                for record in read_jsonl(self.path / name, kind, allow_empty=True)]
 
     def model(self, name: str) -> Path:
         """Folder of the model of a stage; Damaged if it is not what was saved."""
@@ -155,8 +154,7 @@ class RunFolder:
 
         ValueError names every field in which it is a run of another configuration.
         """
-        for name in ("models", "rankings"):
-            (self.path / name).mkdir(exist_ok=True)
+        (self.path / "models").mkdir(exist_ok=True)
         here, there = flat(config), flat(self.config)
         changed = [f"{name} is {here.get(name)!r} here and {there.get(name)!r} there"
                    for name in here | there if here.get(name) != there.get(name)]

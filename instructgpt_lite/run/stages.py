@@ -15,13 +15,15 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from instructgpt_lite.config import Run
+from instructgpt_lite.config import SFT, Run
 from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
-from instructgpt_lite.data.records import Prompt, Ranking
+from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 from instructgpt_lite.files import Metrics
 from instructgpt_lite.judging import table
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.run.folder import RunFolder, shipped_base
+from instructgpt_lite.training.best_of_n import best_of_n
+from instructgpt_lite.training.loop import generator
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.training.pretrain import pretrain
 from instructgpt_lite.training.resume import ResumeState
@@ -47,20 +49,24 @@ def base(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> R
 def supervised(config: Run, world: World, folder: RunFolder,
                resume: ResumeState) -> Rows:
     """Step 1: labelers show what to say, and the base model learns it (§3.5)."""
-    policy = Policy.load(folder.model("base"))
     shown = world.demonstrations(config.sft.demonstrations, config.sft.seed)
-    corpus = world.corpus(policy.tokenizer)
-    yield from finetune(policy, shown, config.sft, corpus, resume)
-    folder.save("sft", policy)
+    yield from finetuned("sft", "base", shown, config.sft, world, folder, resume)
 
 
 def rl_start(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
     """Where RL starts: fewer passes, and pretraining text mixed in (App. C.3)."""
-    policy = Policy.load(folder.model("base"))
     shown = world.demonstrations(config.rl_init.demonstrations, config.rl_init.seed)
+    yield from finetuned("rl_init", "base", shown, config.rl_init, world, folder,
+                         resume)
+
+
+def finetuned(name: str, start: str, shown: list[Demonstration], config: SFT,
+              world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+    """The policy `start`, trained to say what is shown."""
+    policy = Policy.load(folder.model(start))
     corpus = world.corpus(policy.tokenizer)
-    yield from finetune(policy, shown, config.rl_init, corpus, resume)
-    folder.save("rl_init", policy)
+    yield from finetune(policy, shown, config, corpus, resume)
+    folder.save(name, policy)
 
 
 def rankings(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
@@ -69,16 +75,14 @@ def rankings(config: Run, world: World, folder: RunFolder, resume: ResumeState) 
     prompts, _ = unseen_prompts(config, world)
     labelers = table.calibrate(world, policy, config.collect)
     folder.write("collect", "labelers.json", labelers)
+
+    def make(batch: int) -> list[Ranking]:
+        return collect(policy, prompts, world.labelers, config.collect, batch)
+
     steps = math.ceil(len(prompts) / config.collect.batch_size)
-    for batch in range(steps):
-        name = f"rankings/{batch:05}.jsonl"
-        if not folder.has("collect", name):        # else an interrupted run has made it
-            ranked = collect(policy, prompts, world.labelers, config.collect, batch)
-            write_jsonl(folder.path / name, ranked)
-            folder.wrote("collect", name)
-        ranked = read_jsonl(folder.path / name, Ranking, allow_empty=True)
-        yield {"step": batch + 1, "steps": steps, "rankings": len(ranked),
-               "pairs": sum(len(each.pairs) for each in ranked)}
+    for row, ranked in kept(folder, "collect", Ranking, make, steps):
+        pairs = sum(len(each.pairs) for each in ranked)
+        yield row | {"rankings": len(ranked), "pairs": pairs}
 
 
 def reward_model(config: Run, world: World, folder: RunFolder,
@@ -86,9 +90,36 @@ def reward_model(config: Run, world: World, folder: RunFolder,
     """Step 2, second half: a model learns what labelers prefer, eq. (1)."""
     policy = Policy.load(folder.model("rl_init"))
     reward = ScalarModel.on(policy, config.reward.seed)
-    yield from train_reward(reward, folder.rankings(), config.reward, resume)
+    ranked = folder.records("collect", Ranking)
+    yield from train_reward(reward, ranked, config.reward, resume)
     center(reward, policy, world.demonstrations(config.rl_init.demonstrations))
     folder.save("reward", reward)
+
+
+def best_answers(config: Run, world: World, folder: RunFolder,
+                 resume: ResumeState) -> Rows:
+    """A baseline, first half: of n answers the one that the reward model prefers."""
+    policy = Policy.load(folder.model("rl_init"))
+    reward = ScalarModel.load(folder.model("reward")).frozen()
+    prompts = unseen_prompts(config, world)[1][:config.best_of_n.demonstrations]
+    size, n = config.collect.batch_size, config.best_of_n.n
+
+    def make(batch: int) -> list[Demonstration]:
+        random = generator(config.best_of_n.seed, "best of n", batch)
+        return best_of_n(policy, reward, prompts[batch * size:(batch + 1) * size], n,
+                         config.ppo.max_new_tokens, random)
+
+    steps = math.ceil(len(prompts) / size)
+    for row, best in kept(folder, "best", Demonstration, make, steps):
+        yield row | {"answers": len(best)}
+
+
+def best_of_n_policy(config: Run, world: World, folder: RunFolder,
+                     resume: ResumeState) -> Rows:
+    """A baseline, second half: the RL start learns to say these at once."""
+    best = folder.records("best", Demonstration)
+    yield from finetuned("best_of_n", "rl_init", best, config.best_of_n, world, folder,
+                         resume)
 
 
 def ppo(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
@@ -123,7 +154,7 @@ def evaluation(config: Run, world: World, folder: RunFolder,
     for people in (world.labelers, world.heldout_labelers):
         people.noise = labelers["noise"][people.population]
     policies = {stage.name: Policy.load(folder.model(stage.name))
-                for stage in STAGES if stage.is_policy}
+                for stage in stages_of(config) if stage.is_policy}
     longest = config.collect.max_new_tokens
     answers = table.answers_of(policies, world, config.evaluate, longest)
     judged = table.judge_policies(policies, answers, world, config.evaluate.seed)
@@ -158,13 +189,39 @@ STAGES = (
     Stage("collect", "Rankings", rankings, ("rl_init",), ("rankings", "pairs"), False),
     Stage("reward", "Reward model", reward_model, ("rl_init", "collect"),
           ("loss", "accuracy"), False),
+    Stage("best", "Best of n", best_answers, ("rl_init", "reward"), is_policy=False),
+    Stage("best_of_n", "SFT on best", best_of_n_policy, ("rl_init", "best"),
+          ("loss", "ptx_loss")),
     Stage("ppo", "PPO", ppo, ("rl_init", "reward"), ("score", "kl", "length")),
     Stage("ppo_ptx", "PPO-ptx", ppo_with_pretraining, ("rl_init", "reward"),
           ("score", "kl", "ptx_loss")),
     Stage("evaluate", "Evaluation", evaluation,
-          ("base", "sft", "rl_init", "collect", "reward", "ppo", "ppo_ptx"),
-          ("sft gold", "ppo_ptx gold"), False),
+          ("base", "sft", "rl_init", "collect", "reward", "best_of_n", "ppo",
+           "ppo_ptx"), ("sft gold", "ppo_ptx gold"), False),
 )
+
+
+def stages_of(config: Run) -> list[Stage]:
+    """The stages that a run has; best-of-n only where it is asked for."""
+    off = set() if config.best_of_n.n else {"best", "best_of_n"}
+    return [replace(stage, needs=tuple(name for name in stage.needs if name not in off))
+            for stage in STAGES if stage.name not in off]
+
+
+def kept(folder: RunFolder, stage: str, kind: type, make: Callable[[int], list],
+         steps: int) -> Iterator[tuple[dict, list]]:
+    """Records that a stage makes in batches: what an interrupted run has made, is read.
+
+    Yields the row of a step, and its records.
+    """
+    for batch in range(steps):
+        name = f"data/{stage}/{batch:05}.jsonl"
+        if not folder.has(stage, name):
+            (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
+            write_jsonl(folder.path / name, make(batch))
+            folder.wrote(stage, name)
+        records = read_jsonl(folder.path / name, kind, allow_empty=True)
+        yield {"step": batch + 1, "steps": steps}, records
 
 
 class Stopped(Exception):
@@ -189,8 +246,9 @@ def run(config: Run, folder: str | Path,
         raise BlockingIOError(f"{folder}: another process is running in it; wait for "
                               "it, or name another folder") from None
     try:
-        place.settle(config, {stage.name: stage.title for stage in STAGES})
-        for stage in STAGES:
+        stages = stages_of(config)
+        place.settle(config, {stage.name: stage.title for stage in stages})
+        for stage in stages:
             if not place.is_done(stage.name, stage.needs):
                 world = world or World(config.world)
                 yield from advance(stage, seeded(config), world, place, stopping)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from instructgpt_lite.config import SFT, Pretrain, Reward
+from instructgpt_lite.training.muon import Muon
 
 
 def generator(seed: int, *names: int | str) -> torch.Generator:
@@ -53,11 +54,9 @@ def make_optimizers(module: nn.Module, lr: float, matrix_lr: float = 0.0,
                     eps: float = 1e-8) -> list[Optimizer]:
     """Adam for all weights; with a matrix_lr, Muon for the matrices of the blocks.
 
-    No weight decay. Muon (Jordan et al., 2024) moves a matrix along its momentum with
-    all singular values set to about 1; scaled as Adam's step (Liu et al., 2025, eq. 4),
-    which treats GPT-2's transposed Conv1D weights as linear layers, a matrix_lr is some
-    times Adam's lr. Fused Adam is 3x faster on a CPU. ValueError when there is a
-    matrix_lr and no block, or a weight in float16.
+    No weight decay. Muon treats GPT-2's transposed Conv1D weights as linear layers; a
+    matrix_lr is some times Adam's lr. Fused Adam is 3x faster on a CPU. ValueError when
+    there is a matrix_lr and no block, or a weight in float16.
     """
     weights = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     if any(p.dtype == torch.float16 for _, p in weights):
@@ -73,8 +72,7 @@ def make_optimizers(module: nn.Module, lr: float, matrix_lr: float = 0.0,
     if not matrices:
         return [adam]
     group = {"params": matrices, "lr": matrix_lr, "initial_lr": matrix_lr}
-    muon = torch.optim.Muon([group], weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
-    return [adam, muon]
+    return [adam, Muon([group])]
 
 
 def _in_a_block(name: str, p: Tensor) -> bool:
