@@ -421,7 +421,8 @@ WORLD = [
 ]
 
 DATA = [
-    Mutant("cap-one-too-many", CURATION, "if counts[author] <= limit:", "if counts[author] <= limit + 1:",
+    Mutant("cap-one-too-many", CURATION, "if counts[record.author] <= limit:",
+           "if counts[record.author] <= limit + 1:",
            "off by one"),
     Mutant("split-ignores-the-seed", CURATION, "uniform(seed, author_of(record, row))",
            "uniform(0, author_of(record, row))",

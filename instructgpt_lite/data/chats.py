@@ -7,7 +7,7 @@ longer chat becomes "role: content", line by line.
 
 from typing import Any
 
-from instructgpt_lite.data.records import Fault, kind_of
+from instructgpt_lite.data.records import Fault, check_text, kind_of
 
 ROLES = {"human": "user", "prompter": "user", "gpt": "assistant",
          "chatgpt": "assistant", "bot": "assistant", "model": "assistant"}
@@ -74,6 +74,8 @@ def prompt_and_answers(prompt: Any, answers: dict[str, Any]) -> tuple[Any, list[
         turns_of(name, answers[name])
         raise Fault(name, f"a chat beside text in {texts[0]}",
                     "both text, or both a list of messages", "write them alike")
+    for name, text in answers.items():
+        check_text(name, text)
     if isinstance(asked, list):
         asked = text_of_chat(asked)
     return asked, list(answers.values())

@@ -1,15 +1,14 @@
 """What a whole list of records must satisfy before a model learns from it.
 
 The paper's care for its prompts (§3.2, App. A) is four heuristics; each says what it
-cannot do. The three that drop return (kept, dropped), each dropped record with its
-reason.
+cannot do.
 
     drop_long_common_prefix    "checking for prompts that share a long common prefix"
     cap_per_author             at most 200 prompts a user
     split_by_author            train, validation and test share no user
     drop_pii                   no personal data in the training split
 
-The paper says "user ID" in §3.2 and "organization" in App. A.2: `author` may be either.
+The paper says "user ID" in §3.2, "organization" in App. A.2: `author` may be either.
 The others look at rankings and files: contradictions, leakage, rows that are too long.
 """
 
@@ -23,18 +22,11 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from instructgpt_lite.data.records import DataError, Fault, Ranking, Record
 
 T = TypeVar("T")
-
-
-class Sifted(NamedTuple):
-    """What stays, in its old order, and what went with the reason why."""
-
-    kept: list[Record]
-    dropped: list[tuple[Record, str]]
 
 
 def normalised(text: str) -> str:
@@ -42,53 +34,43 @@ def normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def drop_long_common_prefix(prompts: Iterable[Record], length: int = 100) -> Sifted:
-    """Drop a prompt whose first `length` characters, `normalised`, an earlier one has.
+def drop_long_common_prefix(prompts: Iterable[Record],
+                            length: int = 100) -> list[Record]:
+    """Without prompts whose first `length` signs, `normalised`, an earlier one has.
 
     Shorter prompts go only if they are equal. The paper does not say how long is long.
-    A paraphrase, or a prompt that differs in its first word, passes; two questions
-    below one long instruction count as the same.
+    A paraphrase passes; two questions below one long instruction count as the same.
     """
     if length < 1:
         raise ValueError(f"length: got {length}, expected at least 1 sign; raise it")
-    first_row, sifted = {}, Sifted([], [])
-    for row, record in enumerate(prompts, start=1):
-        first = first_row.setdefault(normalised(record.prompt)[:length], row)
-        if first == row:
-            sifted.kept.append(record)
-        else:
-            sifted.dropped.append((record, f"begins like row {first}"))
-    return sifted
+    firsts: dict[str, Record] = {}
+    for record in prompts:
+        firsts.setdefault(normalised(record.prompt)[:length], record)
+    return list(firsts.values())
 
 
-def cap_per_author(prompts: Iterable[Record], limit: int = 200) -> Sifted:
-    """Keep each author's first `limit` prompts; a person with two accounts is two
-    authors.
+def cap_per_author(prompts: Iterable[Record], limit: int = 200) -> list[Record]:
+    """Each author's first `limit` prompts; one with two accounts is two authors.
 
-    The paper does not say which 200 it kept: shuffle before, if the order has a
-    meaning.
+    The paper does not say which 200 it kept: shuffle before, if the order has meaning.
     """
     if limit < 1:
         raise ValueError(f"limit: got {limit}, expected at least 1 prompt; raise it")
-    counts, sifted = Counter(), Sifted([], [])
+    counts, kept = Counter(), []
     for row, record in enumerate(prompts, start=1):
-        author = author_of(record, row)
-        counts[author] += 1
-        if counts[author] <= limit:
-            sifted.kept.append(record)
-        else:
-            sifted.dropped.append((record, f"over {limit} by author {author!r}"))
-    return sifted
+        counts[author_of(record, row)] += 1
+        if counts[record.author] <= limit:
+            kept.append(record)
+    return kept
 
 
 def split_by_author(prompts: Iterable[Record], shares: dict[str, float],
                     seed: int) -> dict[str, list[Record]]:
-    """Splits by name, such as {"train": 0.8, "test": 0.2}, with no author in two of
-    them.
+    """Splits by name, such as {"train": 0.8, "test": 0.2}; no author is in two.
 
     An author's split follows from the seed and the name alone, so it stays when others
-    come or go. `shares` are of authors, on average: one busy author moves many prompts.
-    Two authors may have written one prompt: `check_leakage` finds that.
+    come or go. `shares` are of authors, on average. Two authors may have written one
+    prompt: `check_leakage` finds that.
     """
     sizes = list(shares.values())
     if not sizes or min(sizes) < 0 or not math.isclose(sum(sizes), 1):
@@ -133,23 +115,15 @@ def author_of(record: Record, row: int) -> str:
     return record.author
 
 
-def drop_pii(records: Iterable[Record]) -> Sifted:
-    """Drop a record in whose prompt or responses `find_pii` sees personal data.
+def drop_pii(records: Iterable[Record]) -> list[Record]:
+    """Without records in whose prompt or responses `find_pii` sees personal data.
 
     The paper filters its training split so, and does not say how. This catches what has
-    a shape: no names, no birthdays, no handles, nothing spelt out ("anna at example dot
-    org"), addresses in English only. Look-alikes go too, such as a version number that
-    reads as an IP address.
+    a shape: no names, no handles, nothing spelt out, addresses in English only; and
+    look-alikes, such as a version number that reads as an IP address.
     """
-    sifted = Sifted([], [])
-    for record in records:
-        kinds = sorted({kind for text in (record.prompt, *record.responses)
-                        for kind in find_pii(text)})
-        if kinds:
-            sifted.dropped.append((record, ", ".join(kinds)))
-        else:
-            sifted.kept.append(record)
-    return sifted
+    return [record for record in records
+            if not any(find_pii(text) for text in (record.prompt, *record.responses))]
 
 
 PII = {
@@ -190,7 +164,7 @@ def is_ip(text: str) -> bool:
 def contradictions(rankings: dict[int, Ranking]) -> dict[int, Fault]:
     """Line to fault, where one labeler ranked the same two responses both ways.
 
-    Different labelers may disagree (about a quarter of the paper's pairs, §3.4); a file
+    Different labelers may disagree (on a quarter of the paper's pairs, §3.4); a file
     without their names counts as one labeler.
     """
     line_of, faults = {}, {}
@@ -205,12 +179,14 @@ def contradictions(rankings: dict[int, Ranking]) -> dict[int, Fault]:
     return faults
 
 
-def check_leakage(
-        train: Sequence[Record], heldout: Sequence[Record],
-        texts_of: Callable[[Record], Sequence[str]] = lambda record: (record.prompt,)
-) -> None:
-    """DataError where a text of `heldout` (its prompt) is also in `train`,
-    `normalised`.
+def prompt_of(record: Record) -> list[str]:
+    """The prompt alone."""
+    return [record.prompt]
+
+
+def check_leakage(train: Sequence[Record], heldout: Sequence[Record],
+                  texts_of: Callable[[Record], Sequence[str]] = prompt_of) -> None:
+    """DataError where `train` has a text (prompt) of `heldout` too, both `normalised`.
 
     It cannot see a paraphrase or a changed word. Rows are counted from 1.
     """

@@ -13,42 +13,28 @@ one.
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from difflib import get_close_matches
 from typing import Any
 
 from instructgpt_lite.data.chats import prompt_and_answers
-from instructgpt_lite.data.records import (
-    Demonstration,
-    Fault,
-    Prompt,
-    Ranking,
-    Record,
-    check_text,
-)
+from instructgpt_lite.data.records import Demonstration, Fault, Prompt, Ranking, Record
 from instructgpt_lite.data.shapes import Row, shaped
 
 SHAPES = {Prompt: ("prompt",), Demonstration: ("prompt", "completion"),
           Ranking: ("prompt", "completions", "ranks")}
 STRUCTURE = {"prompt", "completion", "completions", "ranks", "chosen", "rejected"}
 ANSWER = "\n\nAssistant:"     # ends the prompt in dialogues such as Anthropic's HH-RLHF
-# What other files call a field; a column with such a name may hold it.
+# What other files call a field; a column with such a name in its own may hold it.
 ALIASES = {
     "prompt": ("question", "instruction", "query", "input", "history", "conversation",
                "context", "problem"),
     "completion": ("response", "answer", "output", "reply"),
-    "completions": ("responses", "answers", "outputs", "generations", "candidates",
-                    "response_", "answer_", "output_"),
+    "completions": ("response", "answer", "output", "generation", "candidate"),
     "ranks": ("rank", "scores", "ratings", "order"),
     "chosen": ("selected", "preferred", "winner", "better", "accepted"),
     "rejected": ("discarded", "dispreferred", "loser", "worse")}
-ONE_ANSWER = ("there is one answer a row, and a ranking compares: put a better and a "
-              "worse answer of one prompt into `chosen` and `rejected`")
-FOREIGN = {     # a column that tells what the file is, and the way out
-    "annotations": ("an export of Label Studio", "take prompt, chosen, rejected of it"),
-    "message_tree_id": ("a tree of OpenAssistant",
-                        "make a row of each message whose replies are ranked")}
 
 
 def known(kind: type) -> list[str]:
@@ -78,16 +64,10 @@ def from_row(kind: type, row: Row, prompt_column: str = "", rivals: Sequence[str
     if row is None:
         notes["all responses tie: left out"] += 1
         return None
-    for column in FOREIGN.keys() & row.keys():
-        what, way = FOREIGN[column]
-        raise Fault(column, what, "rows of prompts and responses", way)
     if "prompt" in row and not str(row["prompt"] or "").strip():
         got = "None" if row["prompt"] is None else "no words"
         raise Fault("prompt", got, "a prompt", "write one, or drop the row")
-    if kind is Ranking and is_preference(row):
-        row = paired(row, () if prompt_column == "chosen" else rivals, notes)
-    else:
-        row = flat(kind, row)
+    row = as_text(kind, row, () if prompt_column == "chosen" else rivals, notes)
     for name in SHAPES[kind]:
         need(kind, row, name)
     ours = {name: row.pop(name) for name in known(kind) if name in row}
@@ -100,49 +80,53 @@ def from_row(kind: type, row: Row, prompt_column: str = "", rivals: Sequence[str
     return kind(**ours)
 
 
-def flat(kind: type, row: Row) -> Row:
-    """The row with its chats as text."""
-    answers = {}
-    if kind is Ranking and isinstance(row.get("completions"), list):
+def as_text(kind: type, row: Row, rivals: Sequence[str], notes: Counter[str]) -> Row:
+    """The row with chats as text, and {chosen, rejected} as {completions, ranks}."""
+    pair = kind is Ranking and is_preference(row)
+    if pair:
+        check_pair(row, rivals)
+        answers = {name: row.pop(name) for name in ("chosen", "rejected")}
+    elif kind is Ranking and isinstance(row.get("completions"), list):
         answers = {f"completions[{n}]": text
                    for n, text in enumerate(row["completions"])}
-    elif kind is Demonstration and "completion" in row:
-        answers = {"completion": row["completion"]}
+    else:
+        answers = {name: row[name] for name in ("completion",)
+                   if kind is Demonstration and name in row}
     prompt, texts = prompt_and_answers(system_first(row), answers)
-    row = row if prompt is None else row | {"prompt": prompt}
-    if kind is Ranking and answers:
-        return row | {"completions": texts}
-    return row | {"completion": texts[0]} if answers else row
+    if pair:
+        prompt, texts = parted(prompt, texts, notes)
+        row |= {"completions": texts, "ranks": [1, 2]}
+    elif answers:
+        row |= {"completions": texts} if kind is Ranking else {"completion": texts[0]}
+    return row if prompt is None else row | {"prompt": prompt}
 
 
-def paired(row: Row, rivals: Sequence[str], notes: Counter[str]) -> Row:
-    """A row of {chosen, rejected} as {prompt, completions, ranks}."""
+def check_pair(row: Row, rivals: Sequence[str]) -> None:
+    """Refuse a pair of one response, or beside a column that may hold its prompt."""
     need(Ranking, row, "chosen")
     need(Ranking, row, "rejected")
-    pair = {name: row.pop(name) for name in ("chosen", "rejected")}
-    if pair["chosen"] == pair["rejected"]:
+    if row["chosen"] == row["rejected"]:
         raise Fault("rejected", "the same as chosen", "two different responses",
                     "drop the row: its loss would stay at ln 2")
-    if "prompt" not in row:
-        if get_close_matches("prompt", row):
-            need(Ranking, row, "prompt")
-        if rivals:
-            raise Fault("prompt", f"no such field, and {rivals[0]!r} may hold it",
-                        "a prompt", f"read with --prompt-column {rivals[0]}; where "
-                        "both responses begin with the prompt, --prompt-column chosen")
-    prompt, texts = prompt_and_answers(system_first(row), pair)
-    for name, text in zip(pair, texts):
-        check_text(name, text)
+    if "prompt" not in row and rivals:
+        raise Fault("prompt", f"no such field, and {rivals[0]!r} may hold it",
+                    "a prompt", f"read with --prompt-column {rivals[0]}; where "
+                    "both responses begin with the prompt, --prompt-column chosen")
+
+
+def parted(prompt: str | None, texts: list[str],
+           notes: Counter[str]) -> tuple[str, list[str]]:
+    """The prompt, read once where both responses begin with it, and the responses."""
     if prompt is None:
         cut = shared_words(*texts)
-        prompt, texts = texts[0][:cut], [text[cut:] for text in texts]
-    elif len(prompt.split()) > 1 and all(text.startswith(prompt) for text in texts):
-        texts = [text[len(prompt):] for text in texts]
+        if not texts[0][:cut].strip():
+            raise Fault("prompt", "no such field, and chosen and rejected part at once",
+                        "one, or one that both begin with", "add the field `prompt`")
+        return texts[0][:cut], [text[cut:] for text in texts]
+    if len(prompt.split()) > 1 and all(text.startswith(prompt) for text in texts):
         notes["chosen and rejected repeat the prompt, which is read once"] += 1
-    if not prompt.strip() and "prompt" not in row:
-        raise Fault("prompt", "no such field, and chosen and rejected part at once",
-                    "one, or one that both begin with", "add the field `prompt`")
-    return row | {"prompt": prompt, "completions": texts, "ranks": [1, 2]}
+        texts = [text[len(prompt):] for text in texts]
+    return prompt, texts
 
 
 def system_first(row: Row) -> Any:
@@ -185,10 +169,10 @@ def need(kind: type, row: Row, name: str) -> None:
     if name in row:
         return
     fix, other = "add it, or read another kind of record", near(name, row)
-    answers = [column for column in row if column in ("completion",
-                                                      *ALIASES["completion"])]
+    answers = row.keys() & {"completion", *ALIASES["completion"]}
     if kind is Ranking and len(answers) == 1 and name != "prompt":
-        fix = ONE_ANSWER
+        fix = ("there is one answer a row, and a ranking compares: put a better and a "
+               "worse answer of one prompt into `chosen` and `rejected`")
     elif other:
         fix = f"did you mean {name!r} by {other!r}? Rename it"
         fix += ", or read with --prompt-column " + other if name == "prompt" else ""
@@ -196,14 +180,20 @@ def need(kind: type, row: Row, name: str) -> None:
     raise Fault(name, f"only the fields {columns or '(none)'}", "this one too", fix)
 
 
-def could_ask(rows: Iterable[Row]) -> list[str]:
+def could_ask(rows: Collection[Row]) -> list[str]:
     """Columns that no one reads and that may hold prompts; those with a name first."""
-    found = {}
-    for row in rows:
-        for name, value in row.items():
-            named = name.lower() in ALIASES["prompt"]
-            words = isinstance(value, str) and len(value.split()) > (0 if named else 1)
-            chat = isinstance(value, list) and value and isinstance(value[0], dict)
-            if (words or chat) and name not in {*STRUCTURE, *known(Ranking)}:
-                found[name] = named
-    return sorted(found, key=lambda name: not found[name])
+    names = dict.fromkeys(name for row in rows for name in row)
+    others = [name for name in names if name not in {*STRUCTURE, *known(Ranking)}]
+    telling = [name for name in others if name.lower() in ALIASES["prompt"]
+               or get_close_matches("prompt", [name])]
+    least = {name: 2 for name in others} | {name: 1 for name in telling}     # words
+    found = [name for name in others
+             if any(may_ask(row.get(name), least[name]) for row in rows)]
+    return sorted(found, key=least.get)
+
+
+def may_ask(value: Any, least: int) -> bool:
+    """Is it a chat, or a text of at least so many words?"""
+    if isinstance(value, list):
+        return bool(value) and isinstance(value[0], dict)
+    return isinstance(value, str) and len(value.split()) >= least

@@ -16,6 +16,7 @@ import json
 import re
 import zlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,30 +25,25 @@ from instructgpt_lite.data.archives import MOST
 from instructgpt_lite.data.formats import ALIASES, STRUCTURE, Row
 from instructgpt_lite.data.records import DataError, Fault, kind_of
 
-CSV = "save it as CSV (UTF-8)"
-TO_PARQUET = "save it as Parquet (to_parquet of pandas)"
+SAVE = "save its rows as CSV (UTF-8) or Parquet"
 FOREIGN = {      # what the first bytes tell: what it is, what to do
     rb"(?i)\s*<(!doctype|html|head|\?xml)": (
         "a web page", "download the file itself (/resolve/, not /blob/, on the Hub)"),
     rb"version https://git-lfs": (
         "a pointer of Git LFS in place of the file", "fetch it with `git lfs pull`"),
-    rb"\x80[\x02-\x05]": (
-        "a Python pickle, which may run code and is never opened", TO_PARQUET),
-    rb"PK\x03\x04.*xl/workbook.xml": ("an Excel workbook", CSV),
-    rb"PK\x03\x04.*data.pkl": (
-        "pickles of PyTorch, which are never opened", TO_PARQUET),
+    rb"\x80[\x02-\x05]|PK\x03\x04.*data\.pkl": (
+        "a Python pickle, which may run code and is never opened", SAVE),
+    rb"\xd0\xcf\x11\xe0|PK\x03\x04.*xl/workbook": ("an Excel or Word file", SAVE),
     rb"PK\x03\x04|.{257}ustar|7z\xbc\xaf|Rar!|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd": (
         "an archive (zip, tar, 7z, rar), or a file packed by bzip2, xz or zstd",
         "unpack it (7z x FILE) and name the file that comes out"),
-    rb"ARROW1|\xff\xff\xff\xff": ("an Arrow file", TO_PARQUET),
-    rb"\xd0\xcf\x11\xe0": ("an Excel or Word file", CSV),
-    rb"SQLite format 3": ("an SQLite database", CSV),
-    rb"\x89HDF|\x93NUMPY": ("arrays of HDF5 or NumPy", TO_PARQUET),
+    rb"ARROW1|\xff\xff\xff\xff|\x89HDF|\x93NUMPY": ("Arrow, HDF5 or NumPy", SAVE),
+    rb"SQLite format 3": ("an SQLite database", SAVE),
     rb"%PDF": ("a PDF", "look for the data itself"),
     rb"[{\[\"\w]\x00": ("UTF-16 without a mark", "save it as UTF-8"),
-    rb"\{\s*\n\s*\"": ("objects over several lines",
-                       "jq -c . FILE puts one on a line")}
+    rb"\{\s*\n": ("objects over several lines", "jq -c . FILE puts each on one line")}
 UTF_8 = "save it as UTF-8 (iconv -f WINDOWS-1252 -t UTF-8, if it comes from Excel)"
+CUT = Fault("row", "a file that ends mid-row", "a whole last row", "download it again")
 
 
 @dataclass
@@ -69,14 +65,10 @@ def rows_of(path: str | Path) -> Rows:
     for first, (what, way) in FOREIGN.items():
         if re.match(first, data, re.DOTALL):
             raise DataError(f"{path}: got {what}, expected JSON, CSV or Parquet; {way}")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        data = data.decode("utf-16", "surrogatepass").encode("utf-8", "surrogatepass")
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")                  # an old Mac's line ends
-    if delimiter := delimiter_of(data, str(path)):
-        return of_csv(data, delimiter, path)
-    return of_list(data, path) if data.lstrip()[:1] == b"[" else of_lines(data, path)
+    text = text_of(data, path)
+    if delimiter := delimiter_of(text, str(path)):
+        return of_csv(text, delimiter, path)
+    return of_list(text, path) if text.lstrip()[:1] == "[" else of_lines(text, path)
 
 
 def unpacked(data: bytes, path: str | Path) -> bytes:
@@ -104,26 +96,38 @@ def of_parquet(data: bytes, path: str | Path) -> Rows:
                         f"({error!s:.80}); download it again") from None
 
 
-def numbered(values: list) -> Rows:
-    """Rows counted from 1; what is no object is a fault."""
-    found = Rows()
+def text_of(data: bytes, path: str | Path) -> str:
+    """The text of bytes in UTF-8, or in UTF-16 with its mark, with line ends \n."""
+    marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = data.decode("utf-16", "surrogatepass") if marked else data.decode(
+            "utf-8-sig")
+    except UnicodeDecodeError as error:
+        fault = CUT if error.reason.endswith("data") else Fault(
+            "row", f"bytes that are not UTF-8 at byte {error.start} of the file",
+            "UTF-8", UTF_8)
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: {fault}") from None
+    return text if "\n" in text else text.replace("\r", "\n")     # of an old Mac
+
+
+def numbered(values: Iterable[Any], mark: str = ", row ") -> Rows:
+    """Rows counted from 1; what is a Fault, or no object, is a bad one."""
+    found = Rows(mark=mark)
     for number, value in enumerate(values, start=1):
         if isinstance(value, dict):
             found.rows[number] = value
+        elif isinstance(value, Fault):
+            found.bad[number] = value
         else:
-            found.bad[number] = not_an_object(value)
+            found.bad[number] = Fault("row", f"a {type(value).__name__}", "an object "
+                                      "{...}", "write one object for each row")
     return found
 
 
-def not_an_object(value: Any) -> Fault:
-    """The fault of a row that is another value of JSON."""
-    return Fault("row", f"a {type(value).__name__}", "an object {...}",
-                 "write one object for each row")
-
-
-def delimiter_of(data: bytes, name: str) -> str:
+def delimiter_of(text: str, name: str) -> str:
     """What parts the cells, if the first line is a header of CSV; else ""."""
-    line = data.partition(b"\n")[0].decode(errors="replace").strip()
+    line = text.partition("\n")[0].strip()
     delimiter = max(",;\t", key=line.count)
     cells = {cell.strip('" \r').lower() for cell in line.split(delimiter)}
     words = STRUCTURE.union(ALIASES, *ALIASES.values())
@@ -131,106 +135,78 @@ def delimiter_of(data: bytes, name: str) -> str:
     return delimiter if table and len(cells) > 1 and line[0] not in "{[" else ""
 
 
-def of_csv(data: bytes, delimiter: str, path: str | Path) -> Rows:
+def of_csv(text: str, delimiter: str, path: str | Path) -> Rows:
     """The rows of a CSV file."""
-    found = Rows()
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter,
+                           strict=True)
     try:
-        text = io.StringIO(data.decode(), newline="")
-        table = csv.DictReader(text, delimiter=delimiter, strict=True)
-        for number, row in enumerate(table, start=1):
-            try:
-                if None in row or None in row.values():
-                    raise Fault("row", "more or fewer cells than the header has",
-                                f"{len(table.fieldnames)}",
-                                f"quote text with {delimiter!r} or line ends in it")
-                found.rows[number] = {name: cell(name, row[name]) for name in row}
-            except Fault as fault:
-                found.bad[number] = fault
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: got bytes that are not UTF-8 at byte {error.start}; "
-                        f"{UTF_8}") from None
+        return numbered(map(cells_of, table))
     except csv.Error as error:
         raise DataError(f"{path}: got no whole CSV after line {table.line_num} "
                         f"({error}); save it again, or as JSON Lines") from None
-    return found
 
 
-def cell(name: str, text: str) -> Any:
-    """What a cell says: text, or as JSON a list of texts, of ranks or of messages."""
-    if name not in ("completions", "ranks") and not re.match(r"\[\s*\{", text):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise Fault(name, kind_of(text), "a list as JSON",
-                    "save the table as Parquet or JSON Lines, which keep lists"
-                    ) from None
+def cells_of(row: dict[str, Any]) -> Row | Fault:
+    """A row of text, of lists of texts and ranks, and of chats, the lists as JSON."""
+    if None in row or None in row.values():
+        return Fault("row", "more or fewer cells than the header has",
+                     f"{len(row.keys() - {None})}",
+                     "quote text with the delimiter or line ends in it")
+    for name, text in row.items():
+        if name in ("completions", "ranks") or re.match(r"\[\s*\{", text):
+            try:
+                row[name] = json.loads(text)
+            except ValueError:
+                return Fault(name, kind_of(text), "a list as JSON", "save the table "
+                             "as Parquet or JSON Lines, which keep lists")
+    return row
 
 
-def of_list(data: bytes, path: str | Path) -> Rows:
+def of_list(text: str, path: str | Path) -> Rows:
     """The rows of a JSON list."""
-    try:
-        return numbered(parsed(data))
-    except Fault as fault:
-        raise DataError(f"{path}: {fault}") from None
+    values = parsed(text)
+    if isinstance(values, Fault):
+        raise DataError(f"{path}: {values}")
+    return numbered(values)
 
 
-def of_lines(data: bytes, path: str | Path) -> Rows:
+def of_lines(text: str, path: str | Path) -> Rows:
     """The rows of JSON Lines by number of line; empty lines at the end are none."""
-    found, offset, lines = Rows(mark=":"), 0, data.split(b"\n")
-    filled = len(data.rstrip().split(b"\n")) if data.strip() else 0
-    for number, line in enumerate(lines[:filled], start=1):
-        try:
-            row = parsed(line, offset)
-            if not isinstance(row, dict):
-                raise not_an_object(row)
-            found.rows[number] = row
-        except Unreadable as fault:
-            cut = number == len(lines)             # no line end after it
-            found.bad[number] = CUT if cut else fault
-        except Fault as fault:
-            found.bad[number] = fault
-        offset += len(line) + 1
-    if filled == 1 and found.rows and is_table(found.rows[1]):
+    lines = text.split("\n")
+    filled = text.rstrip().count("\n") + 1 if text.strip() else 0
+    values = [parsed(line, torn=number == len(lines))      # no line end after it
+              for number, line in enumerate(lines[:filled], start=1)]
+    if filled == 1 and isinstance(values[0], dict) and is_table(values[0]):
         raise DataError(f"{path}: got one object of columns, or with the rows under a "
                         "key, expected an object for each row; with pandas, "
                         'frame.to_json(FILE, orient="records", lines=True) writes such '
                         "a file, and jq -c '.KEY[]' FILE takes rows out from under KEY")
-    return found
+    return numbered(values, ":")
 
 
 def is_table(value: Row) -> bool:
-    """Is an object no row, but a whole table: nothing in it is text or a chat?"""
+    """Is an object no row, but a table: lists and objects, and none of them a chat?"""
     firsts = [part[0] if isinstance(part, list) and part else part
               for part in value.values()]
-    return not any(isinstance(part, str) for part in value.values()) and not any(
-        isinstance(first, dict) and first.keys() & {"role", "from"} for first in firsts)
+    chats = [isinstance(first, dict) and first.keys() & {"role", "from"}
+             for first in firsts]
+    return bool(value) and not any(chats) and all(
+        isinstance(part, list | dict) for part in value.values())
 
 
-CUT = Fault("row", "a file that ends mid-row", "a whole last row", "download it again")
-
-
-class Unreadable(Fault):
-    """Bytes that are no JSON: of a last line, perhaps only its beginning."""
-
-
-def parsed(line: bytes, offset: int = 0) -> Any:
-    """The JSON value of bytes that begin at byte `offset` of their file."""
+def parsed(text: str, torn: bool = False) -> Any:
+    """The value of a JSON text, or a Fault. torn: it may be only a beginning."""
     try:
-        return json.loads(line.decode(), object_pairs_hook=without_duplicates,
+        return json.loads(text, object_pairs_hook=without_duplicates,
                           parse_constant=refuse_constant)
-    except Fault:
-        raise
-    except UnicodeDecodeError as error:
-        place = f"bytes that are not UTF-8 at byte {offset + error.start} of the file"
-        raise Unreadable("row", place, "UTF-8", UTF_8) from None
+    except Fault as fault:
+        return fault
     except json.JSONDecodeError as error:
-        raise Unreadable("row", f"no JSON at column {error.colno} ({error.msg})",
-                         "one object a line",
-                         "mend or delete the line, or export the file again") from None
+        return CUT if torn else Fault(
+            "row", f"no JSON at column {error.colno} ({error.msg})",
+            "one object a line", "mend or delete the line, or export the file again")
     except (ValueError, RecursionError) as error:       # digits over 4,300; [[[[...
-        raise Fault("row", str(error), "JSON of ordinary size",
-                    "drop the row") from None
+        return Fault("row", str(error), "JSON of ordinary size", "drop the row")
 
 
 def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -29,9 +29,9 @@ class World:
         self.labelers = Labelers(self.gold, "training", count=8, seed=seed)
         self.heldout_labelers = Labelers(self.gold, "held-out", count=4, seed=seed)
         self.raw = self.customers(prompts)
-        kept, _ = curation.drop_pii(self.raw)
-        kept, _ = curation.drop_long_common_prefix(kept)
-        kept, _ = curation.cap_per_author(kept)
+        kept = curation.drop_pii(self.raw)
+        kept = curation.drop_long_common_prefix(kept)
+        kept = curation.cap_per_author(kept)
         split = curation.split_by_author(kept, SHARES, seed)
         # A third of the facts is never asked about in training: what is known of them
         # is not learned there.

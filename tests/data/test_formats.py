@@ -23,8 +23,6 @@ HUMAN = "\n\nHuman: Hi\n\nAssistant: Ho\n\nHuman: Who?\n\nAssistant:"
 SYSTEM = {"role": "system", "content": "Be kind."}
 SKY = Ranking("The sky", (" is blue.", " was green."), (1, 2))
 BLUE = Ranking("Sky?", ("Blue.", "Green."), (1, 2))
-INFO = {"id": "t3", "post": "My dog ate it.", "title": "Homework", "subreddit": "school", "article": None}
-SUMMARY = "SUBREDDIT: r/school\n\nTITLE: Homework\n\nPOST: My dog ate it.\n\nTL;DR:"
 
 ROWS = [
     # TRL's manual
@@ -65,11 +63,6 @@ ROWS = [
      Demonstration("Q", "A")),
     (Ranking, {"instruction": "Q", "input": "i", "chosen": "a", "rejected": "b"},
      Ranking("Q\n\ni", ("a", "b"), (1, 2))),
-    (Ranking, {"info": INFO, "summaries": [{"text": " Dog."}, {"text": " Cat."}], "choice": 1, "worker": "w7"},
-     Ranking(SUMMARY, (" Dog.", " Cat."), (2, 1), "w7")),
-    (Ranking, {"question": {"full_text": "Why?"}, "answer_0": "a", "answer_1": "b", "score_0": -1.0,
-               "score_1": 1.0}, Ranking("Why?", ("a", "b"), (2, 1))),
-    (Ranking, {"question": "Why?", "answer_0": "a", "answer_1": "b", "score_0": 0.0, "score_1": 0.0}, None),
     (Ranking, {"prompt": "Q", "answers": [{"answer": "a", "rank": 2.0}, {"answer": "b", "rank": 1.0},
                                           {"answer": "c", "rank": 2.0}, {"answer": "d", "rank": 7.0}]},
      Ranking("Q", ("a", "b", "c", "d"), (2, 1, 2, 3))),
@@ -82,13 +75,6 @@ ROWS = [
      Ranking("Q", ("a", "b"), (2, 1))),
     (Ranking, {"instruction": "Q", "input": "i", "output_1": "a", "output_2": "b", "preference": 2},
      Ranking("Q\n\ni", ("a", "b"), (2, 1))),
-    (Ranking, {"prompt": "Q", "response_0": "a", "response_1": "b", "better_response_id": 1.0},
-     Ranking("Q", ("a", "b"), (2, 1))),
-    (Ranking, {"prompt": "Q", "response_a": "a", "response_b": "b", "winner": "model_a"},
-     Ranking("Q", ("a", "b"), (1, 2))),
-    (Ranking, {"prompt": "Q", "response_a": "a", "response_b": "b", "winner": "tie (bothbad)"}, None),
-    (Ranking, {"conversation_a": [user("Q"), assistant("a")], "conversation_b": [user("Q"), assistant("b")],
-               "winner": "model_b"}, Ranking("Q", ("a", "b"), (2, 1))),
 ]
 
 
@@ -118,7 +104,8 @@ def test_a_prompt_is_never_made_up_beside_a_column_that_may_hold_one():
 
 
 @pytest.mark.parametrize("column, could", [
-    ({"frage": "Was ist das?"}, True), ({"query": "Why"}, True), ({"messages": [user("Q")]}, True),
+    ({"frage": "Was ist das?"}, True), ({"query": "Why"}, True), ({"promt": "It"}, True),
+    ({"messages": [user("Q")]}, True),
     ({"source": "web"}, False), ({"score_chosen": 9.5}, False), ({"tags": ["a"]}, False), ({"query": " "}, False),
     ({"labeler": "Ann Smith"}, False), ({"chosen": "Yes it is"}, False), ({"id": None}, False)])
 def test_a_column_of_words_or_chats_may_hold_the_prompt(column, could):
@@ -188,7 +175,6 @@ FAULTS = [
     (Ranking, {"prompt": " ", "chosen": "a b", "rejected": "a c"}, "prompt: got no words"),
     (Ranking, {"prompt": "Q", "chosen": "a\ud83d", "rejected": "b"}, r"chosen: got U\+D83D at character 1"),
     (Ranking, {"prompt": "Q", "chosen": "a", "rejected": [assistant("a")]}, "rejected: got a chat beside text"),
-    (Ranking, {"promt": "It", "chosen": "It is", "rejected": "It was"}, "prompt: .*by 'promt'"),
     (Ranking, {"chosen": "Yes it is", "rejected": "No"}, "prompt: got no such field, and chosen"),
     (Ranking, {"chosen": [assistant("a")], "rejected": [assistant("b")]}, "prompt: got no such field, and"),
     (Ranking, {"prompt": "Q", "chosen_response": "a", "rejected_response": "b"},
@@ -198,13 +184,22 @@ FAULTS = [
     (Ranking, {"prompt": "Q", "response_0": "a", "response_1": "b"}, "completions: .*by 'response_0'"),
     (Ranking, {"prompt": "Q", "completion": "a", "label": True}, "completions: .*one answer a row"),
     (Ranking, {"prompt": "Q", "response": "a", "helpfulness": 3}, "completions: .*one answer a row"),
-    (Ranking, {"data": {"prompt": "Q"}, "annotations": []}, "annotations: got an export of Label Studio"),
-    (Ranking, {"message_tree_id": "x", "prompt": {"text": "Q", "replies": []}},
-     "message_tree_id: got a tree of OpenAssistant"),
     (Ranking, {"history": "Q", "human_ref_A": "a", "human_ref_B": "b", "labels": 2}, "labels: got 2 .*1, 0 or tie"),
     (Ranking, {"instruction": "Q", "completions": [{"response": "a", "overall_score": 1.0},
                                                    {"response": "b", "overall_score": None}]},
-     r"\[1\].overall_score: got none"),
+     r"completions\[1\].overall_score: got None"),
+    (Ranking, {"prompt": "Q", "answers": [{"answer": "a", "rank": "1"}, {"answer": "b", "rank": "2"}]},
+     r"answers\[0\].rank: got '1' \(str\), expected a number"),
+    (Ranking, {"prompt": "Q", "answers": [{"answer": "a", "rank": 1}, {"rank": 2}]}, r"completions\[1\]: got None"),
+    (Ranking, {"answers": [{"answer": "a", "rank": 1}, {"answer": "b", "rank": 2}]}, "prompt: got None"),
+    (Ranking, {"question": "Q", "answer_0": "a", "answer_1": "b", "score_0": 0.5, "score_1": -0.5},
+     "prompt: .*'prompt' by 'question'"),
+    (Ranking, {"prompt": "Q", "response_a": "a", "response_b": "b", "winner": "model_a"},
+     "completions: .*'completions' by 'response_a'"),
+    (Ranking, {"conversation_a": [user("Q")], "conversation_b": [user("Q")], "winner": "model_b"},
+     "prompt: .*'prompt' by 'conversation_a'"),
+    (Ranking, {"info": {"post": "My dog"}, "summaries": [{"text": " Dog."}, {"text": " Cat."}], "choice": 1},
+     "prompt: got only the fields 'info', 'summaries', 'choice', expected this one too"),
     (Ranking, {name: "x" for name in "abcdefghij"}, "prompt: got only the fields 'a', .*'h', ..., expected"),
 ]
 

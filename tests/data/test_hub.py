@@ -39,20 +39,9 @@ def test_a_helpful_harmless_dialogue_is_split_after_its_last_assistant(hub):
     assert hub_rankings(name) == [Ranking(said, (" Fine.", " Go away."), (1, 2))]
 
 
-def test_a_summary_comparison_ranks_the_choice_first_and_names_the_worker(hub):
-    info = {"id": "t3", "post": "My dog ate it.", "title": "Homework", "subreddit": "school", "article": None}
-    first, second = ({"text": text, "policy": "sup", "note": "ok"} for text in (" Dog.", " Cat."))
-    row = {"info": info, "summaries": [first, second], "choice": 1, "worker": "w7", "batch": "b"}
-    name = hub(row, row | {"worker": None, "choice": 0})
-    prompt = "SUBREDDIT: r/school\n\nTITLE: Homework\n\nPOST: My dog ate it.\n\nTL;DR:"
-    said = (" Dog.", " Cat.")
-    assert hub_rankings(name) == [Ranking(prompt, said, (2, 1), labeler="w7"), Ranking(prompt, said, (1, 2))]
-
-
-def test_a_web_answer_of_the_higher_score_wins_and_a_tie_is_left_out_with_a_warning(hub):
-    question = {"dataset": "eli5", "id": "1", "full_text": "Why?"}
-    row = {"question": question, "answer_0": "a", "answer_1": "b", "score_0": -1.0, "score_1": 1.0}
-    name = hub(row, row | {"score_0": 0.0, "score_1": 0.0})
+def test_where_neither_is_preferred_the_row_is_left_out_with_a_warning(hub):
+    row = {"instruction": "Why?", "input": "", "output_1": "a", "output_2": "b", "preference": "2"}
+    name = hub(row, row | {"preference": "tie"})
     with pytest.warns(UserWarning, match="all responses tie: left out in 1 rows"):
         assert hub_rankings(name) == [Ranking("Why?", ("a", "b"), (2, 1))]
 
@@ -73,7 +62,7 @@ def test_scored_completions_rank_from_the_highest(hub):
 
 def test_a_missing_score_is_named(hub):
     completions = [{"response": "a", "overall_score": 1.0}, {"response": "b", "overall_score": None}]
-    with pytest.raises(DataError, match=r"train, row 1: \[1\].overall_score: got none"):
+    with pytest.raises(DataError, match=r"train, row 1: completions\[1\].overall_score: got None"):
         hub_rankings(hub({"instruction": "Q", "completions": completions}))
 
 

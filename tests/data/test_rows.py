@@ -134,12 +134,12 @@ def test_parquet_keeps_chats_and_empty_cells(tmp_path):
     (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a pointer of Git LFS.*git lfs pull"),
     (pickle.dumps(ROWS), "a Python pickle, which may run code and is never opened"),
     (gzip.compress(pickle.dumps(ROWS)), "a Python pickle"),
-    (zipped(xl__workbook_xml=b"", xl__styles_xml=b""), "an Excel workbook.*save it as CSV"),
-    (zipped(archive__data_pkl=b"", archive__version=b""), "pickles of PyTorch, which are never opened"),
+    (zipped(xl__workbook_xml=b"", xl__styles_xml=b""), "an Excel or Word file.*as CSV"),
+    (zipped(archive__data_pkl=b"", archive__version=b""), "a Python pickle, which .* is never opened"),
     (zipped(rows_jsonl=BYTES), "an archive .*unpack it"), (tarred(BYTES), "an archive .*unpack it"),
     (bz2.compress(BYTES), "a file packed by bzip2, xz or zstd"), (lzma.compress(BYTES), "packed by bzip2, xz"),
     (pa.Codec("zstd").compress(BYTES).to_pybytes(), "packed by bzip2, xz or zstd"),
-    (arrow(pa.ipc.new_file), "an Arrow file"), (arrow(pa.ipc.new_stream), "an Arrow file.*save it as Parquet"),
+    (arrow(pa.ipc.new_file), "Arrow, HDF5"), (arrow(pa.ipc.new_stream), "Arrow, HDF5 or .*as CSV .* or Parquet"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1", "an Excel or Word file"), (b"SQLite format 3\0", "an SQLite database"),
     (b"\x89HDF\r\n", "HDF5 or NumPy"), (b"\x93NUMPY\x01", "HDF5 or NumPy"), (b"%PDF-1.4", "a PDF"),
     (b"Rar!\x1a", "unpack it"),
@@ -151,9 +151,11 @@ def test_parquet_keeps_chats_and_empty_cells(tmp_path):
     (json.dumps(ROWS[0], indent=1).encode(), "objects over several lines.*jq -c"),
     (b'prompt,chosen\nQ,"a\n', "no whole CSV after line 1"),
     (b"prompt,chosen\nQ,Caf\xe9\n", "not UTF-8 at byte 19.*WINDOWS-1252"),
+    (b"prompt,chosen\nQ,Caf\xc3", "a file that ends mid-row.*download it again"),
+    (LINES.encode("utf-16")[:-1], "a file that ends mid-row"),
 ])
 def test_what_cannot_be_read_is_named_as_what_it_is_in_one_line(tmp_path, data, message):
-    with pytest.raises(DataError, match=rf"^{tmp_path}/rows.data: .*{message}") as caught:
+    with pytest.raises(DataError, match=rf"^{tmp_path}/rows.data(:\d)?: .*{message}") as caught:
         rows_of(write(tmp_path, data))
     assert "; " in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
