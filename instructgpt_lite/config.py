@@ -1,7 +1,7 @@
-"""One frozen dataclass per stage. The defaults are the paper's numbers, for its 1.3B model.
+"""One frozen dataclass per stage. The defaults are the paper's, for its 1.3B model.
 
-Ouyang et al. (2022), cited by section; "paper silent" marks what the paper does not say, with the
-source of our number. A preset states its departures (presets.py); nothing else holds a default.
+Ouyang et al. (2022), cited by section; "paper silent": the paper does not say, with the
+source of our number. A preset states its departures; nothing else holds a default.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Architecture:
-    """A GPT-2 language model. The paper has GPT-3, so these numbers are ours: GPT-2 small (Radford et al., 2019)."""
+    """A GPT-2. The paper has GPT-3; ours is GPT-2 small (Radford et al., 2019)."""
 
     layers: int = 12                 # transformer blocks
     width: int = 768                 # of the residual stream
@@ -46,7 +46,7 @@ class SFT:
     dropout: float = 0.2             # residual
     pretraining_mix: float = 0.0     # pretraining rows as a share of all rows
     mix_length: int = 1024           # tokens a pretraining row; paper silent
-    clip_norm: float = 0.0           # largest norm of the gradient, 0 is off; paper silent
+    clip_norm: float = 0.0           # largest norm of the gradient; paper silent: off
     seed: int = 0                    # of order and dropout; ours
 
 
@@ -75,7 +75,7 @@ class Collect:
 
 @dataclass(frozen=True)
 class Reward:
-    """The reward model (§3.5, App. C.2). A batch counts prompts; each brings all its pairs."""
+    """The reward model (§3.5, App. C.2). A batch counts prompts, each with its pairs."""
 
     epochs: int = 1                  # more than one overfits (App. C.2)
     batch_size: int = 64             # prompts a step
@@ -83,7 +83,7 @@ class Reward:
     matrix_lr: float = 0.0           # above 0: Muon for the hidden matrices; ours
     warmup: float = 0.0              # share of all steps
     final_lr: float = 0.1            # cosine to 10 % of the peak
-    clip_norm: float = 0.0           # largest norm of the gradient, 0 is off; paper silent
+    clip_norm: float = 0.0           # largest norm of the gradient; paper silent: off
     seed: int = 0                    # of order and the new head; ours
 
 
@@ -97,7 +97,7 @@ class BestOfN(RLInit):
 
 @dataclass(frozen=True)
 class PPO:
-    """Reinforcement learning (§3.5, App. C.4); gamma = 0 is PPO, gamma > 0 is PPO-ptx."""
+    """Reinforcement learning (§3.5, App. C.4); gamma = 0 is PPO, above it PPO-ptx."""
 
     prompts: int = 31_144            # training prompts (Table 6)
     episodes: int = 256_000          # responses, in all
@@ -114,21 +114,21 @@ class PPO:
     ptx_ratio: float = 8             # pretraining rows per episode
     ptx_length: int = 1024           # tokens a pretraining row; paper silent
     clip: float = 0.2                # of the probability ratio
-    value_clip: float = 0.2          # of the move of the value, 0 is off; paper silent (lm-human-preferences)
-    lam: float = 0.95                # of GAE; paper silent (Stiennon et al., 2020, App. B.1)
+    value_clip: float = 0.2          # of its move; paper silent (lm-human-preferences)
+    lam: float = 0.95                # of GAE; paper silent (Stiennon et al., 2020)
     whiten: bool = True              # advantages; paper silent (lm-human-preferences)
-    missing_eos: float = 1.0         # taken off the score of a response that never ends; paper silent
+    missing_eos: float = 1.0         # off the score of what never ends; paper silent
     temperature: float = 1.0         # of sampling and of log-probabilities
     max_new_tokens: int = 1024       # longest response (App. C)
-    ema: float = 0.992               # of the weights, for evaluation; per update, as we read it
-    clip_norm: float = 0.0           # largest norm of the gradient, 0 is off; paper silent
+    ema: float = 0.992               # of the weights, for evaluation; per update
+    clip_norm: float = 0.0           # largest norm of the gradient; paper silent: off
     seed: int = 0                    # of prompts and responses; ours
 
     def __post_init__(self) -> None:
-        """ValueError where the sizes do not divide: a short minibatch takes a full step."""
+        """ValueError where the sizes do not divide: a short one takes a full step."""
         if self.minibatch_size < 1 or self.batch_size % self.minibatch_size:
             raise ValueError(f"minibatch_size is {self.minibatch_size}, which does not "
-                             f"divide batch_size, {self.batch_size}: take one that does")
+                             f"divide batch_size, {self.batch_size}: take another")
 
     @property
     def iterations(self) -> int:
@@ -146,7 +146,7 @@ class Evaluate:
     """How the finished models are judged."""
 
     prompts: int = 3_196             # held-out prompts (Table 9)
-    shots: int = 3                   # examples in the few-shot prompt of the base model; paper silent
+    shots: int = 3                   # examples in the few-shot prompt; paper silent
     seed: int = 0                    # of the answers; ours
 
 
@@ -154,7 +154,7 @@ class Evaluate:
 class Run:
     """The whole, stage by stage. What stands beside the stages is ours."""
 
-    preset: str                      # whose numbers are the defaults: tiny, nano or micro
+    preset: str                      # whose numbers it has: tiny, nano or micro
     architecture: Architecture = field(default_factory=Architecture)
     pretrain: Pretrain = field(default_factory=Pretrain)
     sft: SFT = field(default_factory=SFT)
@@ -166,5 +166,5 @@ class Run:
     evaluate: Evaluate = field(default_factory=Evaluate)
     world: int = 0                   # which tiny world: facts, people, prompts
     seed: int = 0                    # added to the seed of every stage
-    threads: int = 1                 # of torch: equal bits are promised for one number of threads
+    threads: int = 1                 # of torch: bits are equal for an equal number
     checkpoint_every: float = 10.0   # seconds; an interruption loses at most so much

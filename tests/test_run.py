@@ -223,6 +223,7 @@ def test_a_disk_that_fills_while_a_model_is_saved_is_told_with_the_bytes(calm, t
     folder, policy = RunFolder(tmp_path), Policy.load(calm / "models" / "sft")
     folder.settle(MICRO, {"sft": "SFT"})
     folder.save("sft", policy)
+    folder.finish("sft", 1.0, ())
     before, size = contents(tmp_path), sum(p.nbytes for p in policy.parameters())
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limit[1]))

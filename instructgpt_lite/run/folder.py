@@ -6,8 +6,8 @@
     checkpoints/    where to go on from     samples.json, evaluation.json, report.html
 
 stages.json holds, for each stage in order, its title and, once it is finished, the
-CPU-seconds it took, the sha256 of every file it made, and of what it was made from.
-What was saved is trusted only while these are right.
+CPU-seconds it took, the sha256 of every file it made, and of what it was made of. What
+was saved is trusted only while these are right.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,8 @@ from instructgpt_lite.data.jsonl import read_jsonl
 from instructgpt_lite.files import digests, read_metrics, replacing, write_json
 
 BASES = Path(__file__).parent.parent / "bases"    # models that come with the package
+MADE = {"collect": ["labelers.json"],             # beside models/STAGE, data/STAGE
+        "evaluate": ["samples.json", "evaluation.json"]}
 
 
 class Damaged(ValueError):
@@ -90,9 +91,8 @@ class RunFolder:
     def records(self, stage: str, kind: type) -> list:
         """What a stage has written as JSONL; Damaged where it is not what was saved."""
         self.check(stage)
-        return [record for name in sorted(self.stages[stage]["files"])
-                if name.endswith(".jsonl")
-                for record in read_jsonl(self.path / name, kind, allow_empty=True)]
+        return [record for path in sorted(self.path.glob(f"data/{stage}/*.jsonl"))
+                for record in read_jsonl(path, kind, allow_empty=True)]
 
     def model(self, name: str) -> Path:
         """Folder of the model of a stage; Damaged if it is not what was saved."""
@@ -100,14 +100,13 @@ class RunFolder:
         return self.path / "models" / name
 
     def parameters(self) -> int:
-        """Weights of the base model, by the header of its file; 0 if there is none."""
+        """Weights of the base model, by the size of its file; 0 if there is none."""
         path = self.path / "models" / "base" / "model.safetensors"
         if not path.exists():
             return 0
         with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        return sum(prod(tensor["shape"]) for name, tensor in header.items()
-                   if name != "__metadata__")
+            header = 8 + int.from_bytes(file.read(8), "little")
+        return (path.stat().st_size - header) // 4       # float32
 
     # Trust
 
@@ -118,19 +117,22 @@ class RunFolder:
             raise Damaged(f"{damage}: run with --out {self.path} once more, which "
                           "makes it again")
 
+    def files(self, stage: str) -> dict[str, str]:
+        """The sha256 of each file that a stage has made, as it is now."""
+        names = [f"models/{stage}", f"data/{stage}", *MADE.get(stage, [])]
+        return {name: digest for each in names
+                for name, digest in digests(self.path / each, self.path).items()}
+
     def damage(self, stage: str) -> str:
         """Which file of a stage is not what was saved; nothing where all are."""
         saved = self.stages.get(stage, {}).get("files", {})
-        found = digests(self.path / "models" / stage, self.path)
-        for name in saved.keys() - found.keys():
-            found |= digests(self.path / name, self.path)
-        for name in sorted(saved.keys() | found.keys()):
-            if saved.get(name) != found.get(name):
-                return f"{self.path / name} is not what was saved"
-        return "" if saved else f"{self.path}: {stage} has saved nothing yet"
+        if not saved:
+            return f"{self.path}: {stage} has saved nothing yet"
+        wrong = saved.items() ^ self.files(stage).items()
+        return f"{self.path / min(wrong)[0]} is not what was saved" if wrong else ""
 
     def is_done(self, stage: str, needs: Sequence[str]) -> bool:
-        """Whether a stage is finished, and what it made is whole; warns if not."""
+        """Whether a stage is finished, and what it made whole; if not whole, clears."""
         record = self.stages[stage]
         if "seconds" not in record:
             return False
@@ -139,7 +141,9 @@ class RunFolder:
             reason = f"{self.path}: another model is there than {stage} was made of"
         if reason:
             warnings.warn(f"{reason}: {record['title']} is made again", stacklevel=2)
-            self.update(stage, {"title": record["title"]})
+            for name in self.files(stage):
+                (self.path / name).unlink()
+            self.record(stage, {"title": record["title"]})
         return not reason
 
     def digest_of(self, stages: Sequence[str]) -> str:
@@ -164,46 +168,22 @@ class RunFolder:
                              "with it, or another folder for a new run")
         if not there:
             write_json(self.path / "config.json", asdict(config))
-        old = self.stages
-        record = {name: old.get(name, {}) | {"title": title}
-                  for name, title in titles.items()}
-        write_json(self.path / "stages.json", record)
+        for name, title in titles.items():
+            self.record(name, self.stages.get(name, {}) | {"title": title})
 
-    def update(self, stage: str, record: dict[str, Any]) -> None:
+    def record(self, stage: str, record: dict[str, Any]) -> None:
         """Write what stages.json says of a stage."""
         write_json(self.path / "stages.json", self.stages | {stage: record})
-
-    def wrote(self, stage: str, name: str) -> None:
-        """Put the digests of a file or folder that a stage has made on record."""
-        record = self.stages.get(stage, {})
-        files = record.get("files", {}) | digests(self.path / name, self.path)
-        self.update(stage, record | {"files": files})
-
-    def has(self, stage: str, name: str) -> bool:
-        """Whether a stage has made this file, and it is what was saved."""
-        digest = self.stages[stage].get("files", {}).get(name)
-        return digests(self.path / name, self.path) == {name: digest}
-
-    def write(self, stage: str, name: str, obj: Any) -> None:
-        """Write a file of JSON that a stage has made."""
-        write_json(self.path / name, obj)
-        self.wrote(stage, name)
 
     def save(self, stage: str, model: Any) -> None:
         """Write the policy or reward model of a stage; OSError if it does not fit."""
         save_model(model, self.path / "models" / stage)
-        self.wrote(stage, f"models/{stage}")
-
-    def copy(self, stage: str, model: Path) -> None:
-        """Take the model of a stage from elsewhere."""
-        with replacing(self.path / "models" / stage) as temporary:
-            shutil.copytree(model, temporary)
-        self.wrote(stage, f"models/{stage}")
 
     def finish(self, stage: str, seconds: float, needs: Sequence[str]) -> None:
-        """Put on record that a stage is finished, and what it was made of."""
-        done = {"seconds": round(seconds, 1), "made_of": self.digest_of(needs)}
-        self.update(stage, self.stages[stage] | done)
+        """Put on record that a stage is finished, what it made, and what of."""
+        done = {"seconds": round(seconds, 1), "made_of": self.digest_of(needs),
+                "files": self.files(stage)}
+        self.record(stage, self.stages[stage] | done)
         shutil.rmtree(self.path / "checkpoints" / stage, ignore_errors=True)
 
 
@@ -248,13 +228,11 @@ def shipped_base(config: Run) -> Path | None:
     files = said.pop("files")
     if said != made_by(config):
         return None
-    found = digests(folder, folder)
-    for name in files:
-        if files[name] != found.get(name):
-            warnings.warn(f"{folder / name} is not what the package came with: this "
-                          "run makes its own base model", stacklevel=2)
-            return None
-    return folder
+    wrong = files.items() - digests(folder, folder).items()
+    if wrong:
+        warnings.warn(f"{folder / min(wrong)[0]} is not what the package came with: "
+                      "this run makes its own base model", stacklevel=2)
+    return None if wrong else folder
 
 
 def starting(path: Path) -> str:

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from instructgpt_lite.config import SFT, Run
 from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
-from instructgpt_lite.files import Metrics
+from instructgpt_lite.files import Metrics, write_json
 from instructgpt_lite.judging import table
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.run.folder import RunFolder, shipped_base
@@ -38,11 +38,12 @@ def base(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> R
     """Next-token prediction. The paper starts from GPT-3; we make, or ship, our own."""
     shipped = shipped_base(config)
     if shipped:
-        folder.copy("base", shipped)
-        return
-    policy = Policy.new(config.architecture, world.tokenizer(), config.pretrain.seed)
-    corpus = world.corpus(policy.tokenizer)
-    yield from pretrain(policy, corpus, config.pretrain, resume)
+        policy = Policy.load(shipped)
+    else:
+        words = world.tokenizer()
+        policy = Policy.new(config.architecture, words, config.pretrain.seed)
+        corpus = world.corpus(policy.tokenizer)
+        yield from pretrain(policy, corpus, config.pretrain, resume)
     folder.save("base", policy)
 
 
@@ -74,7 +75,7 @@ def rankings(config: Run, world: World, folder: RunFolder, resume: ResumeState) 
     policy = Policy.load(folder.model("rl_init"))
     prompts, _ = unseen_prompts(config, world)
     labelers = table.calibrate(world, policy, config.collect)
-    folder.write("collect", "labelers.json", labelers)
+    write_json(folder.path / "labelers.json", labelers)
 
     def make(batch: int) -> list[Ranking]:
         return collect(policy, prompts, world.labelers, config.collect, batch)
@@ -158,7 +159,7 @@ def evaluation(config: Run, world: World, folder: RunFolder,
     longest = config.collect.max_new_tokens
     answers = table.answers_of(policies, world, config.evaluate, longest)
     judged = table.judge_policies(policies, answers, world, config.evaluate.seed)
-    folder.write("evaluate", "samples.json", table.samples(answers))
+    write_json(folder.path / "samples.json", table.samples(answers))
     yield {"step": 1, "steps": 2} | {f"{name} {what}": interval.mean
                                      for name, row in judged.items()
                                      for what, interval in row.items()}
@@ -166,8 +167,8 @@ def evaluation(config: Run, world: World, folder: RunFolder,
     found = table.judge_reward(reward, policies["rl_init"], world, config.evaluate,
                                longest)
     yield {"step": 2, "steps": 2} | {name: share.mean for name, share in found.items()}
-    folder.write("evaluate", "evaluation.json",
-                 {"policies": judged, "reward": found, "labelers": labelers})
+    write_json(folder.path / "evaluation.json",
+               {"policies": judged, "reward": found, "labelers": labelers})
 
 
 @dataclass(frozen=True)
@@ -215,12 +216,11 @@ def kept(folder: RunFolder, stage: str, kind: type, make: Callable[[int], list],
     Yields the row of a step, and its records.
     """
     for batch in range(steps):
-        name = f"data/{stage}/{batch:05}.jsonl"
-        if not folder.has(stage, name):
-            (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
-            write_jsonl(folder.path / name, make(batch))
-            folder.wrote(stage, name)
-        records = read_jsonl(folder.path / name, kind, allow_empty=True)
+        path = folder.path / "data" / stage / f"{batch:05}.jsonl"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_jsonl(path, make(batch))
+        records = read_jsonl(path, kind, allow_empty=True)
         yield {"step": batch + 1, "steps": steps}, records
 
 

@@ -1,1 +1,1 @@
-"""The formulas, as functions of tensors: no model, no configuration, no device, no logging."""
+"""The formulas, as functions of tensors: no model, configuration, device or logging."""

@@ -1,7 +1,7 @@
 r"""What a comparison tells about strengths: information, ties, cycles, best of K, Elo.
 
-Companion of `bradley_terry`, in its notation: s_N strengths of N items, r_BK rewards of K responses to each of B
-prompts, margin = s_i - s_j. Natural logarithms. No suffix means any shape.
+In the notation of `bradley_terry`: s_N strengths of N items, r_BK rewards of K
+responses to each of B prompts, margin = s_i - s_j. No suffix means any shape.
 """
 
 import math
@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-ELO_PER_NAT = 400 / math.log(10)            # 400 points are odds of ten to one (Elo, 1978)
+ELO_PER_NAT = 400 / math.log(10)         # 400 points are odds of ten to one (Elo, 1978)
 
 
 def information(s_N: Tensor, games_NN: Tensor) -> Tensor:
@@ -20,24 +20,18 @@ def information(s_N: Tensor, games_NN: Tensor) -> Tensor:
     Its pseudo-inverse is the covariance of the fitted s (mean 0) when games are many.
     """
     win_NN = torch.sigmoid(s_N[:, None] - s_N[None, :])
-    spread_NN = games_NN * win_NN * win_NN.T             # variance of the number of wins
+    spread_NN = games_NN * win_NN * win_NN.T            # variance of the number of wins
     return spread_NN.sum(dim=1).diag() - spread_NN
 
 
 def threshold_ties(margin: Tensor, threshold: float) -> Tensor:
-    """P(win), P(tie), P(loss) when a felt difference below the threshold is called a tie.
-
-    Rao and Kupper (1967).
-    """
+    """P(win), P(tie), P(loss): less than the threshold ties (Rao and Kupper, 1967)."""
     win, loss = torch.sigmoid(margin - threshold), torch.sigmoid(-margin - threshold)
     return torch.stack([win, 1 - win - loss, loss], dim=-1)
 
 
 def shared_ties(margin: Tensor, weight: float) -> Tensor:
-    """P(win), P(tie), P(loss) in proportion to p_i, weight sqrt(p_i p_j), p_j.
-
-    Davidson (1970).
-    """
+    """P(win), P(tie), P(loss) as p_i, weight sqrt(p_i p_j), p_j (Davidson, 1970)."""
     tie = torch.full_like(margin, math.log(weight))
     return torch.stack([margin / 2, tie, -margin / 2], dim=-1).softmax(dim=-1)
 
@@ -51,7 +45,8 @@ def circular_triads(beats_NN: Tensor) -> int:
     Babington Smith, 1940).
     """
     wins_N, items = beats_NN.sum(dim=1), len(beats_NN)
-    if not torch.equal(beats_NN + beats_NN.T, 1 - torch.eye(items, dtype=beats_NN.dtype)):
+    off_diagonal_NN = 1 - torch.eye(items, dtype=beats_NN.dtype)
+    if not torch.equal(beats_NN + beats_NN.T, off_diagonal_NN):
         raise ValueError("beats must say of every two items which one won: 1 there, 0 "
                          "across and on the diagonal")
     return math.comb(items, 3) - int((wins_N * (wins_N - 1) / 2).sum())

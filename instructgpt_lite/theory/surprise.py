@@ -1,14 +1,14 @@
-r"""Information, relative surprise (KL), its estimators, and the policy that KL allows at best.
+r"""Information, relative surprise (KL), its estimators, and what KL allows at best.
 
     surprise            I(x)        = -log p(x)
     entropy             H(p)        = E_p[-log p]
     cross-entropy       H(p, q)     = E_p[-log q]             = H(p) + KL(p || q)
     relative surprise   KL(p || q)  = E_p[log p - log q]      >= 0, and 0 only if p = q
-    optimum of          E_pi[r] - beta KL(pi || ref):         pi* = ref exp(r / beta) / Z
+    optimum of          E_pi[r] - beta KL(pi || ref):   pi* = ref exp(r / beta) / Z
 
-Natural logarithms, so nats. Laws arrive as log-probabilities over the last dimension, whose shape is
-(..., V) for a vocabulary V; no suffix means any shape. An outcome of probability 0 (log-probability
--inf) adds nothing under the law that gives it 0, and an infinite surprise under another.
+In nats. Distributions are log-probabilities over the last dimension, in shape (..., V)
+for a vocabulary V; no suffix means any shape. An outcome of probability 0 adds nothing
+under the distribution that gives it 0, and an infinite surprise under another.
 """
 
 import math
@@ -18,7 +18,7 @@ from torch import Tensor
 
 
 def surprise(p: Tensor) -> Tensor:
-    """-log p in nats, elementwise: 0 for what is certain, inf for what is impossible."""
+    """-log p in nats, elementwise: 0 for the certain, inf for the impossible."""
     return -torch.log(p)
 
 
@@ -28,7 +28,7 @@ def bits(nats: Tensor) -> Tensor:
 
 
 def expectation(logp: Tensor, x: Tensor) -> Tensor:
-    """E_p[x] over the last dimension; where p = 0, x may be anything, inf and nan too."""
+    """E_p[x] over the last dimension; where p = 0, x may be anything, even nan."""
     p = logp.exp()
     return (p * torch.where(p > 0, x, 0)).sum(dim=-1)
 
@@ -44,60 +44,62 @@ def cross_entropy(logp: Tensor, logq: Tensor) -> Tensor:
 
 
 def relative_surprise(logp: Tensor, logq: Tensor) -> Tensor:
-    """KL(p || q): the surprise that believing q costs while p is true; exact, not sampled."""
+    """KL(p || q): the surprise that believing q costs while p is true; exact."""
     return expectation(logp, logp - logq)
 
 
-# Estimates of KL(policy || reference) from samples *of the policy* (Schulman, 2020, "Approximating KL
-# divergence"): elementwise, from the two log-probabilities of what was sampled.
+# Estimates of KL(policy || reference) from samples *of the policy* (Schulman, 2020,
+# "Approximating KL divergence"), elementwise.
 
 def k1(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    """log(pi / ref): unbiased; single samples may be negative. The penalty in eq. (2)."""
+    """log(pi / ref): unbiased; a sample may be negative. The penalty in eq. (2)."""
     return logp - ref_logp
 
 
 def k2(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    """log(pi / ref)^2 / 2: biased, small variance; its expected *gradient* is that of KL."""
+    """log(pi / ref)^2 / 2: biased, small variance; its expected *gradient* is KL's."""
     return (logp - ref_logp).square() / 2
 
 
 def k3(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    """ref / pi - 1 - log(ref / pi): unbiased and never negative; its gradient is another KL's."""
+    """ref / pi - 1 - log(ref / pi): unbiased, never negative; another KL's gradient."""
     log_ratio = ref_logp - logp
     return torch.expm1(log_ratio) - log_ratio
 
 
-def regularised_reward(logp: Tensor, ref_logp: Tensor, r: Tensor, beta: float) -> Tensor:
-    """J(pi) = E_pi[r] - beta KL(pi || ref): the first line of eq. (2) for one prompt. (..., V) to (...)."""
+def regularised_reward(logp: Tensor, ref_logp: Tensor, r: Tensor,
+                       beta: float) -> Tensor:
+    """J(pi) = E_pi[r] - beta KL(pi || ref), eq. (2) for a prompt. (..., V) to (...)."""
     return expectation(logp, r) - beta * relative_surprise(logp, ref_logp)
 
 
 def optimum(ref_logp: Tensor, r: Tensor, beta: float) -> Tensor:
-    """log pi* of the policy of highest J: the reference, reweighted by exp(r / beta). Keeps the shape."""
+    """log pi* of highest J: the reference, reweighted by exp(r / beta). (..., V)."""
     return torch.log_softmax(_tilted(ref_logp, r, beta), dim=-1)
 
 
 def optimum_value(ref_logp: Tensor, r: Tensor, beta: float) -> Tensor:
-    """J(pi*) = beta log Z; any other policy has beta KL(pi || pi*) less. Shape (..., V) to (...)."""
+    """J(pi*) = beta log Z; any other has beta KL(pi || pi*) less. (..., V) to (...)."""
     return beta * torch.logsumexp(_tilted(ref_logp, r, beta), dim=-1)
 
 
 def _tilted(ref_logp: Tensor, r: Tensor, beta: float) -> Tensor:
     if beta <= 0:
-        raise ValueError(f"beta is {beta}: only above 0 does the penalty leave a single best policy")
+        raise ValueError(f"beta is {beta}: only above 0 does the penalty leave a "
+                         "single best policy")
     return ref_logp + r / beta
 
 
 def best_of_n_bound(n: Tensor) -> Tensor:
-    """log n - (n - 1) / n: what keeping the best of n samples costs in KL at most, in nats.
+    """log n - (n - 1) / n: KL of the best of n at most; exact if no rewards tie.
 
-    Exact when rewards never tie (Beirami et al., 2024, arXiv 2401.01879).
+    Beirami et al. (2024), arXiv 2401.01879.
     """
     return torch.log(n) - (n - 1) / n
 
 
 def best_of_n(ref_logp: Tensor, r: Tensor, n: int) -> Tensor:
-    """log-probability that y is what is kept of n samples of ref: the best, ties by lot. (V,) to (V,).
+    """log P that y is kept of n samples of ref: the best, ties by lot. (V,) to (V,).
 
         ref(y) (P(r <= r_y)^n - P(r < r_y)^n) / P(r = r_y)        -inf where ref gives 0
     """
@@ -107,8 +109,9 @@ def best_of_n(ref_logp: Tensor, r: Tensor, n: int) -> Tensor:
     return torch.where(ref_logp > -torch.inf, ref_logp + share_V.log(), -torch.inf)
 
 
-# Sequences of T words. A law of sequences is a list of T tensors of next-word log-probabilities, one for every
-# prefix: shapes (V,), (V, V), ... A word that ends the sequence is followed by itself with probability 1.
+# Sequences of T words. Their distribution is a list of T tensors of next-word
+# log-probabilities, one for every prefix: shapes (V,), (V, V), ... A word that ends the
+# sequence is followed by itself with probability 1.
 
 def sequence_logp(steps: list[Tensor]) -> Tensor:
     """log p of every sequence: log p(y) = sum_t log p(y_t | y_<t). Shape (V,) * T."""
@@ -119,7 +122,7 @@ def sequence_logp(steps: list[Tensor]) -> Tensor:
 
 
 def token_relative_surprises(steps: list[Tensor], ref_steps: list[Tensor]) -> Tensor:
-    """E_{y_<t ~ p}[KL(p(.|y_<t) || ref(.|y_<t))] of every place t, shape (T,): their sum is the sequences' KL."""
+    """E_{y_<t ~ p}[KL(p(.|y_<t) || ref(.|y_<t))], (T,): sum is the sequences' KL."""
     each, prefix_logp = [], torch.zeros_like(steps[0][..., 0])
     for step, ref_step in zip(steps, ref_steps, strict=True):
         kl = relative_surprise(step, ref_step)

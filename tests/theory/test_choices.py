@@ -46,12 +46,12 @@ def test_information_says_nothing_about_the_level():
 
 # Ties
 
-@pytest.mark.parametrize("law", [threshold_ties, shared_ties])
-def test_three_outcomes_sum_to_one_and_swap_with_the_sides(law):
+@pytest.mark.parametrize("chances", [threshold_ties, shared_ties])
+def test_three_outcomes_sum_to_one_and_swap_with_the_sides(chances):
     margin = tensor([0.0, 0.3, -2.0, 5.0])
-    p = law(margin, 0.7)
+    p = chances(margin, 0.7)
     assert p.sum(dim=-1).tolist() == pytest.approx([1] * 4, rel=1e-12)
-    assert torch.allclose(law(-margin, 0.7), p.flip(-1), rtol=1e-12)
+    assert torch.allclose(chances(-margin, 0.7), p.flip(-1), rtol=1e-12)
     assert (p > 0).all()
 
 

@@ -65,8 +65,8 @@ def test_token_logp_is_the_log_softmax_at_the_token(temperature):
     token = torch.randint(5, (2, 3), generator=generator)
     got, want = token_logp(logits, token, temperature), oracles.token_logp(logits, token, temperature)
     assert flat(got) == pytest.approx(flat(want), **REL)
-    law = F.softmax(tempered(logits, temperature), dim=-1)
-    assert flat(got.exp()) == pytest.approx(flat(law.gather(2, token[:, :, None])[:, :, 0]), **REL)
+    p = F.softmax(tempered(logits, temperature), dim=-1)
+    assert flat(got.exp()) == pytest.approx(flat(p.gather(2, token[:, :, None])[:, :, 0]), **REL)
 
 
 def test_token_logp_pulls_up_its_token_and_pushes_down_all_by_their_share():

@@ -47,8 +47,8 @@ def gaussian(mean, sd):
     return -((GRID - mean) / sd) ** 2 / 2 - math.log(sd * math.sqrt(2 * math.pi)) + math.log(0.001)
 
 
-def laws(size=4):
-    """Random laws that give nothing probability 0."""
+def distributions(size=4):
+    """Random distributions that give nothing probability 0."""
     weights = st.lists(st.floats(0.01, 1), min_size=size, max_size=size)
     return weights.map(lambda w: (tensor(w) / sum(w)).log())
 
@@ -102,7 +102,7 @@ def test_forward_kl_covers_both_modes_and_reverse_kl_seeks_one():
     assert reverse == pytest.approx([2.097617, 0.693053], abs=1e-6)
 
 
-@given(laws(), laws())
+@given(distributions(), distributions())
 @settings(max_examples=50, deadline=None)
 def test_relative_surprise_is_what_cross_entropy_adds_to_entropy(p, q):
     extra = cross_entropy(p, q) - entropy(p)
@@ -112,7 +112,7 @@ def test_relative_surprise_is_what_cross_entropy_adds_to_entropy(p, q):
     assert entropy(p).item() == pytest.approx(looped, rel=1e-12, abs=1e-14)
 
 
-@given(laws(), laws())
+@given(distributions(), distributions())
 @settings(max_examples=50, deadline=None)
 def test_relative_surprise_bounds_total_variation(p, q):
     kl, distance = relative_surprise(p, q).item(), (p.exp() - q.exp()).abs().sum().item() / 2
@@ -130,7 +130,7 @@ def test_bounds_on_total_variation_of_two_coins():
     assert math.sqrt(1 - math.exp(-forward)) == pytest.approx(0.6324555320, abs=1e-10)
 
 
-@given(laws())
+@given(distributions())
 @settings(max_examples=20, deadline=None)
 def test_no_law_surprises_itself(p):
     assert relative_surprise(p, p).item() == 0.0
@@ -195,7 +195,7 @@ def test_estimators_of_two_known_ratios():
     assert means == pytest.approx([0.0050462172, 0.0050251679, 0.0050251679], abs=1e-10)
 
 
-@given(laws(), laws())
+@given(distributions(), distributions())
 @settings(max_examples=50, deadline=None)
 def test_k3_is_never_negative_and_vanishes_only_at_equality(p, q):
     assert (k3(p, q) >= 0).all()
@@ -254,7 +254,7 @@ def test_optimum_at_other_prices_of_kl():
     assert values == pytest.approx([1.3063693946, 0.8613203881, 1.9678112418, 0.7], abs=1e-6)
 
 
-@given(laws(3), st.floats(0.05, 5))
+@given(distributions(3), st.floats(0.05, 5))
 @settings(max_examples=50, deadline=None)
 def test_every_other_policy_falls_short_by_beta_times_its_kl_to_the_optimum(policy, beta):
     best = oracles.optimum(BANDIT, R, beta)
@@ -323,8 +323,8 @@ def test_best_of_n_is_the_sum_over_all_draws_of_n_with_ties_shared(r, n):
 
 
 def test_best_of_n_never_keeps_what_is_never_drawn():
-    law = best_of_n(log(0.5, 0.5, 0.0), tensor([0.0, 1.0, 2.0]), 4)
-    assert law.exp().tolist() == pytest.approx([1 / 16, 15 / 16, 0], rel=1e-12)
+    kept = best_of_n(log(0.5, 0.5, 0.0), tensor([0.0, 1.0, 2.0]), 4)
+    assert kept.exp().tolist() == pytest.approx([1 / 16, 15 / 16, 0], rel=1e-12)
 
 
 TREE = [log(0.6, 0.4), torch.stack([log(0.9, 0.1), log(0.3, 0.7)])]
