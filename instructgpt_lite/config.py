@@ -75,7 +75,7 @@ class Collect:
 
 @dataclass(frozen=True)
 class Reward:
-    """The reward model (§3.5, App. C.2). A batch counts prompts, each with its pairs."""
+    """The reward model (§3.5, App. C.2). A batch is of prompts, each with its pairs."""
 
     epochs: int = 1                  # more than one overfits (App. C.2)
     batch_size: int = 64             # prompts a step
@@ -89,9 +89,9 @@ class Reward:
 
 @dataclass(frozen=True)
 class BestOfN(RLInit):
-    """Fine-tuning on the best of n responses, from the RL start: a baseline, all ours."""
+    """Fine-tuning on the best of n responses, from the RL start: a baseline, ours."""
 
-    n: int = 0                       # responses a prompt to choose from; 0: no such policy
+    n: int = 0                       # responses to choose from; 0: no such policy
     demonstrations: int = 31_144     # of PPO's prompts, each with its best response
 
 
