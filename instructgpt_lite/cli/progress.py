@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -10,7 +11,7 @@ from tqdm import tqdm
 from instructgpt_lite.report.text import three_digits
 
 
-class Bars:
+class Bars(AbstractContextManager):
     """Shows rows as they come: with Bars(watch) as bars, bars.show(row) for each.
 
     watch: for each stage the names of the numbers to show. Where the file is no
@@ -24,9 +25,6 @@ class Bars:
         self.bar: tqdm | None = None
         self.began = time.monotonic()       # of the stage: when the one before ended
 
-    def __enter__(self) -> "Bars":
-        return self
-
     def __exit__(self, *raised) -> None:
         self.close()
 
@@ -34,18 +32,15 @@ class Bars:
         """A row with "stage", "step", "steps". A bar begins at the first step shown."""
         if row["stage"] != self.row.get("stage"):
             self.close()
-            self.open(row)
+            if self.file.isatty():
+                self.bar = tqdm(desc=f"{row['stage']:>8}", total=row["steps"],
+                                initial=row["step"] - 1, file=self.file,
+                                dynamic_ncols=True)
+                self.bar.start_t -= time.monotonic() - self.began
         self.row = self.row | row
         if self.bar is not None:
             self.bar.set_postfix_str(self.watched(), refresh=False)
             self.bar.update(row["step"] - self.bar.n)
-
-    def open(self, row: dict[str, Any]) -> None:
-        """Begin the bar of a stage, on a terminal."""
-        if self.file.isatty():
-            self.bar = tqdm(desc=f"{row['stage']:>8}", total=row["steps"],
-                            initial=row["step"] - 1, file=self.file, dynamic_ncols=True)
-            self.bar.start_t -= time.monotonic() - self.began
 
     def close(self) -> None:
         """End the bar or the line of the stage that was shown last."""

@@ -5,8 +5,7 @@ Nothing is written here. `flags` are those of cli.reward.RewardCommand.
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,8 +25,6 @@ from instructgpt_lite.models.networks import Policy
 TINY = Path(__file__).parent.parent / "bases" / "tiny"
 MOST_UNKNOWN = 0.2        # share of words; with more, the scores would be of blanks
 FEW = 20                  # pairs; an interval of fewer says little
-
-
 Encode = Callable[[str], tuple[int, ...]]
 
 
@@ -44,40 +41,45 @@ class Input:
 
 def read(flags: Any) -> Input:
     """All records, none of them on both sides; what warns on the way becomes a note."""
-    seed, share = flags.config.seed, flags.heldout_share
-    with noted() as notes:
-        shown = flags.demonstrations and read_jsonl(flags.demonstrations, Demonstration,
-                                                    drop_bad=flags.drop_bad)
-        if flags.ratings:
-            rated = read_ratings(flags.ratings)
-            # Lest GPT-2 read "Good", "good" and " good" as three words.
-            rated = [replace(one, text=" " + one.text.lower()) for one in rated]
-            train, rated = split_by_text(rated, lambda one: one.text, share, seed)
-            sides = (drawn_rankings(train, flags.passes, seed),
-                     drawn_rankings(rated, 1, seed))
-            check_leakage(*sides, lambda ranking: ranking.completions)
-        else:
-            rated, sides = [], (rankings(flags, flags.hub or flags.rankings),)
-            if flags.heldout:
-                sides += (rankings(flags, flags.heldout),)
-            else:
-                sides = split_by_text(*sides, lambda each: each.prompt, share, seed)
-            check_leakage(*sides)
-    pairs = sum(len(ranking.pairs) for ranking in sides[1])
-    if pairs < FEW:
-        notes.append(f"only {pairs} held-out pairs: accuracy and interval say little")
-    return Input(*sides, shown or [], rated, notes)
-
-
-@contextmanager
-def noted() -> Iterator[list[str]]:
-    """A list that gets the warnings of what is done below it."""
-    notes = []
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        yield notes
-    notes += dict.fromkeys(str(warning.message) for warning in told
-                           if warning.category is UserWarning)
+        data = from_ratings(flags) if flags.ratings else from_rankings(flags)
+        if flags.demonstrations:
+            data.demonstrations = read_jsonl(flags.demonstrations, Demonstration,
+                                             drop_bad=flags.drop_bad)
+    data.notes += dict.fromkeys(str(warning.message) for warning in told
+                                if warning.category is UserWarning)
+    pairs = sum(len(ranking.pairs) for ranking in data.heldout)
+    if pairs < FEW:
+        data.notes.append(f"only {pairs} held-out pairs: accuracy and interval say "
+                          "little")
+    return data
+
+
+def from_ratings(flags: Any) -> Input:
+    """Rankings drawn from ratings by people; each text is on one side."""
+    # Lest GPT-2 read "Good", "good" and " good" as three words.
+    rated = [replace(one, text=" " + one.text.lower())
+             for one in read_ratings(flags.ratings)]
+    seed = flags.config.seed
+    train, heldout = split_by_text(rated, lambda one: one.text, flags.heldout_share,
+                                   seed)
+    data = Input(drawn_rankings(train, flags.passes, seed),
+                 drawn_rankings(heldout, 1, seed), rated=heldout)
+    check_leakage(data.train, data.heldout, lambda ranking: ranking.completions)
+    return data
+
+
+def from_rankings(flags: Any) -> Input:
+    """Rankings of a file, a folder or the Hub; each prompt is on one side."""
+    train = rankings(flags, flags.hub or flags.rankings)
+    if flags.heldout:
+        heldout = rankings(flags, flags.heldout)
+    else:
+        train, heldout = split_by_text(train, lambda each: each.prompt,
+                                       flags.heldout_share, flags.config.seed)
+    check_leakage(train, heldout)
+    return Input(train, heldout)
 
 
 def rankings(flags: Any, source: str | Path) -> list[Ranking]:

@@ -14,8 +14,32 @@ ROLES = {"human": "user", "prompter": "user", "gpt": "assistant",
 Turn = tuple[str, str]                # role, text
 
 
-def turns_of(name: str, chat: Any) -> list[Turn]:
-    """The turns of a chat, or of one message alone; Faults name message and key."""
+def prompt_and_answers(prompt: Any, answers: dict[str, Any],
+                       system: Any = "") -> tuple[str | None, list[str]]:
+    """A prompt and its answers as text, whichever of them are chats; None: no prompt.
+
+    Turns that all answers begin with are the prompt's (of one answer: all but its
+    last). system: text that comes before all. Faults name the answer, message and key.
+    """
+    asked = [] if prompt is None else turns_of("prompt", prompt, "user")
+    chats = {name: turns_of(name, chat, "assistant") for name, chat in answers.items()}
+    shared = shared_turns(list(chats.values()))
+    if asked and shared and asked[-1][1].strip() not in [
+            text.strip() for _, text in shared]:
+        raise Fault(f"{next(iter(chats))}[0].content", kind_of(shared[0][1]),
+                    "the prompt again, or the answer alone",
+                    "drop the turns that are not in the prompt")
+    asked = max(asked, shared, key=len)
+    if asked and isinstance(system, str) and system.strip():
+        asked = [("system", system), *asked]
+    return text_of_chat(asked) if asked else None, [
+        answer_of(name, chat[len(shared):]) for name, chat in chats.items()]
+
+
+def turns_of(name: str, chat: Any, role: str) -> list[Turn]:
+    """The turns of a chat, of one message, or of a text that `role` says."""
+    if isinstance(chat, str):
+        return [(role, chat)]
     messages = [chat] if isinstance(chat, dict) else chat
     if not isinstance(messages, list) or not messages:
         raise Fault(name, kind_of(chat), "text, or a list of messages {role, content}",
@@ -53,34 +77,6 @@ def text_of_chat(turns: list[Turn]) -> str:
     return "\n".join(f"{role}: {text}" for role, text in turns)
 
 
-def prompt_and_answers(prompt: Any, answers: dict[str, Any]) -> tuple[Any, list[str]]:
-    """A prompt and its answers as text, whichever of them are chats; None: no prompt.
-
-    Turns that all answers begin with are the prompt's (of one answer: all but its
-    last).
-    """
-    asked = prompt
-    if not isinstance(prompt, str | None):
-        asked = turns_of("prompt", prompt)
-    texts = [name for name, answer in answers.items() if isinstance(answer, str)]
-    if answers and not texts:
-        chats = {name: turns_of(name, chat) for name, chat in answers.items()}
-        shared = shared_turns(list(chats.values()))
-        asked = joined(asked, shared, next(iter(chats)))
-        answers = {name: answer_of(name, chat[len(shared):])
-                   for name, chat in chats.items()}
-    elif len(texts) < len(answers):
-        name = next(name for name in answers if name not in texts)
-        turns_of(name, answers[name])
-        raise Fault(name, f"a chat beside text in {texts[0]}",
-                    "both text, or both a list of messages", "write them alike")
-    for name, text in answers.items():
-        check_text(name, text)
-    if isinstance(asked, list):
-        asked = text_of_chat(asked)
-    return asked, list(answers.values())
-
-
 def shared_turns(chats: list[list[Turn]]) -> list[Turn]:
     """The turns that all chats begin with; each keeps its last."""
     shared = []
@@ -91,25 +87,11 @@ def shared_turns(chats: list[list[Turn]]) -> list[Turn]:
     return shared
 
 
-def joined(asked: str | list[Turn] | None, shared: list[Turn],
-           name: str) -> str | list[Turn] | None:
-    """The whole prompt, of which `asked` and what the answers share may be parts."""
-    if asked is None:
-        return shared or None
-    if not asked or not shared:
-        return asked
-    turns = [("user", asked)] if isinstance(asked, str) else asked
-    if turns[-1][1].strip() not in [text.strip() for _, text in shared]:
-        raise Fault(f"{name}[0].content", kind_of(shared[0][1]),
-                    "the prompt again, or the answer alone",
-                    "drop the turns that are not in the prompt")
-    return max(turns, shared, key=len)
-
-
 def answer_of(name: str, turns: list[Turn]) -> str:
     """The text of a chat that is one message by the assistant."""
     if len(turns) > 1 or turns[0][0] != "assistant":
         got = f"{len(turns)} messages of its own, the first by {turns[0][0]!r}"
         raise Fault(name, got, "one, by 'assistant'", "cut it after its first answer, "
                     "or move what comes before the last one to the prompt")
+    check_text(name, turns[0][1])
     return turns[0][1]

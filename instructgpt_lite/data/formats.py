@@ -90,9 +90,11 @@ def as_text(kind: type, row: Row, rivals: Sequence[str], notes: Counter[str]) ->
         answers = {f"completions[{n}]": text
                    for n, text in enumerate(row["completions"])}
     else:
-        answers = {name: row[name] for name in ("completion",)
-                   if kind is Demonstration and name in row}
-    prompt, texts = prompt_and_answers(system_first(row), answers)
+        answers = {name: text for name, text in row.items()
+                   if kind is Demonstration and name == "completion"}
+    prompt, texts = prompt_and_answers(row.get("prompt"), answers, row.get("system"))
+    if prompt is not None:
+        row.pop("system", None)
     if pair:
         prompt, texts = parted(prompt, texts, notes)
         row |= {"completions": texts, "ranks": [1, 2]}
@@ -127,16 +129,6 @@ def parted(prompt: str | None, texts: list[str],
         notes["chosen and rejected repeat the prompt, which is read once"] += 1
         texts = [text[len(prompt):] for text in texts]
     return prompt, texts
-
-
-def system_first(row: Row) -> Any:
-    """The prompt, with a text in the column `system` as its first turn."""
-    prompt, system = row.get("prompt"), row.pop("system", "")
-    if prompt is None or not isinstance(system, str) or not system.strip():
-        return prompt
-    if isinstance(prompt, str):
-        prompt = [{"role": "user", "content": prompt}]
-    return [{"role": "system", "content": system}, *prompt]
 
 
 def shared_words(chosen: str, rejected: str) -> int:

@@ -1,11 +1,10 @@
-"""Rankings by people: 536,520 ratings, -4 to 4, of 23,703 texts (Hutto and Gilbert,
-2014).
+"""Rankings by people: 536,520 ratings, -4 to 4, of 23,703 texts.
 
     pip download --no-deps --no-binary :all: vaderSentiment==0.5    # its source package
 
-About 20 people rated how positive each text is (tweets, reviews of movies and products,
-editorials). Which rater gave which rating is not known, so a labeler who ranks K texts
-is one rating of each, drawn at random.
+Hutto and Gilbert (2014) had about 20 people rate how positive each text is (tweets,
+reviews, editorials). Which rater gave which rating is not known, so a labeler who ranks
+K texts is one rating of each, drawn at random.
 """
 
 import json
@@ -44,10 +43,10 @@ def read_ratings(path: str | Path) -> list[Rated]:
     for genre, encoding in ENCODINGS.items():
         names = [f"{genre}_{what}.txt" for what in ("GroundTruth", "anonDataRatings")]
         texts, ratings = (rows_of(data, name, encoding, path) for name in names)
-        texts = {row[0]: row[-1] for row in texts.values()}     # in another order
+        texts = {row[0]: row[-1].strip() for row in texts.values()}  # in another order
         for line, row in ratings.items():
             try:
-                rated.append(Rated(text_of(texts, row[0]), ratings_of(row), genre))
+                rated.append(rated_of(row, texts, genre))
             except Fault as fault:
                 faults.append(f"{names[1]}:{line}: {fault}")
     if faults:
@@ -73,28 +72,19 @@ def rows_of(study: bytes, name: str, encoding: str,
             for number, line in enumerate(lines, start=1) if line.strip()}
 
 
-def text_of(texts: dict[str, str], name: str) -> str:
-    """The text of an id; a Fault when there is none."""
-    text = texts.get(name, "").strip()
-    if not text:
-        raise Fault("text", f"none for id {name!r}", "one in the file of texts",
-                    "download the package again")
-    check_text("text", text)
-    return text
-
-
-def ratings_of(row: list[str]) -> tuple[int, ...]:
-    """Of a row (id, mean, standard deviation, list) the list, if it has that mean."""
+def rated_of(row: list[str], texts: dict[str, str], genre: str) -> Rated:
+    """The text of a row (id, mean, deviation, list) and the list, if it has that mean."""
     try:
-        mean, ratings = float(row[1]), json.loads(row[3])
+        text, mean, ratings = texts[row[0]], float(row[1]), json.loads(row[3])
         sound = len(ratings) > 1 and abs(sum(ratings) / len(ratings) - mean) < 0.01
         sound = sound and all(type(each) is int and -4 <= each <= 4 for each in ratings)
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, LookupError):
         sound = False
-    if not sound:
-        raise Fault("ratings", f"{row!r:.120}", "id, mean, sd and that mean's list of "
-                    "whole numbers, -4 to 4", "download the package again")
-    return tuple(ratings)
+    if not sound or not text:
+        raise Fault("ratings", f"{row!r:.120}", "the id of a text, mean, deviation and "
+                    "that mean's list of whole numbers, -4 to 4", HOW)
+    check_text("text", text)
+    return Rated(text, tuple(ratings), genre)
 
 
 def drawn_rankings(rated: Sequence[Rated], passes: int = 1, seed: int = 0,

@@ -47,13 +47,10 @@ class Prompt:
     author: str = ""
     key: dict = field(default_factory=dict, hash=False)
 
+    responses = ()                        # nothing answers it yet
+
     def __post_init__(self):
         check_common(self, "category", "author")
-
-    @property
-    def responses(self) -> tuple[str, ...]:
-        """The texts that answer the prompt."""
-        return ()
 
 
 @dataclass(frozen=True)
@@ -100,9 +97,13 @@ class Ranking:
                 raise Fault(name, kind_of(value), "a list",
                             f"write {name} as [first, second, ...]")
             object.__setattr__(self, name, tuple(value))
-        check_completions(self.completions)
-        ranks = checked_ranks(self.ranks, len(self.completions))
-        object.__setattr__(self, "ranks", ranks)
+        K = len(self.completions)
+        if K < 2:
+            raise Fault("completions", f"{K} of them", "at least 2",
+                        "a ranking compares; drop the row, or add a response")
+        for place, completion in enumerate(self.completions):
+            check_text(f"completions[{place}]", completion)
+        object.__setattr__(self, "ranks", checked_ranks(self.ranks, K))
         for better, worse in self.pairs:
             if self.completions[better] == self.completions[worse]:
                 ranks = f"{self.ranks[better]} and {self.ranks[worse]}"
@@ -117,7 +118,9 @@ class Ranking:
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """Places (better, worse) of every untied pair: C(K, 2) when nothing ties."""
-        return untied_pairs(self.ranks)
+        ranks, places = self.ranks, range(len(self.ranks))
+        return tuple((better, worse) for better in places for worse in places
+                     if ranks[better] < ranks[worse])
 
     def comparisons(self) -> tuple[tuple[str, str], ...]:
         """Texts (chosen, rejected) of every untied pair, in the order of `pairs`."""
@@ -126,13 +129,6 @@ class Ranking:
 
 
 Record = Prompt | Demonstration | Ranking
-
-
-def untied_pairs(ranks: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Places (better, worse) of ranks that differ."""
-    places = range(len(ranks))
-    return tuple((better, worse) for better in places for worse in places
-                 if ranks[better] < ranks[worse])
 
 
 def check_common(record: Record, *names: str) -> None:
@@ -168,15 +164,6 @@ def check_json(name: str, value: object) -> None:
     if not same:
         raise Fault(name, reprlib.repr(value), "values that JSON gives back unchanged",
                     "use text keys, lists for tuples, finite numbers")
-
-
-def check_completions(completions: tuple) -> None:
-    """At least two texts."""
-    if len(completions) < 2:
-        raise Fault("completions", f"{len(completions)} of them", "at least 2",
-                    "a ranking compares; drop the row, or add a response")
-    for place, completion in enumerate(completions):
-        check_text(f"completions[{place}]", completion)
 
 
 def checked_ranks(ranks: tuple, K: int) -> tuple[int, ...]:

@@ -41,6 +41,7 @@ def test_a_chat_with_one_answer_ends_in_it():
 
 
 def test_text_answers_a_chat_too():
+    assert prompt_and_answers("Sky?", {"chosen": "Blue.", "rejected": B}) == ("Sky?", ["Blue.", "Green."])
     assert prompt_and_answers(LONG, {"completion": "Blue."}) == (TEXT, ["Blue."])
 
 
@@ -55,7 +56,7 @@ FAULTS = [
     ("Q", {"completions[0]": [user("a")]}, r"completions\[0\]: got 1 messages of its own, the first by 'user'"),
     ("Q", {"chosen": [user("Q"), *A, user("R"), *A], "rejected": [user("Q"), *B, user("R"), *A]},
      "chosen: got 3 messages of its own"),
-    ("Q", {"chosen": "a", "rejected": B}, "rejected: got a chat beside text in chosen"),
+    ("Q", {"chosen": "a", "rejected": [user("Q"), *B]}, "rejected: got 2 messages of its own, the first by 'user'"),
     ("Q", {"chosen": A, "rejected": None}, "rejected: got None"),
     ("Other", {"chosen": LONG + A, "rejected": LONG + B}, r"chosen\[0\].content: got 'Be kind.'"),
 ]

@@ -174,7 +174,7 @@ FAULTS = [
     (Ranking, {"prompt": None, "chosen": "a b", "rejected": "a c"}, "prompt: got None"),
     (Ranking, {"prompt": " ", "chosen": "a b", "rejected": "a c"}, "prompt: got no words"),
     (Ranking, {"prompt": "Q", "chosen": "a\ud83d", "rejected": "b"}, r"chosen: got U\+D83D at character 1"),
-    (Ranking, {"prompt": "Q", "chosen": "a", "rejected": [assistant("a")]}, "rejected: got a chat beside text"),
+    (Ranking, {"prompt": "Q", "chosen": "a", "rejected": [user("Q"), assistant("a")]}, "rejected: got 2 messages"),
     (Ranking, {"chosen": "Yes it is", "rejected": "No"}, "prompt: got no such field, and chosen"),
     (Ranking, {"chosen": [assistant("a")], "rejected": [assistant("b")]}, "prompt: got no such field, and"),
     (Ranking, {"prompt": "Q", "chosen_response": "a", "rejected_response": "b"},
