@@ -73,7 +73,7 @@ def rows_of(study: bytes, name: str, encoding: str,
 
 
 def rated_of(row: list[str], texts: dict[str, str], genre: str) -> Rated:
-    """A row (id, mean, deviation, list) as its text and its list, if it has that mean."""
+    """A row (id, mean, deviation, list) as its text and list, if it has that mean."""
     try:
         text, mean, ratings = texts[row[0]], float(row[1]), json.loads(row[3])
         sound = len(ratings) > 1 and abs(sum(ratings) / len(ratings) - mean) < 0.01
