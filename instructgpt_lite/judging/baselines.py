@@ -2,7 +2,7 @@
 
 All return rewards like a reward model's, for `pairs.accuracy` to judge.
 
-Shapes: N responses, P pairs, V words of the vocabulary.
+Shapes: K responses to a prompt, V words of the vocabulary.
 """
 
 from collections.abc import Sequence
@@ -62,22 +62,14 @@ def word_weights(rankings: Sequence[Ranking], C: float = 0.5) -> tuple[Any, np.n
 
     counter = CountVectorizer(token_pattern=r"\w+|[^\w\s]")
     counter.fit(text for ranking in rankings for text in ranking.completions)
-    difference_PV, weight_P = pair_differences(counter, rankings)
-    tie_1V = csr_matrix((1, difference_PV.shape[1]))    # a second class, without a say
-    model = LogisticRegression(C=C, fit_intercept=False, max_iter=1_000)
-    model.fit(vstack([difference_PV, tie_1V]), [1] * len(weight_P) + [0],
-              sample_weight=[*weight_P, 1])
-    return counter, model.coef_[0]
-
-
-def pair_differences(counter: Any, rankings: Sequence[Ranking]) -> tuple:
-    """x_w - x_l of every ranked pair (P, V), and 1 / pairs of its ranking (P)."""
-    texts = [text for ranking in rankings for text in ranking.completions]
-    count_NV = counter.transform(texts)
-    better_P, worse_P, weight_P, first = [], [], [], 0
+    differences, weights = [], []
     for ranking in rankings:
-        better_P += [first + w for w, _ in ranking.pairs]
-        worse_P += [first + l for _, l in ranking.pairs]
-        weight_P += [1 / len(ranking.pairs)] * len(ranking.pairs)
-        first += len(ranking.completions)
-    return count_NV[better_P] - count_NV[worse_P], np.array(weight_P)
+        count_KV, pairs = counter.transform(ranking.completions), ranking.pairs
+        differences.append(count_KV[[w for w, _ in pairs]] -
+                           count_KV[[l for _, l in pairs]])
+        weights += [1 / len(pairs)] * len(pairs)
+    tie_1V = csr_matrix((1, len(counter.vocabulary_)))  # a second class, without a say
+    model = LogisticRegression(C=C, fit_intercept=False, max_iter=1_000)
+    model.fit(vstack([*differences, tie_1V]), [1] * len(weights) + [0],
+              sample_weight=[*weights, 1])
+    return counter, model.coef_[0]

@@ -12,7 +12,6 @@ from instructgpt_lite.judging.baselines import (
     by_gold,
     by_length,
     by_words,
-    pair_differences,
     word_weights,
 )
 from instructgpt_lite.world.world import World
@@ -66,15 +65,6 @@ def test_the_fit_is_the_maximum_of_its_penalised_likelihood():
     counter, weights = word_weights(train, C=0.3)
     assert list(counter.get_feature_names_out()) == list("abcd")
     assert weights == pytest.approx(minimize(surprise, np.zeros(4), tol=1e-10).x, abs=1e-4)
-
-
-def test_differences_are_taken_within_a_ranking_and_weigh_one_together():
-    from sklearn.feature_extraction.text import CountVectorizer
-    counter = CountVectorizer(token_pattern=r"\w+").fit(["a b c"])
-    rankings = [ranking("a", "b b"), Ranking("Q", ("c", "a", "a c"), (2, 1, 2))]
-    difference, weight = pair_differences(counter, rankings)
-    assert difference.toarray().tolist() == [[1, -2, 0], [1, 0, -1], [0, 0, -1]]
-    assert weight.tolist() == [1, 0.5, 0.5]
 
 
 @pytest.fixture(scope="module")
