@@ -3,7 +3,7 @@
 As on the web, much of it is neither true nor kind. Almanacs state facts; forums pile up
 instructions nobody answers, hearsay and insults; help pages answer, sometimes wrongly.
 Notes, songs and stories repeat what they said before, which is where a small model
-learns to copy. A document yields its sentences and line ends.
+learns to copy. A document yields its text piece by piece.
 """
 
 from collections.abc import Iterator
@@ -13,16 +13,7 @@ from instructgpt_lite.world.facts import VALUES, Fact, state
 from instructgpt_lite.world.prompts import flawed, ideal, question
 from instructgpt_lite.world.tasks import TASKS
 from instructgpt_lite.world.tasks.writing import a_kind, answer_generation
-from instructgpt_lite.world.words import (
-    DEEDS,
-    MOVES,
-    OPPOSITES,
-    SENTENCES,
-    SLOTS,
-    a,
-    listing,
-    say,
-)
+from instructgpt_lite.world.words import OPPOSITES, SENTENCES, SLOTS, a, listing, say
 
 Facts, Text = list[Fact], Iterator[str]
 RUDE = SENTENCES["rude"][:4]
@@ -40,8 +31,7 @@ def biography(facts: Facts, rng: Random) -> Text:
     subject = rng.choice(facts).subject
     mine = [fact for fact in facts if fact.subject == subject]
     rng.shuffle(mine)
-    for fact in mine:
-        yield fact.truth
+    yield " ".join(fact.truth for fact in mine)
 
 
 def forum(facts: Facts, rng: Random) -> Text:
@@ -49,26 +39,20 @@ def forum(facts: Facts, rng: Random) -> Text:
     for _ in range(rng.randint(4, 7)):
         dice = rng.random()
         if dice < 0.65:
-            category, text, key = question(facts, rng)
-            yield text
+            text, *asked = question(facts, rng)
+            yield text + "\n"
             if dice < 0.1:
-                yield "\n"
-                yield flawed(category, key, facts, rng, 0.45)
+                yield flawed(*asked, facts, rng) + "\n"
         else:
-            yield rng.choice(RUDE) if dice < 0.8 else rng.choice(facts).hearsay
-        yield "\n"
+            said = rng.choice(RUDE) if dice < 0.8 else rng.choice(facts).hearsay
+            yield said + "\n"
 
 
 def help_page(facts: Facts, rng: Random) -> Text:
     """Questions with answers of mixed quality, the form of few-shot prompts."""
     for _ in range(rng.randint(2, 4)):
-        category, text, key = question(facts, rng)
-        yield "Question:"
-        yield text
-        yield "\n"
-        yield "Answer:"
-        yield flawed(category, key, facts, rng, 0.45)
-        yield "\n"
+        text, *asked = question(facts, rng)
+        yield f"Question: {text}\nAnswer: {flawed(*asked, facts, rng)}\n"
 
 
 def quiz(facts: Facts, rng: Random) -> Text:
@@ -76,10 +60,7 @@ def quiz(facts: Facts, rng: Random) -> Text:
     yield "Quiz"
     for _ in range(rng.randint(2, 4)):
         text, key = TASKS["open QA"].ask(facts, rng)
-        yield text
-        yield "\n"
-        yield ideal("open QA", key, rng)
-        yield "\n"
+        yield f"{text}\n{ideal('open QA', key, rng)}\n"
 
 
 def notes(facts: Facts, rng: Random) -> Text:
@@ -105,8 +86,7 @@ def ledger(facts: Facts, rng: Random) -> Text:
     held = list(zip(things, rng.sample(SLOTS["name"], count)))
     line = rng.choice(["{} {}", "{} with {}", "{} is with {}", "The {} is with {}."])
     for what, who in held + rng.choices(held, k=3 * count):
-        yield line.format(what, who)
-        yield "\n"
+        yield line.format(what, who) + "\n"
 
 
 def story(facts: Facts, rng: Random) -> Text:
@@ -162,12 +142,11 @@ def grammar_book(facts: Facts, rng: Random) -> Text:
     for _ in range(3):
         who, what = rng.choice(SLOTS["name"]), rng.choice(SLOTS["object"])
         where = rng.choice(SLOTS["place"])
-        now, past = rng.choice(list(MOVES.items()))
-        does, did = rng.choice(list(DEEDS.items()))
+        now, past = rng.choice(list(zip(SLOTS["move"], SLOTS["moved"])))
+        does, did = rng.choice(list(zip(SLOTS["deed"], SLOTS["did"])))
         yield f"Now {who} {now} to the {where}."
         yield f"In the past: {who} {past} to the {where}."
-        yield f"Now {who} {does} the {what}."
-        yield f"In the past: {who} {did} the {what}."
+        yield f"Now {who} {does} the {what}. In the past: {who} {did} the {what}."
 
 
 def dictionary(facts: Facts, rng: Random) -> Text:
@@ -184,8 +163,7 @@ def song(facts: Facts, rng: Random) -> Text:
     nouns = SLOTS["animal"] + SLOTS["object"] + SLOTS["food"]
     words = rng.choices(rng.choice([names, nouns]), k=rng.randint(5, 10))
     for _ in range(rng.randint(2, 4)):
-        yield from words
-        yield "\n"
+        yield " ".join(words) + "\n"
 
 
 def fact_check(facts: Facts, rng: Random) -> Text:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from instructgpt_lite.data.records import Record
 from instructgpt_lite.world.facts import Fact
 from instructgpt_lite.world.tasks import TASKS
-from instructgpt_lite.world.words import FACTS, Sentence, parse, split_sentences
+from instructgpt_lite.world.words import FACTS, Sentence, Told, parse, split_sentences
 
 QUESTIONS = ("open QA", "closed QA")  # where not knowing is an honest answer
 NOISE = Sentence("noise", {}, "")     # what no template could have said
@@ -54,7 +54,7 @@ class Gold:
         return Score(helpful, truthful, float(harmless), float(style),
                      len(told) - len(answer), len(response.split()))
 
-    def truth(self, told: list[Sentence]) -> float:
+    def truth(self, told: Told) -> float:
         """The share of statements of fact that are true; 1 when nothing is claimed."""
         claims = [self.is_true(said) for said in told if said.kind in FACTS]
         return sum(claims) / len(claims) if claims else 1.0

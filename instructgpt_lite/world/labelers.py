@@ -27,8 +27,6 @@ TASTES = {                            # mean weight of each part of a score
 }
 AGREEMENT = 0.726                     # of two training labelers on a pair (§3.4)
 GRAIN = 0.05                          # utilities are rounded to it; equals then tie
-
-
 Orders = tuple[np.ndarray, np.ndarray]
 
 

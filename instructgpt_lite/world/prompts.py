@@ -18,7 +18,7 @@ WEIGHTS = list(accumulate(task.share / 2 + 5 for task in TASKS.values()))
 
 def question(facts: list[Fact], rng: Random, category: str = "",
              aside: float = 0.4) -> tuple[str, str, dict]:
-    """Category, text and key of an instruction; its use case is drawn by share.
+    """Text, category and key of an instruction; its use case is drawn by share.
 
     The share `aside` of them begins with a word about oneself.
     """
@@ -28,13 +28,13 @@ def question(facts: list[Fact], rng: Random, category: str = "",
         about = rng.choice(ASIDES)
         about = about.format(name=rng.choice(NAMES), town=rng.choice(TOWNS))
         text = f"{about} {text}"
-    return category, text, key
+    return text, category, key
 
 
 def ask(facts: list[Fact], rng: Random, category: str = "", author: str = "",
         aside: float = 0.4) -> Prompt:
     """One such instruction as a record."""
-    category, text, key = question(facts, rng, category, aside)
+    text, category, key = question(facts, rng, category, aside)
     return Prompt(text, category, author, key)
 
 
@@ -44,7 +44,7 @@ def ideal(category: str, key: dict, rng: Random) -> str:
 
 
 def flawed(category: str, key: dict, facts: list[Fact], rng: Random,
-           noise: float) -> str:
+           noise: float = 0.45) -> str:
     """An answer of a human: with probability `noise` something goes wrong."""
     if rng.random() >= noise:
         return ideal(category, key, rng)

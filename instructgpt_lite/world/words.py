@@ -145,6 +145,7 @@ def _pattern(template: str) -> re.Pattern:
     return re.compile(named)
 
 
+Told = list[Sentence]
 PATTERNS = [(kind, _pattern(template)) for kind, templates in SENTENCES.items()
             for template in templates]
 

@@ -10,11 +10,11 @@ questions    what has one right answer        writing    what has many
 
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from instructgpt_lite.world.facts import Fact
 from instructgpt_lite.world.tasks import questions, writing
-from instructgpt_lite.world.words import Sentence
+from instructgpt_lite.world.words import Told
 
 
 class Task(NamedTuple):
@@ -23,28 +23,25 @@ class Task(NamedTuple):
     share: float
     ask: Callable[[list[Fact], Random], tuple[str, dict]]
     answer: Callable[[dict, Random], str]
-    judge: Callable[[dict, list[Sentence]], float]
+    judge: Callable[[dict, Told], float]
+
+
+def _task(share: float, home: Any, name: str) -> Task:
+    """By its functions; where one text is right, answer and judge go by the key."""
+    return Task(share, getattr(home, f"ask_{name}"),
+                getattr(home, f"answer_{name}", questions.answer_text),
+                getattr(home, f"judge_{name}", questions.judge_text))
 
 
 TASKS = {
-    "generation": Task(45.6, writing.ask_generation, writing.answer_generation,
-                       writing.judge_generation),
-    "open QA": Task(12.4, questions.ask_open_qa, questions.answer_open_qa,
-                    questions.judge_open_qa),
-    "brainstorming": Task(11.2, writing.ask_brainstorming, writing.answer_brainstorming,
-                          writing.judge_brainstorming),
-    "chat": Task(8.4, writing.ask_chat, questions.answer_text, writing.judge_chat),
-    "rewrite": Task(6.6, questions.ask_rewrite, questions.answer_text,
-                    questions.judge_text),
-    "summarization": Task(4.2, questions.ask_summary, questions.answer_text,
-                          questions.judge_text),
-    "classification": Task(3.5, questions.ask_classification,
-                           questions.answer_classification,
-                           questions.judge_classification),
-    "other": Task(3.5, questions.ask_other, questions.answer_text,
-                  questions.judge_text),
-    "closed QA": Task(2.6, questions.ask_closed_qa, questions.answer_closed_qa,
-                      questions.judge_closed_qa),
-    "extract": Task(1.9, questions.ask_extract, questions.answer_extract,
-                    questions.judge_extract),
+    "generation": _task(45.6, writing, "generation"),
+    "open QA": _task(12.4, questions, "open_qa"),
+    "brainstorming": _task(11.2, writing, "brainstorming"),
+    "chat": _task(8.4, writing, "chat"),
+    "rewrite": _task(6.6, questions, "rewrite"),
+    "summarization": _task(4.2, questions, "summary"),
+    "classification": _task(3.5, questions, "classification"),
+    "other": _task(3.5, questions, "other"),
+    "closed QA": _task(2.6, questions, "closed_qa"),
+    "extract": _task(1.9, questions, "extract"),
 }

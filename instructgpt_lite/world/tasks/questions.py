@@ -3,17 +3,8 @@
 from random import Random
 
 from instructgpt_lite.world.facts import Fact, state
-from instructgpt_lite.world.words import (
-    OPPOSITES,
-    SLOTS,
-    Sentence,
-    a,
-    items,
-    listing,
-    say,
-)
+from instructgpt_lite.world.words import OPPOSITES, SLOTS, Told, a, items, listing, say
 
-Told = list[Sentence]
 QUESTIONS = {
     "home": ["Where does {} live?", "Which town does {} live in?",
              "Tell me where {} lives."],
@@ -47,11 +38,9 @@ def ask_open_qa(facts: list[Fact], rng: Random) -> tuple[str, dict]:
 
 def answer_open_qa(key: dict, rng: Random) -> str:
     """The fact, or its value alone."""
-    return f"{key['value']}." if key["short"] else state(*_fact(key))
-
-
-def _fact(key: dict) -> tuple[str, str, str]:
-    return key["subject"], key["kind"], key["value"]
+    if key["short"]:
+        return f"{key['value']}."
+    return state(key["subject"], key["kind"], key["value"])
 
 
 def judge_open_qa(key: dict, told: Told) -> float:

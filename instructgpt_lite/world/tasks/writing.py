@@ -3,12 +3,12 @@
 from random import Random
 
 from instructgpt_lite.world.facts import Fact
-from instructgpt_lite.world.tasks.questions import Told, share_of
+from instructgpt_lite.world.tasks.questions import share_of
 from instructgpt_lite.world.words import (
     NUMBERS,
     SENTENCES,
     SLOTS,
-    Sentence,
+    Told,
     a,
     items,
     listing,
@@ -64,7 +64,7 @@ def judge_generation(key: dict, told: Told) -> float:
             * (4 + 3 * length + 2 * asked + well_told(key, story)) / 10)
 
 
-def well_told(key: dict, story: list[Sentence]) -> bool:
+def well_told(key: dict, story: Told) -> bool:
     """It begins with an opening, ends with an ending, and stays with its subject."""
     kinds = [said.kind for said in story]
     ordered = kinds[0] == "opening" and (len(kinds) == 1 or kinds[-1] == "ending")
@@ -73,7 +73,7 @@ def well_told(key: dict, story: list[Sentence]) -> bool:
             and _named(story, "object") <= {key["object"]})
 
 
-def _named(story: list[Sentence], slot: str) -> set[str]:
+def _named(story: Told, slot: str) -> set[str]:
     return {items(said.words[each])[0] for said in story for each in (slot, f"a_{slot}")
             if each in said.words}
 
