@@ -49,7 +49,7 @@ class RewardCommand:
     revision: str = ""
     """Commit of that dataset."""
     subset: str | None = None
-    """Configuration of that dataset, such as comparisons."""
+    """Configuration of that dataset, if it has several."""
     drop_bad: bool = False
     """Leave bad rows out, with a note."""
     demonstrations: Path | None = None

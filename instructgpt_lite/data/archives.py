@@ -3,7 +3,9 @@
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from io import BytesIO
+from typing import IO
 
 from instructgpt_lite.data.records import DataError
 
@@ -16,11 +18,12 @@ def file_in(archive: bytes, ending: str, name: str) -> bytes | None:
     name: what errors call the archive. DataError when it is no archive, is cut short,
     or that file has more than MOST bytes.
     """
+    path, data = "", None
     try:
-        if zipfile.is_zipfile(BytesIO(archive)):
-            path, data = _of_zip(archive, ending)
-        else:
-            path, data = _of_tar(archive, ending)
+        for path, file in _files(BytesIO(archive)):
+            if path.endswith(ending):
+                data = file.read(MOST + 1)
+                break
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error,
             RuntimeError) as error:
         why = str(error).splitlines()[0]
@@ -32,18 +35,13 @@ def file_in(archive: bytes, ending: str, name: str) -> bytes | None:
     return data
 
 
-def _of_zip(archive: bytes, ending: str) -> tuple[str, bytes | None]:
-    with zipfile.ZipFile(BytesIO(archive)) as opened:
-        for path in opened.namelist():
-            if path.endswith(ending):
-                with opened.open(path) as file:
-                    return path, file.read(MOST + 1)
-    return "", None
-
-
-def _of_tar(archive: bytes, ending: str) -> tuple[str, bytes | None]:
-    with tarfile.open(fileobj=BytesIO(archive)) as opened:
-        for member in opened:
-            if member.isfile() and member.name.endswith(ending):
-                return member.name, opened.extractfile(member).read(MOST + 1)
-    return "", None
+def _files(archive: BytesIO) -> Iterator[tuple[str, IO[bytes]]]:
+    """Paths and files of a zip or a tar; links and folders are none."""
+    if zipfile.is_zipfile(archive):
+        found = zipfile.ZipFile(archive)
+        yield from ((path, found.open(path)) for path in found.namelist())
+    else:
+        archive.seek(0)
+        found = tarfile.open(fileobj=archive)
+        yield from ((each.name, found.extractfile(each)) for each in found
+                    if each.isfile())

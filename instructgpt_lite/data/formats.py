@@ -5,9 +5,8 @@
     chats          any text may be one (chats.py); a column `system` goes before it
     data sets      the columns of public ones (shapes.py)
 
-None is no value: a column that is empty in a row is not there, but for those that make
-its shape. An implicit prompt is taken only where no other column of the file could hold
-one.
+A column that is None in a row is not there, but for those that make its shape. An
+implicit prompt is taken only where no other column of the file could hold one.
 """
 
 import os
@@ -16,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from instructgpt_lite.data.chats import prompt_and_answers
@@ -58,8 +58,10 @@ def from_row(kind: type, row: Row, prompt_column: str = "", rivals: Sequence[str
     notes = Counter() if notes is None else notes
     row = {name: value for name, value in row.items()
            if value is not None or name in STRUCTURE}
-    if prompt_column in row and prompt_column != "chosen":
-        row["prompt"] = row.pop(prompt_column)
+    if prompt_column not in ("", "chosen"):
+        if "prompt" not in row:
+            need(kind, row, prompt_column)
+        row["prompt"] = row.pop(prompt_column, row.get("prompt"))
     row = shaped(kind, row)
     if row is None:
         notes["all responses tie: left out"] += 1
@@ -75,9 +77,15 @@ def from_row(kind: type, row: Row, prompt_column: str = "", rivals: Sequence[str
         if name in STRUCTURE:
             raise Fault(name, f"a field that a {kind.__name__} has not",
                         "rows of one form", "read the file as what it is, or rename it")
-        meant = "".join(get_close_matches(name, known(kind), n=1))
-        notes[f"not read: {name!r}" + f" (did you mean {meant!r}?)" * bool(meant)] += 1
+        notes[unread(kind, name)] += 1
     return kind(**ours)
+
+
+@lru_cache(1_000)
+def unread(kind: type, name: str) -> str:
+    """What is said of a column that no one reads."""
+    meant = "".join(get_close_matches(name, known(kind), n=1))
+    return f"not read: {name!r}" + f" (did you mean {meant!r}?)" * bool(meant)
 
 
 def as_text(kind: type, row: Row, rivals: Sequence[str], notes: Counter[str]) -> Row:
@@ -142,9 +150,9 @@ def shared_words(chosen: str, rejected: str) -> int:
 
 def is_preference(row: Row) -> bool:
     """Does the row mean chosen and rejected, be they spelt otherwise?"""
-    named = {"chosen", "rejected"} & row.keys()
-    meant = near("chosen", row) and near("rejected", row)
-    return not {"completions", "ranks"} & row.keys() and bool(named or meant)
+    return not {"completions", "ranks"} & row.keys() and bool(
+        {"chosen", "rejected"} & row.keys()
+        or near("chosen", row) and near("rejected", row))
 
 
 def near(name: str, row: Row) -> str:

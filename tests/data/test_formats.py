@@ -94,6 +94,14 @@ def test_a_prompt_in_a_column_of_another_name_is_read_by_that_name():
     assert from_row(Ranking, chats, "conversations") == BLUE
 
 
+def test_a_column_named_for_the_prompt_must_be_there_unless_the_prompt_is():
+    row = {"chosen": "It is blue.", "rejected": "It is green.", "question": None}
+    with pytest.raises(ValueError, match="^question: got only the fields 'chosen', 'rejected'"):
+        from_row(Ranking, row, "question")
+    assert from_row(Ranking, row | {"prompt": "Sky?"}, "question").prompt == "Sky?"
+    assert from_row(Ranking, row | {"prompt": "Sky?", "question": "Why?"}, "question").prompt == "Why?"
+
+
 def test_a_prompt_is_never_made_up_beside_a_column_that_may_hold_one():
     row = {"question": "Sky?", "chosen": "It is blue.", "rejected": "It is green."}
     assert could_ask([row]) == ["question"]
