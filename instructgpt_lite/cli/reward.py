@@ -142,10 +142,9 @@ def trained(policy: "Policy", data: "Input", config: Reward,
         heldout["two raters agree"] = raters.agreement(ratings)
     found = {"heldout accuracy": heldout,
              "lead over words": lead(learned, words, data.heldout)}
-    for side in ("train", "heldout"):
-        rankings = getattr(data, side)
-        found[f"{side} rankings"] = len(rankings)
-        found[f"{side} pairs"] = sum(len(ranking.pairs) for ranking in rankings)
+    for side, rankings in ("train", data.train), ("heldout", data.heldout):
+        found |= {f"{side} rankings": len(rankings),
+                  f"{side} pairs": sum(len(ranking.pairs) for ranking in rankings)}
     return found | {"parameters": sum(each.numel() for each in model.parameters()),
                     "notes": data.notes, "training CPU-seconds": round(seconds, 1)}
 

@@ -66,7 +66,7 @@ def from_ratings(flags: Any) -> Input:
                                    seed)
     data = Input(drawn_rankings(train, flags.passes, seed),
                  drawn_rankings(heldout, 1, seed), rated=heldout)
-    check_leakage(data.train, data.heldout, lambda ranking: ranking.completions)
+    check_leakage(data.train, data.heldout, responses=True)
     return data
 
 

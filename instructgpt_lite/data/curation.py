@@ -179,26 +179,20 @@ def contradictions(rankings: dict[int, Ranking]) -> dict[int, Fault]:
     return faults
 
 
-def prompt_of(record: Record) -> list[str]:
-    """The prompt alone."""
-    return [record.prompt]
-
-
 def check_leakage(train: Sequence[Record], heldout: Sequence[Record],
-                  texts_of: Callable[[Record], Sequence[str]] = prompt_of) -> None:
-    """DataError where `train` has a text (prompt) of `heldout` too, both `normalised`.
+                  responses: bool = False) -> None:
+    """DataError where a prompt, or a response, of `heldout` is also in `train`.
 
-    It cannot see a paraphrase or a changed word. Rows are counted from 1.
+    They are compared `normalised`; a paraphrase or a changed word is not seen.
     """
-    row_of, faults = {}, []
-    for row, record in enumerate(train, start=1):
-        for text in texts_of(record):
-            row_of.setdefault(normalised(text), row)
-    for row, record in enumerate(heldout, start=1):
-        for text in texts_of(record):
-            if normalised(text) in row_of:
-                faults.append(f"held-out row {row}: got {text[:60]!r}, which training "
-                              f"has too (row {row_of[normalised(text)]}); drop one")
+    def texts(records: Sequence[Record]) -> list[tuple[int, str]]:
+        return [(row, text) for row, record in enumerate(records, start=1)
+                for text in (record.responses if responses else [record.prompt])]
+
+    row_of = {normalised(text): row for row, text in reversed(texts(train))}
+    faults = [f"held-out row {row}: got {text[:60]!r}, which training has too (row "
+              f"{row_of[normalised(text)]}); drop one"
+              for row, text in texts(heldout) if normalised(text) in row_of]
     if faults:
         raise DataError(f"{len(faults)} held-out texts of {len(heldout)} rows leak "
                         f"from the {len(train)} of training", faults)

@@ -68,7 +68,12 @@ def rows_of(path: str | Path) -> Rows:
     text = text_of(data, path)
     if delimiter := delimiter_of(text, str(path)):
         return of_csv(text, delimiter, path)
-    return of_list(text, path) if text.lstrip()[:1] == "[" else of_lines(text, path)
+    if text.lstrip()[:1] != "[":
+        return of_lines(text, path)
+    values = parsed(text)
+    if isinstance(values, Fault):
+        raise DataError(f"{path}: {values}")
+    return numbered(values)
 
 
 def unpacked(data: bytes, path: str | Path) -> bytes:
@@ -160,14 +165,6 @@ def cells_of(row: dict[str, Any]) -> Row | Fault:
                 return Fault(name, kind_of(text), "a list as JSON", "save the table "
                              "as Parquet or JSON Lines, which keep lists")
     return row
-
-
-def of_list(text: str, path: str | Path) -> Rows:
-    """The rows of a JSON list."""
-    values = parsed(text)
-    if isinstance(values, Fault):
-        raise DataError(f"{path}: {values}")
-    return numbered(values)
 
 
 def of_lines(text: str, path: str | Path) -> Rows:

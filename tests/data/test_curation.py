@@ -192,9 +192,9 @@ def test_a_response_on_both_sides_is_found_under_another_prompt_and_in_other_let
     train = [Ranking("Q", ("a b", "c"), (1, 2))]
     heldout = [Ranking("R", ("d", "e"), (1, 2)), Ranking("R", ("A  b", "f"), (2, 1))]
     with pytest.raises(DataError, match="1 held-out texts of 2 rows leak") as caught:
-        check_leakage(train, heldout, lambda ranking: ranking.completions)
+        check_leakage(train, heldout, responses=True)
     assert caught.value.faults[0].startswith("held-out row 2: got 'A  b', which training has too (row 1)")
-    check_leakage(train, heldout[:1], lambda ranking: ranking.completions)
+    check_leakage(train, heldout[:1], responses=True)
     check_leakage(train, heldout)
 
 

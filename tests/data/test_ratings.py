@@ -164,7 +164,7 @@ def test_writings_of_one_text_are_on_one_side_and_the_sides_are_of_the_asked_siz
     assert len(train) + len(heldout) == 400 and not sides[0] & sides[1]
     assert abs(len(sides[1]) - 60) < 26              # 4 standard deviations
     assert split_by_text(rated, lambda one: one.text, 0.3, seed=2)[1] != heldout
-    check_leakage(drawn_rankings(train), drawn_rankings(heldout), lambda ranking: ranking.completions)
+    check_leakage(drawn_rankings(train), drawn_rankings(heldout), responses=True)
 
 
 @pytest.mark.skipif("VADER" not in os.environ, reason="VADER names no source package of vaderSentiment 0.5")
