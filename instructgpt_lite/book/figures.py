@@ -17,8 +17,7 @@ Numbers = Sequence[float]
 # Okabe and Ito's colours (2008), less those too pale on white.
 BLUE, ORANGE, GREEN, PURPLE, GOLD, SKY, GREY = (
     "#0072b2", "#d55e00", "#009e73", "#aa4499", "#b8860b", "#3a9bdc", "#6b7280")
-POLICIES = {
-    "base": GREY, "few-shot": SKY, "SFT": BLUE, "PPO": ORANGE, "PPO-ptx": GREEN}
+POLICIES = {"base": GREY, "few-shot": SKY, "SFT": BLUE, "PPO": ORANGE, "PPO-ptx": GREEN}
 INK, LIGHT = "#1f2937", "#d1d5db"
 
 
@@ -27,17 +26,15 @@ def use_style() -> None:
     plt.style.use(Path(__file__).with_name("book.mplstyle"))
 
 
-def panels(
-    rows: int = 1, columns: int = 1, height: float = 3.6, width: float = 6.4, **options
-) -> tuple:
+def panels(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = 6.4,
+           **options) -> tuple:
     """(figure, axes): one panel, or an array of them; inches, at most a page wide."""
     return plt.subplots(rows, columns, figsize=(width, height), **options)
 
 
-def line(
-    ax: Axes, x: Numbers, y: Numbers, low: Numbers | None = None,
-    high: Numbers | None = None, name: str = "", color: str = BLUE, **options,
-) -> None:
+def line(ax: Axes, x: Numbers, y: Numbers, low: Numbers | None = None,
+         high: Numbers | None = None, name: str = "", color: str = BLUE,
+         **options) -> None:
     """A line with its interval as a band and its name at its right end."""
     ax.plot(x, y, color=color, **options)
     if low is not None:
@@ -46,10 +43,8 @@ def line(
         label(ax, x[-1], y[-1], name, color)
 
 
-def bars(
-    ax: Axes, names: Sequence[str], means: Numbers, low: Numbers, high: Numbers,
-    colors: Sequence[str] | None = None,
-) -> None:
+def bars(ax: Axes, names: Sequence[str], means: Numbers, low: Numbers, high: Numbers,
+         colors: Sequence[str] | None = None) -> None:
     """Horizontal bars, the first on top, each with its interval and its value."""
     places = range(len(names))
     ax.barh(places, means, xerr=whiskers(means, low, high), color=colors or BLUE,
@@ -62,9 +57,8 @@ def bars(
     ax.grid(axis="y", visible=False)
 
 
-def rows(
-    ax: Axes, names: Sequence[str], groups: dict[str, list], colors: dict[str, str]
-) -> None:
+def rows(ax: Axes, names: Sequence[str], groups: dict[str, list],
+         colors: dict[str, str]) -> None:
     """A row for each name, the first on top, with a dot for each group that has one.
 
     groups: (mean, low, high) or None of every row. A group is named beside its dot in
@@ -89,9 +83,8 @@ def whiskers(means: Numbers, low: Numbers, high: Numbers) -> list[list[float]]:
             [end - mean for mean, end in zip(means, high)]]
 
 
-def label(
-    ax: Axes, x: float, y: float, text: str, color: str = INK, side: int = 1
-) -> None:
+def label(ax: Axes, x: float, y: float, text: str, color: str = INK,
+          side: int = 1) -> None:
     """Text right of a point (side 1) or left of it (side -1)."""
     ax.annotate(text, (x, y), (5 * side, 0), textcoords="offset points", color=color,
                 va="center", ha="left" if side > 0 else "right", annotation_clip=False)

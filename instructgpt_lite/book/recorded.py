@@ -19,14 +19,12 @@ def recorded(name: str) -> dict:
 
     FileNotFoundError names the results that exist.
     """
-    for folder in (CHECKOUT, INSTALLED):
-        path = folder / f"{name}.json"
-        if path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))
-    names = sorted({path.stem for folder in (CHECKOUT, INSTALLED)
-                    for path in folder.glob("*.json")})
-    found = ", ".join(names) or "no results at all"
-    raise FileNotFoundError(f"no results/{name}.json; there are {found}")
+    there = {path.stem: path for folder in (INSTALLED, CHECKOUT)
+             for path in folder.glob("*.json")}
+    if name not in there:
+        found = ", ".join(sorted(there)) or "no results at all"
+        raise FileNotFoundError(f"no results/{name}.json; there are {found}")
+    return json.loads(there[name].read_text(encoding="utf-8"))
 
 
 def across_seeds(results: dict, *names: str) -> Interval | None:

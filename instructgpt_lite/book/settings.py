@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from IPython.display import Markdown
 
 from instructgpt_lite.config import Run
+from instructgpt_lite.report.text import setting
 
 PAPER, SILENT, OURS = "paper", "paper silent", "ours"
 HYPHEN = "\u2011"                    # at which a browser breaks no line
@@ -42,18 +43,17 @@ def settings(stage: str, presets: dict[str, Run]) -> list[Setting]:
         return getattr(run, stage) if stage else run
 
     default = of(Run(""))
-    ours = OURS in (type(default).__doc__ or "")
+    why, ours = reasons(type(default)), OURS in (type(default).__doc__ or "")
     found = []
     for field in fields(default):
         value = getattr(default, field.name)
-        if is_dataclass(value) or field.name == "preset":
-            continue
-        reason = reasons(type(default))[field.name]
-        source = OURS if ours or OURS in reason.split() else PAPER
-        if SILENT in reason:
-            source = SILENT
-        values = {name: getattr(of(run), field.name) for name, run in presets.items()}
-        found.append(Setting(field.name, value, source, values, reason))
+        if not is_dataclass(value) and field.name != "preset":
+            reason = why[field.name]
+            whose = OURS if ours or OURS in reason.split() else PAPER
+            values = {name: getattr(of(run), field.name)
+                      for name, run in presets.items()}
+            found.append(Setting(field.name, value, SILENT if SILENT in reason else whose,
+                                 values, reason))
     return found
 
 
@@ -75,8 +75,4 @@ def compared(stage: str, presets: dict[str, Run]) -> Markdown:
 
 def written(value: Any) -> str:
     """A value as people write it: 256,000 and 9.65e-6, the latter in one line."""
-    if isinstance(value, tuple):
-        return ", ".join(map(written, value))
-    if isinstance(value, float):
-        return re.sub("e-0*", f"e{HYPHEN}", f"{value:g}")
-    return f"{value:,}" if type(value) is int else str(value)
+    return setting(value).replace("e-", f"e{HYPHEN}")

@@ -44,9 +44,8 @@ def wins_of(ranked_BK: Tensor, N: int) -> Tensor:
     return torch.bincount(place_P, minlength=N * N).double().view(N, N)
 
 
-def fitted(
-    surprise: Callable[[Tensor], Tensor], N: int, start: Tensor | None = None
-) -> Tensor:
+def fitted(surprise: Callable[[Tensor], Tensor], N: int,
+           start: Tensor | None = None) -> Tensor:
     """s_N (mean 0) of least surprise, by L-BFGS: for losses without an iteration."""
     s_N = torch.zeros(N, dtype=torch.float64) if start is None else start.clone()
     s_N.requires_grad_()

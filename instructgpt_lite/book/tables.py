@@ -19,9 +19,8 @@ CARD = ("border-left:3px solid #8896a5;padding-left:0.8em;margin:0 0 1.1em;"
 BREAK = "\u23ce"                      # a line break that the policy wrote, visible
 
 
-def with_intervals(
-    rows: dict[str, dict[str, Interval | None]], digits: int = 2
-) -> pd.DataFrame:
+def with_intervals(rows: dict[str, dict[str, Interval | None]],
+                   digits: int = 2) -> pd.DataFrame:
     """In every place "mean (low to high)"; empty where nothing was measured."""
     named = {name: {column: written(value, digits) for column, value in row.items()}
              for name, row in rows.items()}
@@ -64,10 +63,8 @@ def side_by_side(answers: dict[str, Answers], rows: Sequence[int]) -> HTML:
 
 def first_of_each(prompts: Sequence[Prompt]) -> list[int]:
     """The first prompt of each use case, in the order met: a choice nobody made."""
-    first = {}
-    for row, prompt in enumerate(prompts):
-        first.setdefault(prompt.category, row)
-    return list(first.values())
+    cases = [prompt.category for prompt in prompts]
+    return [cases.index(case) for case in dict.fromkeys(cases)]
 
 
 def _plain(text: Any) -> str:

@@ -19,43 +19,39 @@ def tensor(numbers: list) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float64)
 
 
-def agree(
-    student: Callable, oracle: Callable, cases: list[Case],
-    gradient_in: int | None = None,
-) -> None:
+def agree(student: Callable, oracle: Callable, cases: list[Case],
+          gradient_in: int | None = None) -> None:
     """AssertionError at the first case in which the student's function differs.
 
     gradient_in: the argument by which a loss is differentiated, None for no loss.
     """
     name = getattr(student, "__name__", "your function")
     for sentence, arguments in cases:
+        def hold(right: bool, said: str, sentence: str = sentence) -> None:
+            assert right, f"{name} {said} {sentence}"
+
         inputs = [x.clone() if torch.is_tensor(x) else x for x in arguments]
         if gradient_in is not None:
             inputs[gradient_in].requires_grad_()
         got, want = student(*inputs), tensor(oracle(*arguments))
-        kind = type(got).__name__
-        assert torch.is_tensor(got), (
-            f"{name} returned {kind}; a tensor is wanted. {sentence}")
-        assert got.shape == want.shape, (
-            f"{name} returned shape {tuple(got.shape)}; "
-            f"{tuple(want.shape)} is wanted. {sentence}")
-        assert torch.allclose(got.detach().double(), want, rtol=1e-6, atol=1e-9), (
-            f"{name} returned {got.tolist()}; {want.tolist()} is right. {sentence}")
+        hold(torch.is_tensor(got),
+             f"returned {type(got).__name__}; a tensor is wanted.")
+        hold(got.shape == want.shape,
+             f"returned shape {tuple(got.shape)}; {tuple(want.shape)} is wanted.")
+        hold(torch.allclose(got.detach().double(), want, rtol=1e-6, atol=1e-9),
+             f"returned {got.tolist()}; {want.tolist()} is right.")
         if gradient_in is not None:
-            assert got.requires_grad, (
-                f"{name} lost its gradient: is there a detach, item or tolist? "
-                f"{sentence}")
+            hold(got.requires_grad,
+                 "lost its gradient: is there a detach, item or tolist?")
             got.backward()
             slope = inputs[gradient_in].grad
             want = finite_difference(oracle, arguments, gradient_in)
-            assert torch.allclose(slope, want, rtol=1e-5, atol=1e-7), (
-                f"{name} has the gradient {slope.tolist()}; "
-                f"{want.tolist()} is right. {sentence}")
+            hold(torch.allclose(slope, want, rtol=1e-5, atol=1e-7),
+                 f"has the gradient {slope.tolist()}; {want.tolist()} is right.")
 
 
-def finite_difference(
-    oracle: Callable, arguments: tuple, position: int, step: float = 1e-5
-) -> Tensor:
+def finite_difference(oracle: Callable, arguments: tuple, position: int,
+                      step: float = 1e-5) -> Tensor:
     """Central differences of a scalar oracle in every number of one argument."""
     slope = torch.zeros_like(arguments[position])
     for i in range(slope.numel()):

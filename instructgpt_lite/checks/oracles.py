@@ -83,9 +83,9 @@ def plackett_luce(r: Numbers, rank: Numbers) -> float:
     left = [x for _, x in sorted(zip(*_lists(rank, r), strict=True))]
     logp = 0.0
     while left:
-        chosen, best = left[0], max(left)
-        logp += chosen - best - math.log(sum(math.exp(x - best) for x in left))
-        left = left[1:]
+        best = max(left)
+        total = sum(math.exp(x - best) for x in left)
+        logp += left.pop(0) - best - math.log(total)
     return logp
 
 
@@ -109,9 +109,8 @@ def token_logp(logits: Numbers, token: Numbers, temperature: float = 1.0) -> Row
             for row, ids in zip(logits, token, strict=True)]
 
 
-def token_rewards(
-    r: Numbers, logp: Numbers, ref_logp: Numbers, mask: Numbers, beta: float
-) -> Rows:
+def token_rewards(r: Numbers, logp: Numbers, ref_logp: Numbers, mask: Numbers,
+                  beta: float) -> Rows:
     """-beta (log pi - log ref) at counted tokens, plus the score at a row's last."""
     r, logp, ref_logp, mask = _lists(r, logp, ref_logp, mask)
     reward = [[0.0] * len(row) for row in mask]
@@ -135,9 +134,8 @@ def gae(reward: Numbers, value: Numbers, mask: Numbers, lam: float) -> Rows:
     return advantage
 
 
-def policy_loss(
-    logp: Numbers, old_logp: Numbers, advantage: Numbers, mask: Numbers, clip: float
-) -> float:
+def policy_loss(logp: Numbers, old_logp: Numbers, advantage: Numbers, mask: Numbers,
+                clip: float) -> float:
     """A good token's ratio counts up to 1 + clip, a bad one's down to 1 - clip."""
     logp, old_logp, advantage, mask = _lists(logp, old_logp, advantage, mask)
 
@@ -148,9 +146,8 @@ def policy_loss(
     return -fmean(gain(b, t) for b, t in _places(mask))
 
 
-def value_loss(
-    value: Numbers, old_value: Numbers, returns: Numbers, mask: Numbers, clip: float = 0
-) -> float:
+def value_loss(value: Numbers, old_value: Numbers, returns: Numbers, mask: Numbers,
+               clip: float = 0) -> float:
     """Half the mean squared error; clipped, the worse one of V and of V near old V."""
     value, old_value, returns, mask = _lists(value, old_value, returns, mask)
 

@@ -11,10 +11,7 @@ from instructgpt_lite.checks.grading import agree, tensor
 
 def check_preference_probability(student: Callable) -> None:
     """P(first > second) from two rewards of equal shape."""
-    def oracle(first, second):
-        return [oracles.sigmoid(a - b) for a, b in zip(first, second, strict=True)]
-
-    agree(student, oracle, [
+    agree(student, lambda first, second: [*map(oracles.sigmoid, first - second)], [
         ("Equal rewards: nobody knows.", (tensor([2.0]), tensor([2.0]))),
         ("Only the difference counts: 3:1 odds at log 3.",
          (tensor([math.log(3), 5.0]), tensor([0.0, 7.0]))),
@@ -42,12 +39,8 @@ def check_reward_loss(student: Callable) -> None:
 
 def check_plackett_luce_logp(student: Callable) -> None:
     """log P of each ranking from r_BK and rank_BK."""
-    def oracle(r_BK, rank_BK):
-        return [oracles.plackett_luce(r, rank)
-                for r, rank in zip(r_BK, rank_BK, strict=True)]
-
     three = tensor([[4.0, 2.0, 1.0]]).log()
-    agree(student, oracle, [
+    agree(student, lambda *rows: [*map(oracles.plackett_luce, *rows)], [
         ("Of two it is Bradley-Terry.", (tensor([[1.0, 0.0]]), torch.tensor([[1, 2]]))),
         ("4/7 for the best, then 2/3 for the second of the two that are left.",
          (three, torch.tensor([[1, 2, 3]]))),

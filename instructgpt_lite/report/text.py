@@ -30,7 +30,7 @@ def percent(interval: Sequence[float]) -> str:
 
 def setting(value: object) -> str:
     """A value of the configuration as people write it."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(setting, value))
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
