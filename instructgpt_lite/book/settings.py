@@ -52,8 +52,8 @@ def settings(stage: str, presets: dict[str, Run]) -> list[Setting]:
             whose = OURS if ours or OURS in reason.split() else PAPER
             values = {name: getattr(of(run), field.name)
                       for name, run in presets.items()}
-            found.append(Setting(field.name, value, SILENT if SILENT in reason else whose,
-                                 values, reason))
+            whose = SILENT if SILENT in reason else whose
+            found.append(Setting(field.name, value, whose, values, reason))
     return found
 
 

@@ -1,12 +1,12 @@
 // Surprise, KL and its estimators, as theory/surprise.py has them: the arithmetic of tilt.js, run by the tests beside
-// Python's. A law is an array of log-probabilities, one number a word.
+// Python's. A distribution is an array of log-probabilities, one number a word.
 
 export function logSoftmax(logits) {
   const most = Math.max(...logits), sum = logits.reduce((a, x) => a + Math.exp(x - most), 0);
   return logits.map((x) => x - most - Math.log(sum));
 }
 
-// Where the law gives 0, x may be anything (theory/surprise.py, expectation).
+// Where the distribution gives 0, x may be anything (theory/surprise.py, expectation).
 export const expectation = (logp, x) => logp.reduce((a, lp, i) => a + (lp > -Infinity ? Math.exp(lp) * x[i] : 0), 0);
 export const entropy = (p) => expectation(p, p.map((x) => -x));
 export const crossEntropy = (p, q) => expectation(p, q.map((x) => -x));
@@ -53,7 +53,7 @@ export function summary(values, found) {
   return { mean, spread, error: n > 1 ? spread / Math.sqrt(n - 1) : NaN, negative: over((x) => (x < 0 ? 1 : 0)) };
 }
 
-// Slider places of a law: its logits around their middle, as far as the slider goes.
+// Slider places of a distribution: its logits around their middle, as far as the slider goes.
 export const BOUND = 4;
 export const weights = (p) => {
   const logits = p.map(Math.log), middle = (Math.max(...logits) + Math.min(...logits)) / 2;

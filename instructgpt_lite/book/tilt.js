@@ -1,10 +1,10 @@
-// Two laws by hand: KL both ways and its estimators. Stands behind surprise.js and elements.js and calls their functions.
+// Two distributions by hand: KL both ways and its estimators. Stands behind surprise.js and elements.js and calls their functions.
 
 const STARTS = {
   "the pair of this chapter": [[0.5, 0.3, 0.2, 1e-3, 1e-3], [0.25, 0.25, 0.5, 1e-3, 1e-3]],
   "a policy that learned to stop": [[0.1, 0.1, 0.1, 0.1, 0.6], [0.2, 0.2, 0.2, 0.2, 0.2]],
   "one answer for everything": [[0.96, 0.01, 0.01, 0.01, 0.01], [0.2, 0.2, 0.2, 0.2, 0.2]],
-  "equal laws": [[0.2, 0.2, 0.2, 0.2, 0.2], [0.2, 0.2, 0.2, 0.2, 0.2]],
+  "equal distributions": [[0.2, 0.2, 0.2, 0.2, 0.2], [0.2, 0.2, 0.2, 0.2, 0.2]],
 };
 const number = (x, digits = 3) => (Number.isFinite(x)
   ? x.toFixed(digits).replace(/^-(0\.0+)$/, "$1").replace("-", "\u2212") : "\u2013");
@@ -66,7 +66,7 @@ function estimates(words, values, found, stats, kl) {
 }
 
 function told(kl, stats, drawn, p, limit) {
-  if (Math.abs(kl) < 1e-9) return "The laws are equal: every estimate of every sample is 0, whatever the sampler.";
+  if (Math.abs(kl) < 1e-9) return "The distributions are equal: every estimate of every sample is 0, whatever the sampler.";
   const { mean, error } = stats.k1, far = Math.abs(mean - kl) > 2 * error;
   if (relativeSurprise(drawn, p) > 1e-9) return `The sampler is not the policy. KL is ${number(kl)}, but with more ` +
     `and more samples k1 goes to ${number(limit)}, not to KL.`;
@@ -100,10 +100,10 @@ function render({ model, el }) {
     if (p) set({ policy: weights(p), reference: weights(q), temperature: 1, forbid: false });
   } }, ...["as they are", ...Object.keys(STARTS)].map((name) => make("option", {}, name)));
 
-  el.classList.add("figure-by-hand", "two-laws");
+  el.classList.add("figure-by-hand", "two-distributions");
   el.append(
     make("div", { class: "side" },
-      make("fieldset", {}, make("legend", {}, "The laws"), make("label", {}, "Begin with", start),
+      make("fieldset", {}, make("legend", {}, "The distributions"), make("label", {}, "Begin with", start),
         make("label", {}, "The sliders move", which),
         ...sliders.map((each) => each.label)), shown),
     exact,

@@ -88,8 +88,7 @@ def inline(figure: Figure, words: str) -> Markup:
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.S)
     drawn = re.sub(r' xmlns(:\w+)?="[^"]*"', "", drawn)
     drawn = re.sub(r' id="(?![mp][0-9a-f]{10})[^"]*"', "", drawn)
-    drawn = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", drawn, count=1)
-    drawn = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", drawn, count=1)
+    drawn = re.sub(r' width="[^"]*" height="[^"]*"', "", drawn, count=1)
     for colour, variable in COLOURS.items():
         drawn = drawn.replace(colour, variable)
     spoken = f'<svg role="img" aria-label="{escape(words)}"'

@@ -86,17 +86,10 @@ def safe(value: Any) -> Any:
     return printable(value) if type(value) is str else value
 
 
-class Titles(dict):
-    """What stages and policies are called; an unknown name is its own title."""
-
-    def __missing__(self, name: str) -> str:
-        return name
-
-
-def titles(folder: RunFolder) -> Titles:
-    """The titles of the stages of a run."""
+def titles(folder: RunFolder) -> dict[str, str]:
+    """What the stages and policies of a run are called."""
     stages = {name: record["title"] for name, record in folder.stages.items()}
-    return Titles({"few-shot": "Few-shot"} | stages)
+    return {"few-shot": "Few-shot"} | stages
 
 
 def evaluation(folder: RunFolder) -> dict[str, Any]:
@@ -109,10 +102,11 @@ def evaluation(folder: RunFolder) -> dict[str, Any]:
 
 def before_and_after(folder: RunFolder) -> str:
     """One picture of what the training is for."""
-    found, names = evaluation(folder).get("policies", {}), titles(folder)
-    rows = {names[name]: found[name]["gold"] for name in folder.speakers
-            if name in found}
-    return figures.whiskers(rows, "Gold score", (0, 1)) if rows else ""
+    found, names = evaluation(folder).get("policies"), titles(folder)
+    if not found:
+        return ""
+    rows = {names[name]: found[name]["gold"] for name in folder.speakers}
+    return figures.whiskers(rows, "Gold score", (0, 1))
 
 
 def cases(folder: RunFolder) -> dict[str, list[dict[str, Any]]]:
@@ -153,14 +147,14 @@ def reward_model(folder: RunFolder) -> list[dict[str, Any]]:
     found = evaluation(folder)
     if not found:
         return []
-    people, prefix = found["labelers"], "gold order, "
-    alike = {name.replace("accuracy", "RM"): row
-             for name, row in found["reward"].items() if not name.startswith(prefix)}
-    for name, title in (("agreement", "two training labelers"),
-                        ("agreement with held-out", "a training and a held-out one")):
-        alike[title] = [people[name]] * 3
-    gold = {name.removeprefix(prefix): row for name, row in found["reward"].items()
-            if name.startswith(prefix)}
+    people, alike, gold = found["labelers"], {}, {}
+    for name, row in found["reward"].items():
+        if name.startswith("gold order, "):
+            gold[name.removeprefix("gold order, ")] = row
+        else:
+            alike[name.replace("accuracy", "RM")] = row
+    alike["two training labelers"] = [people["agreement"]] * 3
+    alike["a training and a held-out one"] = [people["agreement with held-out"]] * 3
     return [panel("Who orders pairs alike", "share of pairs; RM is the reward model; "
                   "dotted: chance", alike),
             panel("The reward model and the gold score", "share of pairs ordered "
@@ -178,8 +172,8 @@ def curves(folder: RunFolder) -> list[tuple[str, list[dict[str, Any]]]]:
     for part, (unit, panels) in CURVES.items():
         drawn = []
         for stages, metric, title, measure in panels:
-            series = {names[stage]: lines[stage, metric] for stage in stages
-                      if lines[stage, metric]}
+            series = {names.get(stage, stage): lines[stage, metric]
+                      for stage in stages if lines[stage, metric]}
             if series:
                 figure = figures.curves(series, f"{title}, {measure}", unit)
                 drawn.append({"title": title, "meaning": measure, "figure": figure})

@@ -196,9 +196,8 @@ def save_model(model: Any, path: Path) -> None:
 
 def made_by(config: Run) -> dict[str, Any]:
     """What a base model depends on, as JSON has it."""
-    asked = {"architecture": asdict(config.architecture),
-             "pretrain": asdict(config.pretrain), "world": config.world}
-    return json.loads(json.dumps(asked))
+    return {"architecture": asdict(config.architecture),
+            "pretrain": asdict(config.pretrain), "world": config.world}
 
 
 def save_base(policy: Any, config: Run, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Simulated labelers choose by the laws they are said to follow; the fit finds the minimum."""
+"""Simulated labelers choose by the distributions they are said to follow; the fit finds the minimum."""
 
 import math
 

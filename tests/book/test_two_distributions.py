@@ -1,4 +1,4 @@
-"""The two laws moved by hand: JavaScript's sums beside theory.surprise, its draws, and what Python hands over."""
+"""The two distributions moved by hand: JavaScript's sums beside theory.surprise, and its draws."""
 
 import math
 from functools import partial
@@ -16,7 +16,7 @@ def run(javascript):
 
 
 def pairs() -> torch.Tensor:
-    """Logits of 20 pairs of laws over five words, near and far."""
+    """Logits of 20 pairs of distributions over five words, near and far."""
     size = torch.linspace(0.01, 4, 20, dtype=torch.float64)[:, None, None]
     return size * torch.randn(20, 2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -79,7 +79,7 @@ def test_the_places_of_the_sliders_give_the_law_back(run):
     assert run("m.logSoftmax(m.weights(given)).map(Math.exp)", p) == pytest.approx(p, rel=1e-12)
 
 
-def test_the_figure_opens_on_two_laws_that_differ_both_ways():
+def test_the_figure_opens_on_two_distributions_that_differ_both_ways():
     p, q = (torch.tensor(logits, dtype=torch.float64).log_softmax(dim=-1)
             for logits in (TwoDistributions().policy, TwoDistributions().reference))
     assert p.exp().tolist() == pytest.approx([0.4, 0.25, 0.15, 0.1, 0.1])
