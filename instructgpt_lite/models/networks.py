@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.models import forward, loading, sampling, self_test
-from instructgpt_lite.models.new_gpt2 import new_gpt2
+from instructgpt_lite.models.gpt2 import is_plain, new_gpt2
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.objective import tempered, token_logp
 
@@ -224,7 +224,7 @@ class ScalarModel(nn.Module):
 
 def _road(network: Policy | ScalarModel):
     """The module that reads rows: `fast` for a GPT-2 that nobody has changed since, else `forward`."""
-    return fast if network.fast and fast.is_plain_gpt2(network.model) else forward
+    return fast if network.fast and is_plain(network.model) else forward
 
 
 def _spread(x_M: Tensor, mask_BT: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from instructgpt_lite.models import forward, sampling
+from instructgpt_lite.models.gpt2 import is_plain
 from instructgpt_lite.models.rollout import padded
 
 TRIED = 256                          # tokens: larger windows are too dear to try
@@ -36,7 +37,7 @@ def policy_road(model: nn.Module, fast: ModuleType | None) -> int:
 
     ValueError where not even the plain road is right for this model.
     """
-    if fast and fast.is_plain_gpt2(model):         # which the tests hold to account
+    if fast and is_plain(model):         # which the tests hold to account
         return forward.UNLIMITED
     refuse_unless_causal(model, forward.logits)
     off = decoding_error(model, sampling.decode, longest(model))
@@ -56,7 +57,7 @@ def scalar_road(model: nn.Module, fast: ModuleType | None) -> int:
 
     As `policy_road`.
     """
-    if fast and fast.is_plain_gpt2(model):
+    if fast and is_plain(model):
         return forward.UNLIMITED
     refuse_unless_causal(model, forward.states)
     if fast is None:

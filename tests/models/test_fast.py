@@ -12,6 +12,7 @@ import torch
 
 from instructgpt_lite.models import fast, forward, sampling, self_test
 from instructgpt_lite.models.fast import attention_by_length, shared_prefix_attention, shared_prefix_mask
+from instructgpt_lite.models.gpt2 import is_plain
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from tests.models import families
@@ -108,7 +109,7 @@ def test_the_short_way_is_gpt2_with_any_gelu(gpt2, activation):
     model = GPT2LMHeadModel(config).double().eval()
     model.load_state_dict(gpt2.model.state_dict())
     token_BS = torch.arange(24)[None]
-    assert fast.is_plain_gpt2(model)
+    assert is_plain(model)
     ours = Policy(model, gpt2.tokenizer).logits(token_BS)
     torch.testing.assert_close(ours, model(token_BS).logits, **EXACT)
 
@@ -139,6 +140,10 @@ def own_norm(gpt2):
     gpt2.model.transformer.h[0].ln_1 = torch.nn.RMSNorm(16).double()
 
 
+def own_activation(gpt2):
+    gpt2.model.transformer.h[0].mlp.act = torch.nn.ReLU()
+
+
 def own_class(gpt2):
     class Conv1D(type(gpt2.model.transformer.h[0].mlp.c_fc)):
         def forward(self, x):
@@ -147,7 +152,8 @@ def own_class(gpt2):
 
 
 CHANGES = [hooked("transformer.h.0.mlp.c_fc"), hooked("transformer.h.1.attn"), hooked("transformer.h.0.ln_2"),
-           hooked("transformer.wte"), hooked("transformer.h.0"), pre_hooked, patched, swapped, own_norm, own_class]
+           hooked("transformer.wte"), hooked("transformer.h.0"), pre_hooked, patched, swapped, own_norm,
+           own_activation, own_class]
 
 
 @torch.no_grad()
@@ -156,7 +162,7 @@ def test_a_gpt2_changed_anywhere_is_read_by_itself(gpt2, change):
     """Even if it is changed after it was loaded."""
     token_BS, before = torch.arange(24)[None], gpt2.logits(torch.arange(24)[None])
     change(gpt2)
-    assert gpt2.fast and not fast.is_plain_gpt2(gpt2.model)
+    assert gpt2.fast and not is_plain(gpt2.model)
     expected = gpt2.model(token_BS).logits
     assert (expected - before).abs().max() > 1e-3
     torch.testing.assert_close(gpt2.logits(token_BS), expected, **EXACT)
