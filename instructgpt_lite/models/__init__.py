@@ -1,1 +1,1 @@
-"""Networks and what they do with tokens: hidden states, sampling, policies, rewards and values."""
+"""Networks and what they do with tokens: sampling, policies, rewards, values."""

@@ -1,7 +1,8 @@
 """What a Hugging Face decoder computes at the places asked for, by its own forward.
 
-Rows are right-padded, so causal attention needs no more of a mask than where tokens are, and a token's
-position is its place in the row. Dropout is off; what is asked for is drawn by us.
+Rows are right-padded, so causal attention needs no more of a mask than where tokens
+are, and a token's position is its place in the row. Dropout is off; what is asked for
+is drawn by us.
 
 Shapes: B rows, S places of a row, M kept places, D width, V vocabulary.
 """
@@ -22,20 +23,22 @@ def logits(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor,
            drop: Dropout | None = None) -> Tensor:
     """Next-token logits (M, V) at the flat places keep_M (row * S + column).
 
-    real_BS: True where a token is, False at padding. The head runs on the columns between the first
-    and the last kept, where the model can be asked for that.
+    real_BS: True where a token is, False at padding. The head runs on the columns
+    between the first and the last kept, where the model can be asked for that.
     """
     inputs, S = _inputs(model, token_BS, real_BS), token_BS.size(1)
     row_M, column_M, first = keep_M // S, keep_M % S, 0
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
         first = int(column_M.min())
-        inputs["logits_to_keep"] = torch.arange(first, int(column_M.max()) + 1, device=keep_M.device)
+        last = int(column_M.max())
+        inputs["logits_to_keep"] = torch.arange(first, last + 1, device=keep_M.device)
     with residual_dropout(model, drop):
         return model(**inputs).logits[row_M, column_M - first]
 
 
-def states(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor) -> Tensor:
-    """Final hidden states (M, D) at the flat places keep_M, by the model without its head."""
+def states(model: nn.Module, token_BS: Tensor, real_BS: Tensor,
+           keep_M: Tensor) -> Tensor:
+    """Final hidden states (M, D) at the flat places keep_M, by `trunk`."""
     state_BSD = trunk(model)(**_inputs(model, token_BS, real_BS)).last_hidden_state
     return state_BSD.flatten(0, 1).index_select(0, keep_M)
 
@@ -45,12 +48,13 @@ def trunk(model: nn.Module) -> nn.Module:
     return model.model if model.base_model is model else model.base_model
 
 
-def _inputs(model: nn.Module, token_BS: Tensor, real_BS: Tensor) -> dict[str, Tensor | bool]:
+def _inputs(model: nn.Module, token_BS: Tensor,
+            real_BS: Tensor) -> dict[str, Tensor | bool]:
     """Padding, which may contain anything, as token 0, which every vocabulary has."""
     check_context(model, token_BS.size(1))
     model.eval()
-    return {"input_ids": token_BS.masked_fill(~real_BS, 0), "attention_mask": real_BS.long(),
-            "use_cache": False}
+    return {"input_ids": token_BS.masked_fill(~real_BS, 0),
+            "attention_mask": real_BS.long(), "use_cache": False}
 
 
 def context(model: nn.Module) -> int:
@@ -73,32 +77,34 @@ def check_context(model: nn.Module, length: int) -> None:
     """ValueError where a row of `length` tokens has more positions than the model."""
     limit = context(model)
     if length > limit:
-        raise ValueError(f"rows of {length} tokens, {length - limit} more than the model's context "
-                         f"of {limit}: shorten prompt or response")
+        raise ValueError(f"rows of {length} tokens, {length - limit} more than the "
+                         f"model's context of {limit}: shorten prompt or response")
 
 
-def dropout(rate: float, generator: torch.Generator | None, device: torch.device) -> Dropout | None:
-    """Inverted dropout whose randomness comes from `generator`, so that a resumed run repeats it.
+def dropout(rate: float, generator: torch.Generator | None,
+            device: torch.device) -> Dropout | None:
+    """Inverted dropout drawn from `generator`, so that a resumed run repeats it.
 
-    On another device than the generator's it comes from one of that device, seeded by it.
+    On another device than the generator's, from one of that device which it seeds.
     """
     if rate == 0:
         return None
     if generator is not None and generator.device.type != device.type:
-        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-        generator = torch.Generator(device).manual_seed(seed)
-    return lambda x: x * torch.empty_like(x).bernoulli_(1 - rate, generator=generator) / (1 - rate)
+        seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+        generator = torch.Generator(device).manual_seed(int(seed))
+    return lambda x: (
+        x * torch.empty_like(x).bernoulli_(1 - rate, generator=generator) / (1 - rate))
 
 
 @contextmanager
 def residual_dropout(model: nn.Module, drop: Dropout | None) -> Iterator[None]:
-    """Within, `drop` falls on what each layer of a GPT-2 adds. ValueError for another architecture."""
+    """Within, `drop` falls on what layers of a GPT-2 add. ValueError for others."""
     if drop is not None and model.config.model_type != "gpt2":
-        raise ValueError(f"residual dropout is written for GPT-2 only, not for {type(model).__name__}: "
-                         "set dropout to 0")
-    added = [] if drop is None else [part for name, part in model.named_modules()
-                                     if name.endswith((".attn.resid_dropout", ".mlp.dropout"))]
-    hooks = [part.register_forward_hook(lambda _, inputs, output: drop(output)) for part in added]
+        raise ValueError("residual dropout is written for GPT-2 only, not for "
+                         f"{type(model).__name__}: set dropout to 0")
+    added = (".attn.resid_dropout", ".mlp.dropout")
+    hooks = [part.register_forward_hook(lambda _, inputs, output: drop(output))
+             for name, part in model.named_modules() if drop and name.endswith(added)]
     try:
         yield
     finally:

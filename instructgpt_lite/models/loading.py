@@ -6,10 +6,11 @@ precision of training.
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,7 +19,6 @@ from torch import Tensor, nn
 from instructgpt_lite.models import forward
 
 SCORE = "score.weight"               # of a scalar head: 1 x D
-POINTER = b"version https://git-lfs"
 
 
 @contextmanager
@@ -36,35 +36,40 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def open_config(folder: str | Path):
-    """The configuration of a folder, or of a name on the Hub, after `check_folder`."""
+def open_config(folder: str | Path) -> tuple[Any, str, bool]:
+    """Configuration, class that was saved, and whether that one scores; checked before.
+
+    Of a folder, or of a name on the Hub.
+    """
     from transformers import AutoConfig
     check_folder(Path(folder))
-    return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    kind = next(iter(config.architectures or []), "")
+    scores = "SequenceClassification" in kind or hasattr(config, "score_bias")
+    return config, kind, scores
 
 
-def open_model(auto, folder: str | Path, surplus: tuple[str, ...] = ()) -> nn.Module:
+def open_model(auto: Any, folder: str | Path,
+               surplus: tuple[str, ...] = ()) -> nn.Module:
     """The model of a folder or a name on the Hub, every weight as stored, in float32.
 
     auto: the class of transformers that opens it. surplus: weights that it need not
-    have a place for. ValueError says what is missing, too much, damaged, or of another
-    shape.
+    have a place for. ValueError says which are missing, too many, damaged or misshapen.
     """
     with quiet():
         model, info = auto.from_pretrained(
             folder, use_safetensors=True, dtype=torch.float32, trust_remote_code=False,
             ignore_mismatched_sizes=True, output_loading_info=True)
-    misshapen = [key[0] for key in info["mismatched_keys"]]
-    faults = {"misses the weights": info["missing_keys"],
-              "has weights too many:": set(info["unexpected_keys"]) - set(surplus),
-              "has weights of another shape:": misshapen}
+    faults = {
+        "misses the weights": info["missing_keys"],
+        "has weights too many:": set(info["unexpected_keys"]) - set(surplus),
+        "has weights of another shape:": [key for key, *_ in info["mismatched_keys"]]}
     said = [f"{what} {some(keys)}" for what, keys in faults.items() if keys]
     if said:
         raise ValueError(f"{folder} {' and '.join(said)}; it is not what a "
                          f"{type(model).__name__} saves: save that model anew with "
                          "save_pretrained of transformers")
-    damaged = [name for name, weight in model.named_parameters()
-               if not weight.isfinite().all()]
+    damaged = [name for name, w in model.named_parameters() if not w.isfinite().all()]
     if damaged:
         raise ValueError(f"{folder}: NaN or infinity in the weights {some(damaged)}: "
                          "fetch or train them anew")
@@ -93,28 +98,18 @@ def check_folder(path: Path) -> None:
                          "never opened, as unpickling can run code: save them again "
                          "with save_pretrained of transformers")
     for file in weights:
-        with open(file, "rb") as opened:
-            if opened.read(len(POINTER)) == POINTER:
-                raise ValueError(f"{file} is a pointer of git-lfs, not the weights: "
-                                 "run git lfs pull")
         try:
             safe_open(file, "pt")
         except SafetensorError as error:
-            raise ValueError(f"{file} is cut short or damaged ({error}): "
-                             "fetch it anew") from error
-
-
-def architecture(config) -> str:
-    """The class that a model was saved from."""
-    return next(iter(config.architectures or []), "")
+            raise ValueError(f"{file} is cut short or damaged ({error}): fetch it anew "
+                             "(git lfs pull, if it is a pointer)") from error
 
 
 def open_language_model(folder: str | Path) -> nn.Module:
     """A causal language model. ValueError for another kind, even if its weights fit."""
     from transformers import AutoModelForCausalLM
-    config = open_config(folder)
-    kind = architecture(config)
-    if "SequenceClassification" in kind or hasattr(config, "score_bias"):
+    config, kind, scores = open_config(folder)
+    if scores:
         raise ValueError(f"{folder} holds a reward model ({kind}), no language model: "
                          "ScalarModel.load opens it")
     if config.is_encoder_decoder:
@@ -123,13 +118,13 @@ def open_language_model(folder: str | Path) -> nn.Module:
     return open_model(AutoModelForCausalLM, folder)
 
 
-def some(keys) -> str:
+def some(keys: Iterable[str]) -> str:
     """The first three of many."""
     keys = sorted(keys)
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
-def open_tokenizer(folder: str | Path):
+def open_tokenizer(folder: str | Path) -> Any:
     """The tokenizer of a folder; ValueError where it has none."""
     from transformers import AutoTokenizer
     path, found = Path(folder), None
@@ -144,7 +139,7 @@ def open_tokenizer(folder: str | Path):
     return found
 
 
-def special_ids(tokenizer) -> tuple[int, int]:
+def special_ids(tokenizer: Any) -> tuple[int, int]:
     """Ids of EOS and padding. ValueError unless both exist and differ."""
     eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     if eos is None or pad is None or eos == pad:
@@ -154,7 +149,7 @@ def special_ids(tokenizer) -> tuple[int, int]:
     return eos, pad
 
 
-def end_ids(model: nn.Module, tokenizer) -> tuple[int, ...]:
+def end_ids(model: nn.Module, tokenizer: Any) -> tuple[int, ...]:
     """EOS, and other ends that generation_config lists or has as a special token."""
     others = getattr(model.generation_config, "eos_token_id", None)
     if isinstance(others, int):
@@ -163,7 +158,7 @@ def end_ids(model: nn.Module, tokenizer) -> tuple[int, ...]:
     return (tokenizer.eos_token_id, *(end for end in others or [] if end not in unlike))
 
 
-def prompt_ids(tokenizer, prompts: list[str]) -> list[list[int]]:
+def prompt_ids(tokenizer: Any, prompts: list[str]) -> list[list[int]]:
     """Token ids of each prompt and the line break after which the response begins.
 
     A tokenizer that begins texts with BOS shows that its model was trained so.
@@ -174,25 +169,23 @@ def prompt_ids(tokenizer, prompts: list[str]) -> list[list[int]]:
     return [begin + ids for ids in texts["input_ids"]]
 
 
-def check_same_tokenizer(**networks) -> None:
+def check_same_tokenizer(**networks: Any) -> None:
     """ValueError unless all that have a tokenizer read and write the same ids."""
     found = [(name, each.tokenizer) for name, each in networks.items()
              if hasattr(each, "tokenizer")]
     for (first, a), (second, b) in pairwise(found):
-        same = a is b or (a.get_vocab() == b.get_vocab()
-                          and special_ids(a) == special_ids(b))
-        if not same:
+        if a is not b and (a.get_vocab() != b.get_vocab()
+                           or special_ids(a) != special_ids(b)):
             raise ValueError(f"{first} and {second} have different tokenizers "
                              f"({len(a)} and {len(b)} tokens), so one would read "
                              "foreign ids: take models that share one")
 
 
-def give_pad(model: nn.Module, tokenizer) -> None:
+def give_pad(model: nn.Module, tokenizer: Any) -> None:
     """A padding token of its own, where the tokenizer has none or pads with EOS.
 
-    If the embedding has no row left for it, it gets one: the mean of all others, so
-    that the new token is an unlikely one. ValueError where tokenizer and model do not
-    fit to begin with.
+    If the embedding has no row left for it, it gets one: the mean of all others, which
+    is unlikely. ValueError where tokenizer and model do not fit to begin with.
     """
     rows = model.get_input_embeddings().num_embeddings
     if tokenizer.eos_token_id is None:
@@ -238,10 +231,7 @@ def scored(model: nn.Module, pad: int) -> nn.Module:
 
 def with_head(model: nn.Module) -> nn.Module:
     """A causal language model with a `.score` as wide as its hidden states."""
-    token_11 = torch.zeros(1, 1, dtype=torch.long, device=model.device)
-    with torch.no_grad():
-        state_1D = forward.states(model, token_11, token_11 == 0, token_11[0])
-    score = nn.Linear(state_1D.size(1), 1, bias=False)
+    score = nn.Linear(model.get_output_embeddings().in_features, 1, bias=False)
     model.score = score.to(model.device, model.dtype)
     return model
 
@@ -249,9 +239,8 @@ def with_head(model: nn.Module) -> nn.Module:
 def open_scored(folder: str | Path) -> nn.Module:
     """A saved scalar model. ValueError where there is no trained head for one score."""
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-    config = open_config(folder)
-    kind = architecture(config)
-    if "SequenceClassification" not in kind and not hasattr(config, "score_bias"):
+    config, kind, scores = open_config(folder)
+    if not scores:
         raise ValueError(f"{folder}: no trained head for one score ({kind}); start one "
                          "by ScalarModel.on(policy)")
     if config.num_labels != 1:

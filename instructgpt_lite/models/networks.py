@@ -1,14 +1,17 @@
-"""Policy (any causal language model) and ScalarModel (the reward model, and the value function).
+"""Policy (any causal language model) and ScalarModel (the reward model and the value).
 
-Both hold a Hugging Face model (`.model`) and its tokenizer, and save folders that transformers opens as
-they are. Dropout is off wherever a log-prob, a sample, a score or a value is computed.
+Both hold a Hugging Face model (`.model`) and its tokenizer, and save folders that
+transformers opens as they are. Dropout is off wherever a log-prob, a sample, a score or
+a value is computed.
 
-Shapes: B sequences, S tokens of whole rows, T response tokens, K responses, V vocabulary, D width,
-M places that count, over all rows.
+Shapes: B sequences, S tokens of whole rows, T response tokens, K responses, V
+vocabulary, D width, M places that count, over all rows.
 """
 
 import copy
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,35 +28,15 @@ except ModuleNotFoundError:
     fast = None
 
 
-class Policy(nn.Module):
-    """pi(y|x): a Hugging Face causal language model, `.model`, and its `.tokenizer`."""
+class Network(nn.Module):
+    """A Hugging Face model and its tokenizer: what Policy and ScalarModel share."""
 
-    def __init__(self, model: nn.Module, tokenizer) -> None:
+    fast: int                        # tokens: the longest row that `fast` reads right
+
+    def __init__(self, model: nn.Module, tokenizer: Any) -> None:
         super().__init__()
         self.model, self.tokenizer = model.eval(), tokenizer
         self.eos, self.pad = loading.special_ids(tokenizer)
-        self.ends, self.fast = loading.end_ids(model, tokenizer), self_test.policy_road(model, fast)
-
-    @classmethod
-    def new(cls, architecture: Architecture, tokenizer, seed: int) -> "Policy":
-        """A GPT-2 of that size with random weights, no dropout and the vocabulary of the tokenizer."""
-        eos, pad = loading.special_ids(tokenizer)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return cls(new_gpt2(architecture, len(tokenizer), eos, pad), tokenizer)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "Policy":
-        """From a folder with safetensors weights, or a name on the Hugging Face Hub."""
-        model, tokenizer = loading.open_language_model(folder), loading.open_tokenizer(folder)
-        loading.give_pad(model, tokenizer)
-        return cls(model, tokenizer)
-
-    def save(self, folder: str | Path) -> None:
-        """A folder for AutoModelForCausalLM and AutoTokenizer."""
-        with loading.quiet():
-            self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
 
     @property
     def context(self) -> int:
@@ -65,17 +48,56 @@ class Policy(nn.Module):
         """Where the weights are."""
         return self.model.device
 
-    def frozen(self) -> "Policy":
+    def frozen(self) -> Self:
         """A copy that no gradient reaches: what KL is measured from."""
         return copy.deepcopy(self).requires_grad_(False)
 
     def encode(self, prompts: list[str]) -> list[list[int]]:
-        """Token ids of each prompt and the line break after which the response begins."""
+        """Token ids of each prompt, and of the line break before the response."""
         return loading.prompt_ids(self.tokenizer, prompts)
+
+    def _road(self) -> ModuleType:
+        """What reads rows: `fast` for a GPT-2 that nobody has changed, or `forward`."""
+        return fast if self.fast and is_plain(self.model) else forward
+
+    def _save(self, folder: str | Path, weights: dict | None = None) -> None:
+        with loading.quiet():
+            self.model.save_pretrained(folder, state_dict=weights)
+        self.tokenizer.save_pretrained(folder)
+
+
+class Policy(Network):
+    """pi(y|x): a Hugging Face causal language model, `.model`, and its `.tokenizer`."""
+
+    def __init__(self, model: nn.Module, tokenizer: Any) -> None:
+        super().__init__(model, tokenizer)
+        self.ends = loading.end_ids(model, tokenizer)
+        self.fast = self_test.policy_road(model, fast)
+
+    @classmethod
+    def new(cls, architecture: Architecture, tokenizer: Any, seed: int) -> "Policy":
+        """A GPT-2 of that size and the tokenizer's vocabulary, its weights random."""
+        eos, pad = loading.special_ids(tokenizer)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(new_gpt2(architecture, len(tokenizer), eos, pad), tokenizer)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Policy":
+        """From a folder with safetensors weights, or a name on the Hugging Face Hub."""
+        model = loading.open_language_model(folder)
+        tokenizer = loading.open_tokenizer(folder)
+        loading.give_pad(model, tokenizer)
+        return cls(model, tokenizer)
+
+    def save(self, folder: str | Path) -> None:
+        """A folder for AutoModelForCausalLM and AutoTokenizer."""
+        self._save(folder)
 
     def texts(self, rollout: Rollout) -> list[str]:
         """The responses as text, special tokens left out."""
-        tokens = [row[mask].tolist() for row, mask in zip(rollout.response_BT, rollout.mask_BT)]
+        rows = zip(rollout.response_BT, rollout.mask_BT)
+        tokens = [row[mask].tolist() for row, mask in rows]
         return self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
 
     def logits(self, token_BS: Tensor) -> Tensor:
@@ -83,27 +105,28 @@ class Policy(nn.Module):
         token_BS = token_BS.to(self.device)
         keep_M = torch.arange(token_BS.numel(), device=self.device)
         real_BS = torch.ones_like(token_BS, dtype=torch.bool)
-        logits_MV = _road(self).logits(self.model, token_BS, real_BS, keep_M)
+        logits_MV = self._road().logits(self.model, token_BS, real_BS, keep_M)
         return logits_MV.view(*token_BS.shape, -1)
 
     def logp(self, rollout: Rollout, temperature: float = 1.0, dropout: float = 0.0,
              generator: torch.Generator | None = None) -> Tensor:
         """logp_BT: log pi of each response token, 0 where the mask is False.
 
-        dropout: residual dropout for supervised training, drawn from `generator`; GPT-2 only.
+        dropout: residual dropout of supervised training, by `generator`; GPT-2 only.
         """
         rollout = rollout.to(self.device)
-        logits_MV = self._before(rollout, forward.dropout(dropout, generator, self.device))
+        drop = forward.dropout(dropout, generator, self.device)
+        logits_MV = self._before(rollout, drop)
         token_M = rollout.token_BS.flatten()[rollout.before_M + 1]
         logp_M = token_logp(logits_MV[None], token_M[None], temperature)[0]
         return _spread(logp_M, rollout.mask_BT)
 
     @torch.no_grad()
     def next_token_logp(self, rollout: Rollout) -> Tensor:
-        """logp_BTV: log pi of every token at each response place, where `logp` has the one that came.
+        """logp_BTV: log pi of every token at each response place; `logp` has one each.
 
-        With two such tables KL is exact at every prefix that was visited: a sum over V tokens instead of
-        one sampled ratio. B x T x V floats: for reading and logging, not for a step of training.
+        With two such tables KL is exact at every prefix that was visited: a sum over V
+        tokens instead of one sampled ratio. B x T x V floats: to read, not to train.
         """
         rollout = rollout.to(self.device)
         logp_MV = tempered(self._before(rollout), 1.0).log_softmax(dim=-1)
@@ -111,7 +134,8 @@ class Policy(nn.Module):
 
     def _before(self, rollout: Rollout, drop: forward.Dropout | None = None) -> Tensor:
         """Logits (M, V) for every counted response token."""
-        return _road(self).logits(self.model, rollout.token_BS, rollout.real_BS, rollout.before_M, drop)
+        return self._road().logits(self.model, rollout.token_BS, rollout.real_BS,
+                                   rollout.before_M, drop)
 
     def sample(self, prompts: list[str] | list[list[int]], **options) -> Rollout:
         """Draw responses; options are those of `sampling.sample`."""
@@ -119,115 +143,99 @@ class Policy(nn.Module):
             prompts = self.encode(prompts)
         longest = max(map(len, prompts), default=0) + options["max_new_tokens"]
         decode = fast.decode if longest <= self.fast else sampling.decode
-        return sampling.sample(self.model, prompts, **{"eos": self.ends, "pad": self.pad, "decode": decode} | options)
+        ours = {"eos": self.ends, "pad": self.pad, "decode": decode}
+        return sampling.sample(self.model, prompts, **ours | options)
 
 
-class ScalarModel(nn.Module):
-    """r(x, y) or V(x, y_<t): a trunk with one linear output in place of the unembedding (§3.5).
+class ScalarModel(Network):
+    """r(x, y) or V(x, y_<t): a trunk under one linear output, no unembedding (§3.5).
 
     `.model` is what `loading.scored` says; `.bias` is added to its output.
     """
 
-    def __init__(self, model: nn.Module, tokenizer, bias: float = 0.0) -> None:
-        super().__init__()
-        self.model, self.tokenizer = model.eval(), tokenizer
-        self.eos, self.pad = loading.special_ids(tokenizer)
+    def __init__(self, model: nn.Module, tokenizer: Any, bias: float = 0.0) -> None:
+        super().__init__(model, tokenizer)
         self.fast = self_test.scalar_road(model, fast)
         self.register_buffer("bias", torch.tensor(bias))
 
     @classmethod
     def on(cls, source: "Policy | ScalarModel", seed: int = 0) -> "ScalarModel":
-        """Starts as the trunk of a policy under a new head, or as a copy of another scalar model.
+        """Starts as the trunk of a policy under a new head, or as a copy of another.
 
-        A new head is N(0, 1 / (D + 1)), so that scores start near unit size (lm-human-preferences).
+        A new head is N(0, 1 / (D + 1)), so that scores start near unit size
+        (lm-human-preferences). ValueError for what has no trunk.
         """
         if isinstance(source, ScalarModel):
             return copy.deepcopy(source).requires_grad_(True)
         if not isinstance(source, Policy):
-            raise ValueError(f"a {type(source).__name__} has no trunk to start from: hand in "
-                             "value=ScalarModel.on(policy), or a ScalarModel as reward")
+            raise ValueError(f"a {type(source).__name__} has no trunk to start from: "
+                             "hand in value=ScalarModel.on(policy), or a ScalarModel "
+                             "as reward")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = loading.scored(source.model, source.pad)
-            nn.init.normal_(model.score.weight, std=(model.score.in_features + 1) ** -0.5)
+            std = (model.score.in_features + 1) ** -0.5
+            nn.init.normal_(model.score.weight, std=std)
         return cls(model, source.tokenizer)
 
     @classmethod
     def load(cls, folder: str | Path) -> "ScalarModel":
-        """From a folder that `save` wrote. ValueError where there is no trained head for one score."""
+        """From a folder that `save` wrote. ValueError without a head for one score."""
         model, tokenizer = loading.open_scored(folder), loading.open_tokenizer(folder)
         return cls(model, tokenizer, getattr(model.config, "score_bias", 0.0))
 
     def save(self, folder: str | Path) -> None:
         """A folder for AutoModelForSequenceClassification, which gives equal scores.
 
-        Where the trunk's final norm has no bias to fold ours into (not GPT-2), ours stands in config.json
-        as `score_bias`, and the scores of transformers are lower by that constant.
+        Where the trunk's final norm has no bias to fold ours into (not GPT-2), ours
+        stands in config.json as `score_bias`, and transformers' scores lack it.
         """
         weights, self.model.config.score_bias = loading.folded(self.model, self.bias)
-        with loading.quiet():
-            self.model.save_pretrained(folder, state_dict=weights)
-        self.tokenizer.save_pretrained(folder)
-
-    def encode(self, prompts: list[str]) -> list[list[int]]:
-        """As `Policy.encode`."""
-        return loading.prompt_ids(self.tokenizer, prompts)
-
-    def frozen(self) -> "ScalarModel":
-        """A copy that no gradient reaches."""
-        return copy.deepcopy(self).requires_grad_(False)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.model.device
+        self._save(folder, weights)
 
     def forward(self, rollout: Rollout) -> Tensor:
         """r_B: read at each row's last counted token."""
         rollout = rollout.to(self.device)
-        start_B = torch.arange(len(rollout), device=self.device) * rollout.token_BS.size(1)
-        return self._at(rollout, start_B + rollout.length_B - 1)
+        return self._at(rollout, rollout.last_B)
 
     def values(self, rollout: Rollout) -> Tensor:
-        """value_BT: read before each response token is drawn; 0 where the mask is False."""
+        """value_BT: read before each response token is drawn; 0 where mask is False."""
         rollout = rollout.to(self.device)
         return _spread(self._at(rollout, rollout.before_M), rollout.mask_BT)
 
-    def scores(self, prompts: list[list[int]], responses: list[list[list[int]]]) -> tuple[Tensor, Tensor]:
-        """r_BK and mask_BK of each prompt's responses (B lists of up to K); r is 0 where there is none.
+    def scores(self, prompts: list[list[int]],
+               responses: list[list[list[int]]]) -> tuple[Tensor, Tensor]:
+        """r_BK and mask_BK of B prompts with up to K responses each; r is 0 elsewhere.
 
-        ValueError where a prompt or a response has no token, or a prompt has no response.
+        ValueError where a prompt or a response has no token, or a prompt no response.
         """
         for index, (prompt, group) in enumerate(zip(prompts, responses, strict=True)):
             if not len(prompt) or not group or not all(map(len, group)):
-                raise ValueError(f"prompt {index} has {len(prompt)} tokens, its responses "
-                                 f"{[*map(len, group)]}: each needs one at least (a response ends with EOS)")
-        longest = max(len(prompt) + sum(map(len, group)) for prompt, group in zip(prompts, responses))
-        if longest <= self.fast:
+                raise ValueError(
+                    f"prompt {index} has {len(prompt)} tokens, its responses "
+                    f"{[*map(len, group)]}: each needs one at least "
+                    "(a response ends with EOS)")
+        pairs = [*zip(prompts, responses)]
+        if max(len(x) + sum(map(len, group)) for x, group in pairs) <= self.fast:
             r_M = self._read(fast.prefix_states(self.model, prompts, responses))
         else:
-            each = [prompt for prompt, group in zip(prompts, responses) for _ in group]
-            flat = [response for group in responses for response in group]
-            r_M = self(Rollout.of(each, flat, self.pad, self.eos))
+            each = [(x, y) for x, group in pairs for y in group]
+            r_M = self(Rollout.of(*zip(*each), self.pad, self.eos))
         count_B = torch.tensor([len(group) for group in responses], device=r_M.device)
         mask_BK = torch.arange(int(count_B.max()), device=r_M.device) < count_B[:, None]
         return _spread(r_M, mask_BK), mask_BK
 
     def _at(self, rollout: Rollout, keep_M: Tensor) -> Tensor:
         """The scalar (M,) at flat places keep_M."""
-        return self._read(_road(self).states(self.model, rollout.token_BS, rollout.real_BS, keep_M))
+        return self._read(self._road().states(self.model, rollout.token_BS,
+                                              rollout.real_BS, keep_M))
 
     def _read(self, state_MD: Tensor) -> Tensor:
         """The scalar (M,) of final states."""
         return self.model.score(state_MD)[:, 0] + self.bias
 
 
-def _road(network: Policy | ScalarModel):
-    """The module that reads rows: `fast` for a GPT-2 that nobody has changed since, else `forward`."""
-    return fast if network.fast and is_plain(network.model) else forward
-
-
 def _spread(x_M: Tensor, mask_BT: Tensor) -> Tensor:
-    """x at the places that count, row by row; 0 at the others. x may have more dimensions, as the mask then."""
+    """x, and its further dimensions, at the places that count; 0 at the others."""
     x_BT = x_M.new_zeros(*mask_BT.shape, *x_M.shape[1:])
     return x_BT.index_put(mask_BT.nonzero(as_tuple=True), x_M)

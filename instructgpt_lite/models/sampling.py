@@ -24,31 +24,35 @@ ROWS = 128                           # decoded at once: what the cache must hold
 
 
 class Draws:
-    """The tokens of B rows as they are drawn, with their log-probabilities (token_BT, logp_BT)."""
+    """Tokens of B rows as they are drawn, and their log-probs: token_BT, logp_BT."""
 
-    def __init__(self, uniform_BT: Tensor, dtype: torch.dtype, temperature: float, top_k: int) -> None:
+    def __init__(self, uniform_BT: Tensor, dtype: torch.dtype, temperature: float,
+                 top_k: int) -> None:
         self.uniform_BT, self.temperature, self.top_k = uniform_BT, temperature, top_k
         self.token_BT = torch.zeros_like(uniform_BT, dtype=torch.long)
-        self.logp_BT = torch.zeros_like(uniform_BT, dtype=torch.promote_types(dtype, torch.float32))
+        dtype = torch.promote_types(dtype, torch.float32)
+        self.logp_BT = torch.zeros_like(uniform_BT, dtype=dtype)
 
     def draw(self, logits_RV: Tensor, row_R: Tensor, t_R: Tensor | int) -> Tensor:
         """Token number t of each of the rows, under the logits for it."""
         logits_RV = top(logits_RV, self.top_k)
         p_RV = tempered(logits_RV, self.temperature).softmax(dim=-1)
         token_R = inverse_cdf(p_RV, self.uniform_BT[row_R, t_R])
-        logp_R = token_logp(logits_RV[:, None], token_R[:, None], self.temperature)[:, 0]
-        self.token_BT[row_R, t_R], self.logp_BT[row_R, t_R] = token_R, logp_R.to(self.logp_BT.dtype)
+        logp_1R = token_logp(logits_RV[None], token_R[None], self.temperature)
+        self.token_BT[row_R, t_R] = token_R
+        self.logp_BT[row_R, t_R] = logp_1R[0].to(self.logp_BT.dtype)
         return token_R
 
 
 def inverse_cdf(p_BV: Tensor, uniform_B: Tensor) -> Tensor:
-    """The token where each row's cumulative probability passes its uniform in [0, 1)."""
+    """The token where each row's cumulative probability passes its uniform, below 1."""
     cdf_BV = p_BV.cumsum(dim=-1, dtype=torch.float64)
-    return torch.searchsorted(cdf_BV, uniform_B[:, None] * cdf_BV[:, -1:], right=True)[:, 0]
+    target_B1 = uniform_B[:, None] * cdf_BV[:, -1:]
+    return torch.searchsorted(cdf_BV, target_B1, right=True)[:, 0]
 
 
 def top(logits_BV: Tensor, k: int) -> Tensor:
-    """The logits with all but each row's k largest at -inf; k = 0 changes nothing, k = 1 is greedy."""
+    """The logits, all but each row's k largest at -inf; k = 0 is all, k = 1 greedy."""
     if k == 0:
         return logits_BV
     kept = logits_BV.topk(k, dim=-1)
@@ -57,7 +61,7 @@ def top(logits_BV: Tensor, k: int) -> Tensor:
 
 def decode(model: nn.Module, prompts: list[list[int]], draws: Draws,
            ends: tuple[int, ...]) -> None:
-    """Draw a response to every prompt; what a row draws after its end is thrown away."""
+    """Draw a response to every prompt; what comes after a row's end is thrown away."""
     by_length: dict[int, list[int]] = {}
     for row, prompt in enumerate(prompts):
         by_length.setdefault(len(prompt), []).append(row)
@@ -68,7 +72,7 @@ def decode(model: nn.Module, prompts: list[list[int]], draws: Draws,
 
 def generate(model: nn.Module, prompts: list[list[int]], draws: Draws,
              ends: tuple[int, ...], row_R: Tensor) -> None:
-    """Rows of one length by `generate` of transformers, which takes the token we leave."""
+    """Rows of one length by `generate` of transformers, which takes the token drawn."""
     token_RP = torch.tensor([prompts[row] for row in row_R], device=model.device)
     P, T = token_RP.size(1), draws.token_BT.size(1)
 
@@ -86,10 +90,10 @@ def generate(model: nn.Module, prompts: list[list[int]], draws: Draws,
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Within, the model's generation_config (a penalty, a forced token) has no say in `generate`.
+    """Within, the model's generation_config (a penalty, a forced token) has no say.
 
-    Gives the list to which each forward appends its last logits (R, V), which `generate`
-    rounds to float32.
+    Gives the list to which each forward appends its last logits (R, V): those that
+    `generate` hands on are rounded to float32.
     """
     from transformers import GenerationConfig
     exact: list[Tensor] = []
@@ -104,48 +108,55 @@ def undisturbed(model: nn.Module) -> Iterator[list[Tensor]]:
 
 
 @torch.no_grad()
-def sample(model: nn.Module, prompts: list[list[int]], *, eos: int | tuple[int, ...], pad: int,
-           max_new_tokens: int, temperature: float = 1.0, generator: torch.Generator | None = None,
-           copies: int | list[int] = 1, top_k: int = 0, decode: Callable = decode) -> Rollout:
-    """Draw `copies` responses to every prompt, in the order given, copies of one prompt side by side.
+def sample(model: nn.Module, prompts: list[list[int]], *, eos: int | tuple[int, ...],
+           pad: int, max_new_tokens: int, temperature: float = 1.0,
+           generator: torch.Generator | None = None, copies: int | list[int] = 1,
+           top_k: int = 0, decode: Callable = decode) -> Rollout:
+    """Draw `copies` responses to every prompt, in the order given, copies side by side.
 
     eos: the token, or tokens, that end a response. pad: what to put after it.
-    temperature: of `theory.objective.tempered`, in the draw and in the log-probs that are recorded.
-    generator: on the CPU; its state alone decides the tokens.
-    top_k: draw from the k likeliest tokens only, and record their log-probs; 1 is greedy, 0 is all.
-    ValueError where a prompt and max_new_tokens do not fit the model's context, or the ids its vocabulary.
+    temperature: of `theory.objective.tempered`, in the draw and in the log-probs that
+    are recorded. generator: on the CPU; its state alone decides the tokens. top_k: draw
+    from the k likeliest tokens only, and record their log-probs; 1 is greedy, 0 is all.
+    ValueError where a prompt with max_new_tokens does not fit the model's context, or
+    its ids the vocabulary.
     """
     check(model, prompts, max_new_tokens)
     counts = [copies] * len(prompts) if isinstance(copies, int) else copies
-    prompts = [prompt for prompt, count in zip(prompts, counts, strict=True) for _ in range(count)]
+    prompts = [prompt for prompt, count in zip(prompts, counts, strict=True)
+               for _ in range(count)]
     ends = (eos,) if isinstance(eos, int) else tuple(eos)
-    uniform_BT = torch.rand(len(prompts), max_new_tokens, generator=generator, dtype=torch.float64)
+    uniform_BT = torch.rand(len(prompts), max_new_tokens, generator=generator,
+                            dtype=torch.float64)
     draws = Draws(uniform_BT.to(model.device), model.dtype, temperature, top_k)
     model.eval()
     decode(model, prompts, draws, ends)
     responses = [until_end(row, ends) for row in draws.token_BT.tolist()]
     rollout = Rollout.of(prompts, responses, pad, eos).to(model.device)
-    mask_BT = rollout.mask_BT
-    return replace(rollout, logp_BT=draws.logp_BT[:, :mask_BT.size(1)].masked_fill(~mask_BT, 0))
+    logp_BT = draws.logp_BT[:, :rollout.mask_BT.size(1)]
+    return replace(rollout, logp_BT=logp_BT.masked_fill(~rollout.mask_BT, 0))
 
 
 def until_end(row: list[int], ends: tuple[int, ...]) -> list[int]:
     """The tokens up to the first end, which is included; all where there is none."""
-    return row[:next((t for t, token in enumerate(row, 1) if token in ends), len(row))]
+    return row[:next((t for t, token in enumerate(row, 1) if token in ends), None)]
 
 
 def check(model: nn.Module, prompts: list[list[int]], max_new_tokens: int) -> None:
-    """ValueError unless every prompt has a token, room for its response, and known ids only."""
+    """ValueError unless each prompt has a token, room for a response and known ids."""
     context = forward.context(model)
     V = model.get_input_embeddings().num_embeddings
     if not prompts or not all(map(len, prompts)):
-        raise ValueError("no prompt, or one without tokens: give each one token at least (EOS will do)")
+        raise ValueError("no prompt, or one without tokens: give each one token at "
+                         "least (EOS will do)")
     for index, prompt in enumerate(prompts):
         total = len(prompt) + max_new_tokens
         if total > context:
-            raise ValueError(f"prompt {index}: {len(prompt)} tokens + {max_new_tokens} new ones = {total}, "
-                             f"{total - context} more than the model's context of {context}: shorten one")
+            raise ValueError(f"prompt {index}: {len(prompt)} tokens + {max_new_tokens} "
+                             f"new ones = {total}, {total - context} more than the "
+                             f"model's context of {context}: shorten one")
         wrong = [token for token in prompt if not 0 <= token < V]
         if wrong:
-            raise ValueError(f"prompt {index}: token id {wrong[0]} is outside the vocabulary of {V}: "
-                             "encode with the model's own tokenizer")
+            raise ValueError(f"prompt {index}: token id {wrong[0]} is outside the "
+                             f"vocabulary of {V}: encode with the model's own "
+                             "tokenizer")

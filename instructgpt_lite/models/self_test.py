@@ -9,19 +9,23 @@ Rows are longer than every window (sliding, chunked, local) that the configurati
 up to TRIED tokens. Rows longer than a larger one always go the plain road, where window
 and cache are those of transformers.
 
-Shapes: B rows, S places, T tokens drawn, X what is read at a place, V vocabulary.
+Shapes: B rows, S places, T tokens drawn, M counted ones of all rows, D width, V
+vocabulary, X what is read at a place.
 """
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from instructgpt_lite.models import forward, sampling
 from instructgpt_lite.models.gpt2 import is_plain
-from instructgpt_lite.models.rollout import padded
+from instructgpt_lite.models.rollout import Rollout
+from instructgpt_lite.theory.objective import token_logp
 
 TRIED = 256                          # tokens: larger windows are too dear to try
 DRAWN = 6                            # fewer let two wrong caches pass
@@ -37,7 +41,7 @@ def policy_road(model: nn.Module, fast: ModuleType | None) -> int:
 
     ValueError where not even the plain road is right for this model.
     """
-    if fast and is_plain(model):         # which the tests hold to account
+    if fast and is_plain(model):                   # which the tests hold to account
         return forward.UNLIMITED
     refuse_unless_causal(model, forward.logits)
     off = decoding_error(model, sampling.decode, longest(model))
@@ -46,23 +50,19 @@ def policy_road(model: nn.Module, fast: ModuleType | None) -> int:
             f"{type(model).__name__} draws from its cache under other probabilities "
             f"than it gives to whole rows (off by {off:.2g} standard deviations of its "
             "logits): set config.use_cache = False, which is slower and always right")
-    if fast is None:
-        return 0
-    return fast_up_to(model, lambda S: decoding_error(model, fast.decode, S))
+    return fast_up_to(model, decoding_error, fast and fast.decode)
 
 
 @torch.no_grad()
 def scalar_road(model: nn.Module, fast: ModuleType | None) -> int:
-    """The longest row of a prompt with all its responses that `fast` reads right.
+    """The longest row of a prompt and all its responses that `fast` reads right.
 
     As `policy_road`.
     """
     if fast and is_plain(model):
         return forward.UNLIMITED
     refuse_unless_causal(model, forward.states)
-    if fast is None:
-        return 0
-    return fast_up_to(model, lambda S: prefix_error(model, fast.prefix_states, S))
+    return fast_up_to(model, prefix_error, fast and fast.prefix_states)
 
 
 def refuse_unless_causal(model: nn.Module, read: Callable) -> None:
@@ -100,14 +100,14 @@ def refuse_unless_causal(model: nn.Module, read: Callable) -> None:
                              "choose another model")
 
 
-def fast_up_to(model: nn.Module, error: Callable[[int], float]) -> int:
-    """The longest row for which `error`, of rows of so many tokens, is none."""
+def fast_up_to(model: nn.Module, error: Callable, road: Callable | None) -> int:
+    """The longest row for which a road, if there is one, has no `error`; else 0."""
     named = windows(model.config)
     smallest = min((w for w in named if w <= TRIED), default=0)
     untried = min((w for w in named if w > TRIED), default=forward.UNLIMITED)
     for tokens, limit in (longest(model), untried), (smallest, smallest):
         try:
-            if tokens > 12 and error(tokens) < tolerance(model):
+            if road and tokens > 12 and error(model, road, tokens) < tolerance(model):
                 return limit
         except CANNOT:
             continue
@@ -122,13 +122,11 @@ def decoding_error(model: nn.Module, decode: Callable, tokens: int) -> float:
     uniform_BT = torch.rand(3, DRAWN, dtype=torch.float64, generator=random)
     draws = sampling.Draws(uniform_BT.to(model.device), model.dtype, 1.0, top_k=0)
     decode(model, prompts, draws, ends=(vocabulary(model),))       # which never comes
-    whole = [[*x, *y] for x, y in zip(prompts, draws.token_BT.tolist())]
-    logits_BSV = read_rows(model, forward.logits, whole)
-    before_BT1 = torch.tensor([[[len(prompt) - 1 + t] for t in range(DRAWN)]
-                               for prompt in prompts], device=model.device)
-    logp_BTV = logits_BSV.log_softmax(-1).take_along_dim(before_BT1, dim=1)
-    logp_BT = logp_BTV.take_along_dim(draws.token_BT[..., None], dim=2)[..., 0]
-    return float((draws.logp_BT - logp_BT).abs().max() / logits_BSV.std())
+    whole = Rollout.of(prompts, draws.token_BT.tolist(), pad=0, eos=()).to(model.device)
+    logits_MV = forward.logits(model, whole.token_BS, whole.real_BS, whole.before_M)
+    logits_MV = logits_MV.float()
+    logp_M = token_logp(logits_MV[None], draws.token_BT.view(1, -1))[0]
+    return float((draws.logp_BT.flatten() - logp_M).abs().max() / logits_MV.std())
 
 
 def prefix_error(model: nn.Module, prefix_states: Callable, tokens: int) -> float:
@@ -136,21 +134,19 @@ def prefix_error(model: nn.Module, prefix_states: Callable, tokens: int) -> floa
     row, short = random_rows(model, tokens, 9)
     prompts = [row[:-6], short[:3]]
     groups = [[row[-6:-4], row[-4:-1], row[-1:]], [short[3:5], short[5:]]]
-    each = [[*prompt, *y] for prompt, group in zip(prompts, groups) for y in group]
-    state_MSD = read_rows(model, forward.states, each)
-    last_M11 = torch.tensor([[[len(row) - 1]] for row in each], device=model.device)
-    last_MD = state_MSD.take_along_dim(last_M11, dim=1)[:, 0]
-    return far(prefix_states(model, prompts, groups), last_MD)
+    each = [(prompt, y) for prompt, group in zip(prompts, groups) for y in group]
+    rows = Rollout.of(*zip(*each), pad=0, eos=()).to(model.device)
+    last_BD = forward.states(model, rows.token_BS, rows.real_BS, rows.last_B).float()
+    return far(prefix_states(model, prompts, groups), last_BD)
 
 
 @torch.no_grad()
 def read_rows(model: nn.Module, read: Callable, rows: list[list[int]]) -> Tensor:
     """What `read` finds at every place (B, S, X) of rows of unequal length."""
-    token_BS = padded(rows, 0).to(model.device)
-    length_B1 = torch.tensor([[len(row)] for row in rows], device=model.device)
-    real_BS = torch.arange(token_BS.size(1), device=model.device) < length_B1
-    every_M = torch.arange(token_BS.numel(), device=model.device)
-    return read(model, token_BS, real_BS, every_M).view(*token_BS.shape, -1).float()
+    found = Rollout.of(rows, [[]] * len(rows), pad=0, eos=()).to(model.device)
+    every_M = torch.arange(found.token_BS.numel(), device=model.device)
+    read_MX = read(model, found.token_BS, found.real_BS, every_M)
+    return read_MX.view(*found.token_BS.shape, -1).float()
 
 
 def far(a: Tensor, b: Tensor) -> float:
@@ -169,16 +165,11 @@ def longest(model: nn.Module) -> int:
     return min(max([24, *tried]), forward.context(model))
 
 
-def windows(config) -> list[int]:
-    """What a configuration, or one in it, calls a window, a chunk or local."""
-    return [value for key, value in settings(config.to_dict()) if isinstance(value, int)
-            and value > 1 and re.search("window|chunk|local", key)]
-
-
-def settings(tree: dict) -> Iterator[tuple[str, object]]:
-    """Names and values of a configuration and of those in it."""
-    for key, value in tree.items():
-        yield from settings(value) if isinstance(value, dict) else [(str(key), value)]
+def windows(config: Any) -> list[int]:
+    """Tokens in what a configuration, or one in it, calls a window, chunk or local."""
+    text = json.dumps(config.to_dict(), default=str)
+    named = re.findall(r'"\w*(?:window|chunk|local)\w*": (\d+)[,}]', text)
+    return [int(tokens) for tokens in named if int(tokens) > 1]
 
 
 def random_rows(model: nn.Module, *lengths: int) -> list[list[int]]:
@@ -189,4 +180,5 @@ def random_rows(model: nn.Module, *lengths: int) -> list[list[int]]:
 
 
 def vocabulary(model: nn.Module) -> int:
+    """Tokens that it has embeddings for."""
     return model.get_input_embeddings().num_embeddings

@@ -177,64 +177,6 @@ def test_a_hook_on_the_head_is_met_and_sees_response_positions_only(gpt2, rollou
     assert seen == [(int(rollout.mask_BT.sum()), WORDS)]
 
 
-# How long rows may be
-
-def test_the_fast_road_is_taken_where_it_is_right():
-    assert {name for name in ACCEPTED if policy_of(name).fast} == {*FAST, "mpt"}
-    assert {name for name in ACCEPTED if reward_of(name).fast} == {*FAST, *MIXTURE} - {"mpt"}
-
-
-def test_a_huge_window_is_fast_up_to_its_length_and_plain_beyond(monkeypatch):
-    model = copy.deepcopy(families.model("mistral without window"))
-    model.config.sliding_window, model.config.max_position_embeddings = 300, 1_000
-    policy = Policy(model, new_tokenizer())
-    reward = ScalarModel.on(policy)
-    assert policy.fast == reward.fast == 300
-    taken = []
-    for road in ("decode", "prefix_states"):
-        monkeypatch.setattr(fast, road, lambda *inputs, way=getattr(fast, road): (taken.append(1), way(*inputs))[1])
-    fast_calls = {}
-    for length in (295, 296):
-        taken.clear()
-        policy.sample([[5] * length], max_new_tokens=5)
-        reward.scores([[5] * length], [[[6, 7], [8, 9, 10]]])
-        fast_calls[length] = len(taken)
-    assert fast_calls == {295: 2, 296: 0}
-
-
-def test_rows_up_to_a_window_go_the_fast_road_where_longer_ones_may_not():
-    model = mistral(sliding_window=16)
-    for layer in model.model.layers:
-        layer.self_attn.sliding_window = 16
-    policy = Policy(model, new_tokenizer())
-    assert policy.fast == ScalarModel.on(policy).fast == 16
-
-
-def test_without_the_fast_file_every_road_is_plain():
-    model = families.model("llama")
-    assert self_test.policy_road(model, None) == self_test.scalar_road(model, None) == 0
-    assert self_test.policy_road(model, fast) == self_test.scalar_road(model, fast) == forward.UNLIMITED
-
-
-def test_the_models_of_the_book_are_not_tried(gpt2, monkeypatch):
-    monkeypatch.setattr(self_test, "read_rows", None)
-    ScalarModel.on(Policy(gpt2.model, gpt2.tokenizer))
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_other_precisions_take_the_same_road(dtype):
-    for name, road in ("llama", forward.UNLIMITED), ("mistral", 0):
-        model = copy.deepcopy(families.model(name)).to(dtype)
-        assert self_test.policy_road(model, fast) == self_test.scalar_road(model, fast) == road
-
-
-def test_a_micro_model_is_tried_in_less_than_a_second():
-    began = time.process_time()
-    self_test.policy_road(families.model("llama"), fast)
-    self_test.scalar_road(families.model("llama"), fast)
-    assert time.process_time() - began < 1
-
-
 # GPT-2 without padding
 
 def test_without_any_residual_branch_only_the_embeddings_are_left(gpt2):
@@ -335,3 +277,61 @@ def test_the_cache_has_no_more_places_than_rows(gpt2, monkeypatch):
     monkeypatch.setattr(fast, "Cache", lambda *size, cache=fast.Cache: (made.append(size), cache(*size))[1])
     gpt2.sample([[5, 6], [7]], max_new_tokens=4)
     assert made == [(2, 6)]
+
+
+# How long rows may be
+
+def test_the_fast_road_is_taken_where_it_is_right():
+    assert {name for name in ACCEPTED if policy_of(name).fast} == {*FAST, "mpt"}
+    assert {name for name in ACCEPTED if reward_of(name).fast} == {*FAST, *MIXTURE} - {"mpt"}
+
+
+def test_a_huge_window_is_fast_up_to_its_length_and_plain_beyond(monkeypatch):
+    model = copy.deepcopy(families.model("mistral without window"))
+    model.config.sliding_window, model.config.max_position_embeddings = 300, 1_000
+    policy = Policy(model, new_tokenizer())
+    reward = ScalarModel.on(policy)
+    assert policy.fast == reward.fast == 300
+    taken = []
+    for road in ("decode", "prefix_states"):
+        monkeypatch.setattr(fast, road, lambda *inputs, way=getattr(fast, road): (taken.append(1), way(*inputs))[1])
+    fast_calls = {}
+    for length in (295, 296):
+        taken.clear()
+        policy.sample([[5] * length], max_new_tokens=5)
+        reward.scores([[5] * length], [[[6, 7], [8, 9, 10]]])
+        fast_calls[length] = len(taken)
+    assert fast_calls == {295: 2, 296: 0}
+
+
+def test_rows_up_to_a_window_go_the_fast_road_where_longer_ones_may_not():
+    model = mistral(sliding_window=16)
+    for layer in model.model.layers:
+        layer.self_attn.sliding_window = 16
+    policy = Policy(model, new_tokenizer())
+    assert policy.fast == ScalarModel.on(policy).fast == 16
+
+
+def test_without_the_fast_file_every_road_is_plain():
+    model = families.model("llama")
+    assert self_test.policy_road(model, None) == self_test.scalar_road(model, None) == 0
+    assert self_test.policy_road(model, fast) == self_test.scalar_road(model, fast) == forward.UNLIMITED
+
+
+def test_the_models_of_the_book_are_not_tried(gpt2, monkeypatch):
+    monkeypatch.setattr(self_test, "read_rows", None)
+    ScalarModel.on(Policy(gpt2.model, gpt2.tokenizer))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_precisions_take_the_same_road(dtype):
+    for name, road in ("llama", forward.UNLIMITED), ("mistral", 0):
+        model = copy.deepcopy(families.model(name)).to(dtype)
+        assert self_test.policy_road(model, fast) == self_test.scalar_road(model, fast) == road
+
+
+def test_a_micro_model_is_tried_in_less_than_a_second():
+    began = time.process_time()
+    self_test.policy_road(families.model("llama"), fast)
+    self_test.scalar_road(families.model("llama"), fast)
+    assert time.process_time() - began < 1
