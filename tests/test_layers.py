@@ -28,9 +28,6 @@ LAYERS = [
     {"__main__", "__init__"},
 ]
 COMMAND_LINE = {"cli", "__main__.py"}
-# Parts whose files are not yet at 88 columns, typed and described throughout.
-UNFINISHED = {"models"}
-FINISHED = [name for name in FILES if name.split("/")[0].removesuffix(".py") not in UNFINISHED]
 
 # Where each heavy library may be imported: files, or folders with everything below them.
 HOMES = {
@@ -175,7 +172,7 @@ def test_a_function_has_at_most_45_lines():
 
 
 CORE = {"config", "presets", "files", "theory", "models", "training", "run"}
-MOST = {"core": 3_704, "package": 9_133}        # lines of Python; to reach: 2,500 and 6,800
+MOST = {"core": 3_747, "package": 9_176}        # lines of Python; to reach: 2,500 and 6,800
 
 
 def test_the_core_and_the_package_are_small():
@@ -190,12 +187,12 @@ def too_wide(paths: list[Path], columns: int) -> list[str]:
 
 
 def test_a_line_of_the_package_fits_a_page():
-    assert too_wide([FILES[name] for name in FINISHED], 88) == []
+    assert too_wide(list(FILES.values()), 88) == []
 
 
 def test_a_line_elsewhere_has_at_most_120_characters():
     others = [path for each in ("tests/**/*.py", "tools/*.py", "benchmarks/*.py") for path in PACKAGE.parent.glob(each)]
-    assert too_wide([*FILES.values(), *others], 120) == []
+    assert too_wide(others, 120) == []
 
 
 # Manners
@@ -212,7 +209,7 @@ def public(tree: ast.AST) -> list[ast.FunctionDef]:
     return list(inside(tree))
 
 
-@pytest.mark.parametrize("name", FINISHED)
+@pytest.mark.parametrize("name", FILES)
 def test_every_public_function_is_typed_and_described(name):
     lacking = []
     for node in public(TREES[name]):
