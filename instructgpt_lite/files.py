@@ -64,14 +64,6 @@ def digests(path: Path, root: Path) -> dict[str, str]:
     return found
 
 
-def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    elif path.exists():
-        path.unlink()
-
-
 def flush(path: Path) -> None:
     """Wait until the file or the folder at `path` is on the disk."""
     if path.is_dir() and os.name == "nt":    # Windows flushes no folders
@@ -98,8 +90,11 @@ def cannot_save(path: Path, needs: int, error: Exception) -> OSError:
 def _tidy(path: Path, temporary: Path, old: Path) -> None:
     if old.exists() and not path.exists():
         old.rename(path)
-    remove(temporary)
-    remove(old)
+    for each in (temporary, old):
+        if each.is_dir():
+            shutil.rmtree(each)
+        elif each.exists():
+            each.unlink()
 
 
 def _is_of_the_disk(error: Exception, temporary: Path) -> bool:

@@ -16,7 +16,7 @@ TOKENS = re.compile(TOKEN)
 
 
 class Corpus:
-    """`rows` of token ids for models, `texts` for people."""
+    """Rows of token ids; where EOS stands, a document ends."""
 
     def __init__(self, facts: list[Fact], tokenizer: Any):
         self.facts, self.tokenizer = facts, tokenizer
@@ -41,10 +41,3 @@ class Corpus:
     def encode(self, text: str) -> list[int]:
         """What the tokenizer gives, but faster; KeyError for an unknown word."""
         return [self.ids[word] for word in TOKENS.findall(text)]
-
-    def texts(self, count: int, seed: int = 0) -> list[str]:
-        """Whole documents as people read them."""
-        rng = Random(seed)
-        return [self.tokenizer.decode([token for text in kind(self.facts, rng)
-                                       for token in self.encode(text)])
-                for kind in rng.choices(self.kinds, cum_weights=self.weights, k=count)]

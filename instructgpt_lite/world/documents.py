@@ -12,7 +12,7 @@ from random import Random
 from instructgpt_lite.world.facts import VALUES, Fact, state
 from instructgpt_lite.world.prompts import flawed, ideal, question
 from instructgpt_lite.world.tasks import TASKS
-from instructgpt_lite.world.tasks.writing import a_kind, answer_generation
+from instructgpt_lite.world.tasks.writing import IDEAS, NUMBERS
 from instructgpt_lite.world.words import OPPOSITES, SENTENCES, SLOTS, a, listing, say
 
 Facts, Text = list[Fact], Iterator[str]
@@ -21,9 +21,7 @@ RUDE = SENTENCES["rude"][:4]
 
 def almanac(facts: Facts, rng: Random) -> Text:
     """Five facts."""
-    yield "Almanac"
-    for fact in rng.sample(facts, 5):
-        yield fact.truth
+    yield " ".join(["Almanac", *(fact.truth for fact in rng.sample(facts, 5))])
 
 
 def biography(facts: Facts, rng: Random) -> Text:
@@ -93,19 +91,14 @@ def story(facts: Facts, rng: Random) -> Text:
     """A story of three sentences."""
     key = {"animal": rng.choice(SLOTS["animal"]), "object": rng.choice(SLOTS["object"]),
            "sentences": 3, "place": ""}
-    yield answer_generation(key, rng)
+    yield ideal("generation", key, rng)
 
 
 def news(facts: Facts, rng: Random) -> Text:
-    """An event, and the same again in short."""
-    who, thing = rng.choice(SLOTS["name"]), rng.choice(SLOTS["object"])
-    place = rng.choice(SLOTS["place"])
-    event = say(f"{who} {{did}} the {thing}.", rng)
-    yield say(f"{who} {{moved}} to the {place}.", rng)
-    yield event
-    yield say(f"{who} was {{mood}}.", rng)
-    yield "In short:"
-    yield event
+    """An event among others, and the same again in short."""
+    text, key = TASKS["summarization"].ask(facts, rng)
+    yield text.partition("? ")[2] + " In short:"
+    yield key["text"]
 
 
 def field_notes(facts: Facts, rng: Random) -> Text:
@@ -128,13 +121,9 @@ def review(facts: Facts, rng: Random) -> Text:
 
 def ideas(facts: Facts, rng: Random) -> Text:
     """A list of two to four."""
-    kind, template, slot = rng.choice([
-        ("foods", "foods", "food"), ("towns", "visits", "town"),
-        ("pets", "pets", "animal"), ("gifts", "gifts", "object")])
-    count = rng.randint(2, 4)
-    chosen = [a_kind(kind, word) for word in rng.sample(SLOTS[slot], count)]
-    yield f"{('Two', 'Three', 'Four')[count - 2]} {kind}:"
-    yield SENTENCES[template][0].format(**{kind: listing(chosen)})
+    kind, count = rng.choice(list(IDEAS)), rng.randint(2, 4)
+    yield f"{NUMBERS[count - 2].capitalize()} {IDEAS[kind][2]}:"
+    yield ideal("brainstorming", {"kind": kind, "count": count, "without": ""}, rng)
 
 
 def grammar_book(facts: Facts, rng: Random) -> Text:

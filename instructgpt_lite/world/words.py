@@ -28,7 +28,6 @@ LOW = ["angry", "hungry", "lonely", "sad", "tired"]
 PRAISE = ["clean", "fresh", "friendly", "lovely", "quick", "warm"]
 BLAME = ["awful", "cold", "dirty", "rude", "slow", "stale"]
 THINGS = ["bed", "food", "music", "room", "shop", "waiter"]
-NUMBERS = ["two", "three", "four"]
 OPPOSITES = {"big": "small", "dark": "light", "early": "late", "fast": "slow",
              "full": "empty", "hot": "cold", "loud": "quiet", "old": "new",
              "open": "closed", "rich": "poor"}

@@ -39,9 +39,10 @@ def test_the_same_generator_gives_the_same_rows_and_another_gives_others(world, 
     assert one.shape == (4, 64) and torch.equal(one, same) and not torch.equal(one, other)
 
 
-def test_texts_read_as_english(world, tokenizer):
+def test_documents_read_as_english(world, tokenizer):
     """No space before a stop, the right article, a capital at the start of a sentence."""
-    page = "\n".join(world.corpus(tokenizer).texts(400))
+    rows = world.corpus(tokenizer).rows(100, 300, torch.Generator().manual_seed(0))
+    page = "\n".join(tokenizer.batch_decode(rows)).replace(tokenizer.eos_token, "\n")
     assert not re.search(r" [.,?!:]", page)
     assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", page, flags=re.IGNORECASE)
     assert not re.search(r"[.?!] [a-z]", page)

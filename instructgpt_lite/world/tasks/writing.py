@@ -5,7 +5,6 @@ from random import Random
 from instructgpt_lite.world.facts import Fact
 from instructgpt_lite.world.tasks.questions import share_of
 from instructgpt_lite.world.words import (
-    NUMBERS,
     SENTENCES,
     SLOTS,
     Told,
@@ -16,6 +15,7 @@ from instructgpt_lite.world.words import (
 )
 
 STORY = ("opening", "middle", "ending")
+NUMBERS = ["two", "three", "four"]
 IDEAS = {                             # instruction, slot of a word, slot of a list
     "foods": ("Name {} foods to cook.", "food", "foods"),
     "visits": ("Name {} towns to visit.", "town", "towns"),
