@@ -7,7 +7,6 @@ from typing import Annotated
 
 import tyro
 
-from instructgpt_lite.cli.base import BaseCommand
 from instructgpt_lite.cli.chat import ChatCommand
 from instructgpt_lite.cli.evaluate import EvaluateCommand
 from instructgpt_lite.cli.reward import RewardCommand, defaults
@@ -18,13 +17,12 @@ def parse(arguments: list[str]) -> Callable[[], int]:
     """The command that is asked for; SystemExit 2 where there is no such one."""
     if not arguments:
         arguments = ["--help"]
-    preset, named = preset_of(arguments), tyro.conf.subcommand
+    named = tyro.conf.subcommand
     kinds = (
-        Annotated[RunCommand, named("run", default=RunCommand(preset))]
+        Annotated[RunCommand, named("run", default=RunCommand(preset_of(arguments)))]
         | Annotated[ChatCommand, named("chat")]
         | Annotated[EvaluateCommand, named("evaluate")]
         | Annotated[RewardCommand, named("reward", default=defaults(arguments))]
-        | Annotated[BaseCommand, named("base", default=BaseCommand.of(preset))]
     )
     return tyro.cli(kinds, args=arguments, prog="python -m instructgpt_lite",
                     description="InstructGPT, small enough to read.")

@@ -71,6 +71,9 @@ class RewardCommand:
         """Read, train, judge, save, print; after an error nothing is written."""
         if [self.rankings, self.ratings, self.hub].count(None) != 2:
             raise ValueError(NO_INPUT)
+        if self.model and self.tokenizer or self.ratings and self.heldout:
+            raise ValueError("a model has a tokenizer, and ratings are held out by "
+                             "--heldout-share: leave out --tokenizer, or --heldout")
         if self.out.exists():
             raise FileExistsError(f"--out {self.out} is there already: name another "
                                   "folder, or remove it")

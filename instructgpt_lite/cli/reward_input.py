@@ -100,6 +100,7 @@ def start(flags: Any, data: Input) -> Policy:
         policy = new_policy(flags.trunk, tokenizer, flags.config.seed)
     else:
         policy = Policy.load(TINY)
+
     @lru_cache(None)
     def encode(text: str) -> tuple[int, ...]:
         return tuple(policy.tokenizer.encode(text, add_special_tokens=False))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import unicodedata
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_help_costs_no_torch():
     program = """
 import sys
 from instructgpt_lite.__main__ import main
-for command in ("run", "chat", "evaluate", "base", "reward"):
+for command in ("run", "chat", "evaluate", "reward"):
     try:
         main([command, "--help"])
     except SystemExit as end:
@@ -91,7 +91,7 @@ def test_every_number_of_the_configuration_is_a_flag():
 def test_a_command_or_preset_that_is_not_there_is_named(capsys):
     with pytest.raises(SystemExit) as end:
         main(["chta"])
-    assert end.value.code == 2 and "run, chat, evaluate, reward, base" in capsys.readouterr().err
+    assert end.value.code == 2 and "run, chat, evaluate, reward" in capsys.readouterr().err
     assert main(["run", "--preset", "huge"]) == 1 and "tiny, nano, micro" in capsys.readouterr().err
 
 
@@ -211,27 +211,6 @@ def test_evaluate_names_what_is_not_there(model, tmp_path, capsys):
     assert "none: no config.json, so no model" in capsys.readouterr().err
     assert main(["evaluate", "--model", model, "--prompts", "999999"]) == 1
     assert f"there are 1 to {len(SMALL(0).test)} to ask" in capsys.readouterr().err
-
-
-def test_base_writes_a_model_and_what_it_depends_on(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(worlds.World, "tokenizer", functools.cache(worlds.World.tokenizer))
-    monkeypatch.setattr(worlds, "World", functools.cache(SMALL))
-    out = tmp_path / "a" / "base"
-    size = ["--pretrain.tokens", "600", "--pretrain.batch-size", "8", "--pretrain.length", "32"]
-    for _ in range(2):                                   # the second time over the first
-        assert main(["base", "--preset", "micro", *size, "--out", str(out)]) == 0
-    made_by = json.loads((out / "made_by.json").read_text())
-    assert made_by["pretrain"] == asdict(replace(micro.pretrain, tokens=600, batch_size=8, length=32))
-    assert made_by["architecture"] == asdict(micro.architecture) and made_by["world"] == micro.world
-    assert Policy.load(out).model.config.n_embd == micro.architecture.width
-    assert "after 512 tokens" in capsys.readouterr().out
-
-
-def test_base_never_overwrites_a_folder_of_something_else(tmp_path, capsys):
-    (tmp_path / "letters.txt").write_text("Dear Ada")
-    assert main(["base", "--preset", "micro", "--out", str(tmp_path)]) == 1
-    assert "name another folder" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
 
 
 def test_a_stopped_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):

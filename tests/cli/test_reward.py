@@ -95,6 +95,9 @@ def test_bad_input_is_told_in_sentences_and_leaves_nothing(tmp_path, base, ranki
     assert "give one of --rankings" in refused(["--out", out], capsys)
     assert "no such folder" in refused(["--rankings", rankings, "--model", "./no", "--out", out], capsys)
     assert "give one of" in refused(["--rankings", rankings, "--ratings", bad, "--out", out], capsys)
+    assert "leave out --tokenizer" in refused(
+        ["--rankings", rankings, "--model", base, "--tokenizer", "gpt2", "--out", out], capsys)
+    assert "or --heldout" in refused(["--ratings", bad, "--heldout", rankings, "--out", out], capsys)
     assert "no whole zip or tar.gz" in refused(["--ratings", bad, "--out", out], capsys)
     assert "expected the 40 signs" in refused(["--hub", "Anthropic/hh-rlhf", "--out", out], capsys)
     assert "heldout_share" in refused(["--rankings", rankings, "--heldout-share", 0, "--out", out], capsys)
