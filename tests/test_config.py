@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from instructgpt_lite import config, presets
-from instructgpt_lite.config import PPO, SFT, Architecture, Collect, Evaluate, Pretrain, Reward, RLInit, Run
-from instructgpt_lite.data.records import Prompt
+from instructgpt_lite.config import PPO, SFT, Architecture, BestOfN, Collect, Evaluate, Pretrain, Reward, RLInit, Run
+from instructgpt_lite.data.records import Prompt, Ranking
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.run import folder as folders
@@ -139,6 +139,8 @@ MICRO = Run(
                    dropout=0.2, pretraining_mix=0.5, mix_length=6, clip_norm=0.05),
     collect=Collect(prompts=10, batch_size=4, temperature=0.8, max_new_tokens=4),
     reward=Reward(epochs=2, batch_size=2, lr=1e-2, matrix_lr=1e-2, warmup=0.4, clip_norm=0.05),
+    best_of_n=BestOfN(n=2, demonstrations=10, epochs=2, batch_size=4, lr=1e-2, matrix_lr=1e-2, warmup=0.4,
+                      dropout=0.2, pretraining_mix=0.5, mix_length=6, clip_norm=0.05),
     ppo=PPO(prompts=12, episodes=24, batch_size=12, minibatch_size=3, inner_epochs=2, lr=3e-2, value_lr=3e-2,
             warmup=1, beta=0.3, gamma=0.5, ptx_ratio=0.5, ptx_length=6, clip=0.1, value_clip=0.1,
             temperature=0.8, max_new_tokens=4, ema=0.8, clip_norm=0.5),
@@ -188,8 +190,8 @@ class MicroFolder(RunFolder):
     def check(self, stage: str) -> None:
         pass
 
-    def rankings(self):
-        return rankings([4, 5, 2, 3, 6])
+    def records(self, stage: str, kind: type):
+        return rankings([4, 5, 2, 3, 6]) if kind is Ranking else demonstrations(10)
 
     def save(self, stage: str, model) -> None:
         self.made = digest(model)
@@ -241,6 +243,8 @@ STAGE = {"architecture": "base", "pretrain": "base", "sft": "sft", "rl_init": "r
 def outcome(section: str, run: Run, folder: Path):
     if section == "evaluate":
         return made(section, run, folder, english())
+    if section == "best_of_n":
+        return [made(name, run, folder / name, World7()) for name in ("best", "best_of_n")]
     return made(STAGE[section], run, folder, World7())
 
 
