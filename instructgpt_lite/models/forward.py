@@ -29,8 +29,7 @@ def logits(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor,
     inputs, S = _inputs(model, token_BS, real_BS), token_BS.size(1)
     row_M, column_M, first = keep_M // S, keep_M % S, 0
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        first = int(column_M.min())
-        last = int(column_M.max())
+        first, last = int(column_M.min()), int(column_M.max())
         inputs["logits_to_keep"] = torch.arange(first, last + 1, device=keep_M.device)
     with residual_dropout(model, drop):
         return model(**inputs).logits[row_M, column_M - first]

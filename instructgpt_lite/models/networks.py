@@ -60,7 +60,8 @@ class Network(nn.Module):
         """What reads rows: `fast` for a GPT-2 that nobody has changed, or `forward`."""
         return fast if self.fast and is_plain(self.model) else forward
 
-    def _save(self, folder: str | Path, weights: dict | None = None) -> None:
+    def save(self, folder: str | Path, weights: dict | None = None) -> None:
+        """A folder for transformers' Auto classes; weights: others than its own."""
         with loading.quiet():
             self.model.save_pretrained(folder, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
@@ -90,14 +91,10 @@ class Policy(Network):
         loading.give_pad(model, tokenizer)
         return cls(model, tokenizer)
 
-    def save(self, folder: str | Path) -> None:
-        """A folder for AutoModelForCausalLM and AutoTokenizer."""
-        self._save(folder)
-
     def texts(self, rollout: Rollout) -> list[str]:
         """The responses as text, special tokens left out."""
-        rows = zip(rollout.response_BT, rollout.mask_BT)
-        tokens = [row[mask].tolist() for row, mask in rows]
+        responses = zip(rollout.response_BT, rollout.mask_BT)
+        tokens = [row[mask].tolist() for row, mask in responses]
         return self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
 
     def logits(self, token_BS: Tensor) -> Tensor:
@@ -191,7 +188,7 @@ class ScalarModel(Network):
         stands in config.json as `score_bias`, and transformers' scores lack it.
         """
         weights, self.model.config.score_bias = loading.folded(self.model, self.bias)
-        self._save(folder, weights)
+        super().save(folder, weights)
 
     def forward(self, rollout: Rollout) -> Tensor:
         """r_B: read at each row's last counted token."""

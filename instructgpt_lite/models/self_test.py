@@ -121,7 +121,7 @@ def decoding_error(model: nn.Module, decode: Callable, tokens: int) -> float:
     random = torch.Generator().manual_seed(1)
     uniform_BT = torch.rand(3, DRAWN, dtype=torch.float64, generator=random)
     draws = sampling.Draws(uniform_BT.to(model.device), model.dtype, 1.0, top_k=0)
-    decode(model, prompts, draws, ends=(vocabulary(model),))       # which never comes
+    decode(model, prompts, draws, ends=())
     whole = Rollout.of(prompts, draws.token_BT.tolist(), pad=0, eos=()).to(model.device)
     logits_MV = forward.logits(model, whole.token_BS, whole.real_BS, whole.before_M)
     logits_MV = logits_MV.float()
@@ -175,10 +175,5 @@ def windows(config: Any) -> list[int]:
 def random_rows(model: nn.Module, *lengths: int) -> list[list[int]]:
     """The same rows for the same vocabulary."""
     random = torch.Generator().manual_seed(0)
-    return [torch.randint(vocabulary(model), (n,), generator=random).tolist()
-            for n in lengths]
-
-
-def vocabulary(model: nn.Module) -> int:
-    """Tokens that it has embeddings for."""
-    return model.get_input_embeddings().num_embeddings
+    V = model.get_input_embeddings().num_embeddings
+    return [torch.randint(V, (n,), generator=random).tolist() for n in lengths]
