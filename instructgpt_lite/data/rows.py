@@ -41,7 +41,7 @@ FOREIGN = {      # what the first bytes tell: what it is, what to do
     rb"SQLite format 3": ("an SQLite database", SAVE),
     rb"%PDF": ("a PDF", "look for the data itself"),
     rb"[{\[\"\w]\x00": ("UTF-16 without a mark", "save it as UTF-8"),
-    rb"\{\s*\n": ("objects over several lines", "jq -c . FILE puts each on one line")}
+    rb"\s*\{\s*\n": ("objects over several lines", "jq -c . FILE puts each on one")}
 UTF_8 = "save it as UTF-8 (iconv -f WINDOWS-1252 -t UTF-8, if it comes from Excel)"
 CUT = Fault("row", "a file that ends mid-row", "a whole last row", "download it again")
 
@@ -63,7 +63,7 @@ def rows_of(path: str | Path) -> Rows:
     if data.startswith(b"PAR1"):
         return of_parquet(data, path)
     for first, (what, way) in FOREIGN.items():
-        if re.match(first, data, re.DOTALL):
+        if re.match(first, data.removeprefix(b"\xef\xbb\xbf"), re.DOTALL):
             raise DataError(f"{path}: got {what}, expected JSON, CSV or Parquet; {way}")
     text = text_of(data, path)
     if delimiter := delimiter_of(text, str(path)):

@@ -130,7 +130,7 @@ def test_parquet_keeps_chats_and_empty_cells(tmp_path):
 
 @pytest.mark.parametrize("data, message", [
     (b"  <!DOCTYPE html><html>404</html>", "a web page.*/resolve/, not /blob/"),
-    (b"<html><head>", "a web page"), (b"<?xml version='1.0'?>", "a web page"),
+    (b"\xef\xbb\xbf<html><head>", "a web page"), (b"<?xml version='1.0'?>", "a web page"),
     (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a pointer of Git LFS.*git lfs pull"),
     (pickle.dumps(ROWS), "a Python pickle, which may run code and is never opened"),
     (gzip.compress(pickle.dumps(ROWS)), "a Python pickle"),
@@ -148,7 +148,7 @@ def test_parquet_keeps_chats_and_empty_cells(tmp_path):
     (parquet(ROWS)[:-9], "Parquet file that is damaged or cut short"),
     (json.dumps(ROWS).encode()[:-9], r"row: got no JSON at column .*"), (b"[1, NaN]", "row: got NaN"),
     (json.dumps(ROWS[0], indent=1).encode() * 2, "objects over several lines.*jq -c"),
-    (json.dumps(ROWS[0], indent=1).encode(), "objects over several lines.*jq -c"),
+    (b"\xef\xbb\xbf\r\n" + json.dumps(ROWS[0], indent=1).encode(), "objects over several lines.*jq -c"),
     (b'prompt,chosen\nQ,"a\n', "no whole CSV after line 1"),
     (b"prompt,chosen\nQ,Caf\xe9\n", "not UTF-8 at byte 19.*WINDOWS-1252"),
     (b"prompt,chosen\nQ,Caf\xc3", "a file that ends mid-row.*download it again"),
