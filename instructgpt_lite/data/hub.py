@@ -54,8 +54,8 @@ def rows(name: str, revision: str, split: str, subset: str | None) -> Iterable[R
                               "give a folder with its files") from error
     except datasets.exceptions.DatasetsError as error:
         why = error.__cause__ or error
-        raise DataError(f"{name}: no dataset could be read ({why}); check name, "
-                        "revision and subset, or `hf auth login` if it is gated"
+        raise DataError(f"{name}: no dataset could be read ({why!s:.300}); check "
+                        "name, revision and subset, or `hf auth login` if gated"
                         ) from error
 
 
