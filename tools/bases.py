@@ -13,9 +13,10 @@ import torch
 import instructgpt_lite
 from instructgpt_lite.cli.progress import Bars
 from instructgpt_lite.config import Run
+from instructgpt_lite.files import digests, replacing, write_json
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.presets import PRESETS
-from instructgpt_lite.run.folder import save_base
+from instructgpt_lite.run.folder import made_by
 from instructgpt_lite.training.pretrain import pretrain
 from instructgpt_lite.world import world as worlds
 
@@ -33,7 +34,9 @@ def make(config: Run, path: Path) -> str:
     with Bars({"base": ("loss",)}) as bars:
         for row in pretrain(policy, world.corpus(policy.tokenizer), config.pretrain):
             bars.show({"stage": "base", **row})
-    save_base(policy, config, path)
+    with replacing(path) as temporary:
+        policy.save(temporary)
+        write_json(temporary / "made_by.json", made_by(config) | {"files": digests(temporary, temporary)})
     return f"{path}: loss {row['loss']:.3f} nats per token after {row['tokens']:,} tokens"
 
 

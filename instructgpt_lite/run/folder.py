@@ -176,8 +176,10 @@ class RunFolder:
         write_json(self.path / "stages.json", self.stages | {stage: record})
 
     def save(self, stage: str, model: Any) -> None:
-        """Write the policy or reward model of a stage; OSError if it does not fit."""
-        save_model(model, self.path / "models" / stage)
+        """Write the policy or reward model of a stage; OSError says what it needs."""
+        needs = sum(p.nbytes for p in model.parameters())
+        with replacing(self.path / "models" / stage, needs) as temporary:
+            model.save(temporary)
 
     def finish(self, stage: str, seconds: float, needs: Sequence[str]) -> None:
         """Put on record that a stage is finished, what it made, and what of."""
@@ -187,24 +189,10 @@ class RunFolder:
         shutil.rmtree(self.path / "checkpoints" / stage, ignore_errors=True)
 
 
-def save_model(model: Any, path: Path) -> None:
-    """A Hugging Face folder, whole or not there; OSError says what it needs."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path, sum(p.nbytes for p in model.parameters())) as temporary:
-        model.save(temporary)
-
-
 def made_by(config: Run) -> dict[str, Any]:
     """What a base model depends on, as JSON has it."""
     return {"architecture": asdict(config.architecture),
             "pretrain": asdict(config.pretrain), "world": config.world}
-
-
-def save_base(policy: Any, config: Run, path: Path) -> None:
-    """A base model as the package ships it: made_by.json has what it depends on."""
-    save_model(policy, path)
-    files = digests(path, path)
-    write_json(path / "made_by.json", made_by(config) | {"files": files})
 
 
 def check_model(path: Path) -> None:
@@ -217,8 +205,8 @@ def check_model(path: Path) -> None:
 def shipped_base(config: Run) -> Path | None:
     """The base model of the package, where it is the one that is asked for.
 
-    made_by.json in its folder says what it depends on, and the sha256 of each file.
-    Warns where it is damaged: then a run makes its own.
+    made_by.json there has what it depends on, and the sha256 of each file. Warns where
+    it is damaged: then a run makes its own.
     """
     folder = BASES / config.preset
     if not folder.exists():
