@@ -132,7 +132,7 @@ class RunFolder:
         return f"{self.path / min(wrong)[0]} is not what was saved" if wrong else ""
 
     def is_done(self, stage: str, needs: Sequence[str]) -> bool:
-        """Whether a stage is finished, and what it made whole; if not whole, clears."""
+        """Whether a stage is finished, and what it made is whole; warns if not."""
         record = self.stages[stage]
         if "seconds" not in record:
             return False
@@ -141,8 +141,7 @@ class RunFolder:
             reason = f"{self.path}: another model is there than {stage} was made of"
         if reason:
             warnings.warn(f"{reason}: {record['title']} is made again", stacklevel=2)
-            for name in self.files(stage):
-                (self.path / name).unlink()
+            shutil.rmtree(self.path / "data" / stage, ignore_errors=True)
             self.record(stage, {"title": record["title"]})
         return not reason
 
