@@ -159,7 +159,7 @@ def flip(path: Path) -> None:
 
 SAVED = [f"models/{name}/{file}" for name in ("base", "sft", "rl_init", "reward", "best_of_n", "ppo", "ppo_ptx")
          for file in ("model.safetensors", "config.json", "tokenizer.json")]
-SAVED += ["data/best/00000.jsonl", "data/collect/00000.jsonl", "labelers.json", "evaluation.json", "samples.json"]
+SAVED += ["data/best_of_n/00000.jsonl", "data/collect/00000.jsonl", "labelers.json", "evaluation.json", "samples.json"]
 
 
 @pytest.mark.parametrize("name", SAVED)
@@ -214,7 +214,7 @@ def test_where_a_model_comes_out_otherwise_all_that_was_made_of_it_is_made_again
     (other.path / "stages.json").write_text(json.dumps(stages))
     with pytest.warns(UserWarning, match="made of") as told:
         made = list(dict.fromkeys(row["stage"] for row in run(MICRO, tmp_path / "run")))
-    assert made == ["best", "ppo", "ppo_ptx", "evaluate"]
+    assert made == ["best_of_n", "ppo", "ppo_ptx", "evaluate"]
     assert [str(each.message).rpartition(": ")[2] for each in told] == [
         "Best of n is made again", "PPO is made again", "PPO-ptx is made again", "Evaluation is made again"]
 

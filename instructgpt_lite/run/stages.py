@@ -80,8 +80,9 @@ def rankings(config: Run, world: World, folder: RunFolder, resume: ResumeState) 
     def make(batch: int) -> list[Ranking]:
         return collect(policy, prompts, world.labelers, config.collect, batch)
 
-    steps = math.ceil(len(prompts) / config.collect.batch_size)
-    for row, ranked in kept(folder, "collect", Ranking, make, steps):
+    batches = kept(folder, "collect", Ranking, make, len(prompts),
+                   config.collect.batch_size)
+    for row, ranked in batches:
         pairs = sum(len(each.pairs) for each in ranked)
         yield row | {"rankings": len(ranked), "pairs": pairs}
 
@@ -97,9 +98,9 @@ def reward_model(config: Run, world: World, folder: RunFolder,
     folder.save("reward", reward)
 
 
-def best_answers(config: Run, world: World, folder: RunFolder,
-                 resume: ResumeState) -> Rows:
-    """A baseline, first half: of n answers the one that the reward model prefers."""
+def rejection_sampled(config: Run, world: World, folder: RunFolder,
+                      resume: ResumeState) -> Rows:
+    """A baseline for PPO: learn the best of n answers, by the reward model, at once."""
     policy = Policy.load(folder.model("rl_init"))
     reward = ScalarModel.load(folder.model("reward")).frozen()
     prompts = unseen_prompts(config, world)[1][:config.best_of_n.demonstrations]
@@ -110,15 +111,8 @@ def best_answers(config: Run, world: World, folder: RunFolder,
         return best_of_n(policy, reward, prompts[batch * size:(batch + 1) * size], n,
                          config.ppo.max_new_tokens, random)
 
-    steps = math.ceil(len(prompts) / size)
-    for row, best in kept(folder, "best", Demonstration, make, steps):
-        yield row | {"answers": len(best)}
-
-
-def best_of_n_policy(config: Run, world: World, folder: RunFolder,
-                     resume: ResumeState) -> Rows:
-    """A baseline, second half: the RL start learns to say these at once."""
-    best = folder.records("best", Demonstration)
+    batches = kept(folder, "best_of_n", Demonstration, make, len(prompts), size)
+    best = [shown for _, batch in batches for shown in batch]
     yield from finetuned("best_of_n", "rl_init", best, config.best_of_n, world, folder,
                          resume)
 
@@ -190,8 +184,7 @@ STAGES = (
     Stage("collect", "Rankings", rankings, ("rl_init",), ("rankings", "pairs"), False),
     Stage("reward", "Reward model", reward_model, ("rl_init", "collect"),
           ("loss", "accuracy"), False),
-    Stage("best", "Best of n", best_answers, ("rl_init", "reward"), is_policy=False),
-    Stage("best_of_n", "SFT on best", best_of_n_policy, ("rl_init", "best"),
+    Stage("best_of_n", "Best of n", rejection_sampled, ("rl_init", "reward"),
           ("loss", "ptx_loss")),
     Stage("ppo", "PPO", ppo, ("rl_init", "reward"), ("score", "kl", "length")),
     Stage("ppo_ptx", "PPO-ptx", ppo_with_pretraining, ("rl_init", "reward"),
@@ -204,17 +197,18 @@ STAGES = (
 
 def stages_of(config: Run) -> list[Stage]:
     """The stages that a run has; best-of-n only where it is asked for."""
-    off = set() if config.best_of_n.n else {"best", "best_of_n"}
-    return [replace(stage, needs=tuple(name for name in stage.needs if name not in off))
-            for stage in STAGES if stage.name not in off]
+    off = "" if config.best_of_n.n else "best_of_n"
+    return [replace(stage, needs=tuple(name for name in stage.needs if name != off))
+            for stage in STAGES if stage.name != off]
 
 
 def kept(folder: RunFolder, stage: str, kind: type, make: Callable[[int], list],
-         steps: int) -> Iterator[tuple[dict, list]]:
-    """Records that a stage makes in batches: what an interrupted run has made, is read.
+         count: int, batch_size: int) -> Iterator[tuple[dict, list]]:
+    """Records made from `count` prompts in batches; those that are there are read.
 
     Yields the row of a step, and its records.
     """
+    steps = math.ceil(count / batch_size)
     for batch in range(steps):
         path = folder.path / "data" / stage / f"{batch:05}.jsonl"
         if not path.exists():
