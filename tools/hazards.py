@@ -40,7 +40,8 @@ CHANGES = {                          # of the configuration
 }
 PERFECT = "scores are the training labelers' own, without noise"
 OTHERS = ("an unended response is scored with an end", "an unended response scores -2", "scores with deviation 1",
-          "whitened by minibatch", "the value learns alone for 1 iteration", "the value learns alone for 2 iterations", PERFECT)
+          "whitened by minibatch", "the value learns alone for 1 iteration", "the value learns alone for 2 iterations",
+          PERFECT)
 
 
 def with_an_end(reward: ScalarModel) -> ppo_ptx.Reward:
@@ -118,8 +119,8 @@ class Trial:
             return torch.tensor([statistics.mean(person.utility(score) for person in people) for score in scores])
 
         rollout = self.sampled(self.start, self.prompts[:HELD_OUT], "deviation", 0)
-        mean, deviation = felt(rollout).mean(), felt(rollout).std()
-        return lambda rollout: (felt(rollout) - mean) / deviation * self.deviation()
+        mean, scale = felt(rollout).mean(), self.deviation() / felt(rollout).std()
+        return lambda rollout: (felt(rollout) - mean) * scale
 
     def sampled(self, policy: Policy, prompts: list[str], *names: str | int) -> Rollout:
         return policy.sample(prompts, max_new_tokens=self.config.ppo.max_new_tokens,
