@@ -216,7 +216,7 @@ def test_where_a_model_comes_out_otherwise_all_that_was_made_of_it_is_made_again
         made = list(dict.fromkeys(row["stage"] for row in run(MICRO, tmp_path / "run")))
     assert made == ["best_of_n", "ppo", "ppo_ptx", "evaluate"]
     assert [str(each.message).rpartition(": ")[2] for each in told] == [
-        "Best of n is made again", "PPO is made again", "PPO-ptx is made again", "Evaluation is made again"]
+        "BoN SFT is made again", "PPO is made again", "PPO-ptx is made again", "Evaluation is made again"]
 
 
 def test_a_disk_that_fills_while_a_model_is_saved_is_told_with_the_bytes(calm, tmp_path, monkeypatch):

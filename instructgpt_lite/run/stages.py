@@ -184,7 +184,7 @@ STAGES = (
     Stage("collect", "Rankings", rankings, ("rl_init",), ("rankings", "pairs"), False),
     Stage("reward", "Reward model", reward_model, ("rl_init", "collect"),
           ("loss", "accuracy"), False),
-    Stage("best_of_n", "Best of n", rejection_sampled, ("rl_init", "reward"),
+    Stage("best_of_n", "BoN SFT", rejection_sampled, ("rl_init", "reward"),
           ("loss", "ptx_loss")),
     Stage("ppo", "PPO", ppo, ("rl_init", "reward"), ("score", "kl", "length")),
     Stage("ppo_ptx", "PPO-ptx", ppo_with_pretraining, ("rl_init", "reward"),
