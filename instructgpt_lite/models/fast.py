@@ -26,7 +26,7 @@ from instructgpt_lite.models import forward
 from instructgpt_lite.models.cache import Cache
 from instructgpt_lite.models.forward import Dropout
 from instructgpt_lite.models.gpt2 import GELU, is_plain
-from instructgpt_lite.models.rollout import padded
+from instructgpt_lite.models.rollout import Rollout, padded
 from instructgpt_lite.models.sampling import Draws
 
 GROUP = 16         # rows that attend, or prompts read, at once: a core's cache
@@ -237,17 +237,14 @@ def read(model: nn.Module, prompts: list[list[int]], cache: Cache, start: int,
     index = {prompt: i for i, prompt in enumerate(distinct)}
     parent_R = torch.tensor([index[tuple(x)] for x in prompts], device=model.device)
     cache.reading(start, parent_R)
-    token_BS = padded(distinct, 0).to(model.device)
-    column_BS = torch.arange(token_BS.size(1), device=model.device).expand_as(token_BS)
-    length_B1 = torch.tensor([[len(x)] for x in distinct], device=model.device)
-    real_BS, last_BS = column_BS < length_B1, column_BS == length_B1 - 1
+    whole = Rollout.of(distinct, [[]] * len(distinct), pad=0, eos=()).to(model.device)
     if plain:
-        last_B = last_BS.flatten().nonzero()[:, 0]
-        return logits(model, token_BS, real_BS, last_B, cache=cache)[parent_R]
-    causal_BSS = shared_prefix_mask(torch.zeros_like(token_BS))
-    inputs = told(model, token_BS, column_BS, causal_BSS)
-    read = model(**inputs, past_key_values=cache, use_cache=True)
-    return read.logits[last_BS][parent_R]
+        rows = whole.token_BS, whole.real_BS, whole.last_B
+        return logits(model, *rows, cache=cache)[parent_R]
+    sees_BSS = shared_prefix_mask(torch.zeros_like(whole.token_BS))
+    inputs = told(model, whole.token_BS, sees_BSS.sum(dim=2) - 1, sees_BSS)
+    logits_BSV = model(**inputs, past_key_values=cache, use_cache=True).logits
+    return logits_BSV.flatten(0, 1)[whole.last_B[parent_R]]
 
 
 def step(model: nn.Module, token_A: Tensor, cache: Cache, plain: bool) -> Tensor:

@@ -77,7 +77,8 @@ def generate(model: nn.Module, prompts: list[list[int]], draws: Draws,
     P, T = token_RP.size(1), draws.token_BT.size(1)
 
     def only_the_drawn(token_RS: Tensor, rounded_RV: Tensor) -> Tensor:
-        token_R = draws.draw(exact.pop(), row_R, token_RS.size(1) - P)
+        logits_RV = exact.pop() if exact else rounded_RV   # of what is wrapped: none
+        token_R = draws.draw(logits_RV, row_R, token_RS.size(1) - P)
         return torch.full_like(rounded_RV, -torch.inf).scatter(1, token_R[:, None], 0.0)
 
     with undisturbed(model) as exact:

@@ -69,6 +69,28 @@ def test_the_models_own_settings_of_generate_have_no_say(policy, prompts):
     assert policy.model.generation_config is settings
 
 
+class Wrapped(torch.nn.Module):
+    """A model inside another, as torch.compile and adapters have it: `generate` is that of the inner one."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def __getattr__(self, name: str):
+        return super().__getattr__(name) if name == "inner" else getattr(self.inner, name)
+
+    def forward(self, *inputs, **options):
+        return self.inner(*inputs, **options)
+
+
+def test_a_model_in_a_wrapper_draws_the_same(llama, prompts):
+    expected = draw(llama.float(), prompts)
+    llama.model, llama.fast = Wrapped(llama.model), 0
+    found = draw(llama, prompts)
+    assert torch.equal(found.token_BS, expected.token_BS)
+    torch.testing.assert_close(found.logp_BT, expected.logp_BT)
+
+
 def test_log_probs_of_a_half_precision_model_are_recorded_in_float32(policy, prompts):
     policy.bfloat16()
     rollout = draw(policy, prompts)
