@@ -65,6 +65,7 @@ def test_a_response_ends_at_the_first_of_several_ends(policy, prompts):
 def test_the_models_own_settings_of_generate_have_no_say(policy, prompts):
     before, settings = draw(policy, prompts), policy.model.generation_config
     settings.repetition_penalty, settings.suppress_tokens, settings.min_new_tokens = 5.0, [3, 4, 5], 6
+    settings.num_beams = 2
     assert torch.equal(draw(policy, prompts).token_BS, before.token_BS)
     assert policy.model.generation_config is settings
 
