@@ -205,6 +205,22 @@ def test_what_is_damaged_is_made_again_to_the_bit_and_the_rest_is_left(calm, tmp
     assert ended == wanted
 
 
+def test_a_batch_that_is_damaged_while_its_stage_is_interrupted_is_made_again(calm, tmp_path):
+    small = replace(MICRO, collect=replace(MICRO.collect, batch_size=32))
+    for row in run(small, tmp_path / "calm"):
+        if row["stage"] == "reward":
+            break
+    for row in run(small, tmp_path / "run"):
+        if row["stage"] == "collect":
+            break
+    batch = "data/collect/00000.jsonl"
+    flip(tmp_path / "run" / batch)
+    for row in run(small, tmp_path / "run"):
+        if row["stage"] == "reward":
+            break
+    assert (tmp_path / "run" / batch).read_bytes() == (tmp_path / "calm" / batch).read_bytes()
+
+
 def test_where_a_model_comes_out_otherwise_all_that_was_made_of_it_is_made_again(calm, tmp_path):
     shutil.copytree(calm, tmp_path / "run")
     stages = json.loads((tmp_path / "run" / "stages.json").read_text())

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from instructgpt_lite.config import SFT, Run
 from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
-from instructgpt_lite.files import Metrics, write_json
+from instructgpt_lite.files import Metrics, digests, write_json
 from instructgpt_lite.judging import table
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.run.folder import RunFolder, shipped_base
@@ -206,14 +206,17 @@ def kept(folder: RunFolder, stage: str, kind: type, make: Callable[[int], list],
          count: int, batch_size: int) -> Iterator[tuple[dict, list]]:
     """Records made from `count` prompts in batches; those that are there are read.
 
-    Yields the row of a step, and its records.
+    Yields the row of a step, and its records. A batch is there if its sha256 is beside
+    it and right.
     """
     steps = math.ceil(count / batch_size)
     for batch in range(steps):
         path = folder.path / "data" / stage / f"{batch:05}.jsonl"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".sha256.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if digests(path, folder.path) != folder.json(beside):
             write_jsonl(path, make(batch))
+            write_json(beside, digests(path, folder.path))
         records = read_jsonl(path, kind, allow_empty=True)
         yield {"step": batch + 1, "steps": steps}, records
 
