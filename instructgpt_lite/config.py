@@ -165,6 +165,6 @@ class Run:
     ppo: PPO = field(default_factory=PPO)
     evaluate: Evaluate = field(default_factory=Evaluate)
     world: int = 0                   # which tiny world: facts, people, prompts
-    seed: int = 0                    # added to the seed of every stage
+    seed: int = 0                    # added to that of each stage after the base
     threads: int = 1                 # of torch: bits are equal for an equal number
     checkpoint_every: float = 10.0   # seconds; an interruption loses at most so much

@@ -278,10 +278,13 @@ def advance(stage: Stage, config: Run, world: World, folder: RunFolder,
 
 
 def seeded(config: Run) -> Run:
-    """The configuration with the seed of the run added to the seed of every stage."""
+    """The configuration with the seed of the run added to the seed of its stages.
+
+    Not of pretraining: runs that differ in their seed start from the same base model.
+    """
     return replace(config, **{name: replace(stage, seed=stage.seed + config.seed)
                               for name, stage in vars(config).items()
-                              if hasattr(stage, "seed")})
+                              if hasattr(stage, "seed") and name != "pretrain"})
 
 
 def unseen_prompts(config: Run, world: World) -> tuple[list[Prompt], list[Prompt]]:
