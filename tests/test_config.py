@@ -325,7 +325,8 @@ def test_every_field_of_a_run_has_an_effect(name, tmp_path, monkeypatch):
 
 def test_the_seed_of_a_run_moves_every_stage_after_the_base():
     before, after = (stages.seeded(replace(MICRO, seed=seed)) for seed in (0, 1))
-    moved = {name: getattr(after, name).seed - getattr(before, name).seed for name in SECTIONS if name != "architecture"}
+    moved = {name: getattr(after, name).seed - getattr(before, name).seed
+             for name in SECTIONS if name != "architecture"}
     assert moved.pop("pretrain") == 0 and set(moved.values()) == {1}
 
 

@@ -17,9 +17,7 @@ class Mutant(NamedTuple):
 MIRRORS = {
     "config.py": ["training/test_ppo_ptx.py"],
     "training/loop.py": ["training/test_loop.py", "training/test_ppo_ptx.py"],
-    "models/cache.py": ["models/test_fast.py"],
     "models/forward.py": ["models/test_forward.py", "models/test_networks.py"],
-    "models/gpt2.py": ["models/test_fast.py"],
     "training/ppo_ptx.py": ["training/test_ppo_ptx.py", "training/test_ppo_optimum.py"],
 }
 
@@ -34,7 +32,6 @@ TABLE, RATERS, BASELINES = "judging/table.py", "judging/raters.py", "judging/bas
 LABELERS, GOLD, FACTS = "world/labelers.py", "world/gold.py", "world/facts.py"
 CURATION, RECORDS = "data/curation.py", "data/records.py"
 ROLLOUT, FORWARD, FAST = "models/rollout.py", "models/forward.py", "models/fast.py"
-CACHE, GPT2 = "models/cache.py", "models/gpt2.py"
 
 THEORY = [
     Mutant("mean-over-padding", MASKED, "/ mask.sum()", "/ mask.numel()", "an unmasked mean (TRL, approxkl)"),
@@ -274,11 +271,11 @@ MODELS = [
            "position ids ignored (TRL #6800: 34 nats)"),
     Mutant("sees-one-slot-less", FAST, "<= slot_A1\n", "< slot_A1\n",
            "attention mask off by one"),
-    Mutant("ranks-closed-wrongly", CACHE, "going_A[alive:].nonzero()[:, 0] + alive",
+    Mutant("ranks-closed-wrongly", FAST, "going_A[alive:].nonzero()[:, 0] + alive",
            "going_A[alive:].nonzero()[:, 0]", "rows trade their caches"),
-    Mutant("hooks-not-seen", GPT2, "part._forward_pre_hooks or part._forward_hooks", "part._forward_pre_hooks",
+    Mutant("hooks-not-seen", FAST, "part._forward_pre_hooks or part._forward_hooks", "part._forward_pre_hooks",
            "an adapter that does nothing"),
-    Mutant("patches-not-seen", GPT2, '"forward" not in vars(part)', "True", "a patched module, ignored"),
+    Mutant("patches-not-seen", FAST, '"forward" not in vars(part)', "True", "a patched module, ignored"),
     Mutant("cache-of-all-places", FAST, "Cache(min(places, len(prompts)),", "Cache(places,",
            "one prompt takes the memory of 128"),
     Mutant("value-after-the-token", NETWORKS, "self._at(rollout, rollout.before_M)",

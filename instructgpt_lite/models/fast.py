@@ -23,27 +23,53 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from instructgpt_lite.models import forward
-from instructgpt_lite.models.cache import Cache
 from instructgpt_lite.models.forward import Dropout
-from instructgpt_lite.models.gpt2 import GELU, is_plain
 from instructgpt_lite.models.rollout import Rollout, padded
 from instructgpt_lite.models.sampling import Draws
 
 GROUP = 16         # rows that attend, or prompts read, at once: a core's cache
 
 Attend = Callable[[int, Tensor], Tensor]   # (layer, q, k and v (N, 3D)) -> (N, D)
+GELU = {                             # of each name: transformers' class, torch's kind
+    "gelu": ("GELUActivation", "none"), "gelu_new": ("NewGELUActivation", "tanh"),
+    "gelu_pytorch_tanh": ("GELUTanh", "tanh")}
 
 
 # GPT-2 without padding
 
+def is_plain(model: nn.Module) -> bool:
+    """True for a GPT-2 of transformers' own modules, none of them hooked or patched."""
+    config = model.config
+    if not (config.model_type == "gpt2" and config.activation_function in GELU
+            and config.scale_attn_weights and not config.add_cross_attention
+            and not config.scale_attn_by_inverse_layer_idx):
+        return False
+    block = ("GPT2Block", "LayerNorm", "GPT2Attention", "Conv1D", "Conv1D", "Dropout",
+             "Dropout", "LayerNorm", "GPT2MLP", "Conv1D", "Conv1D",
+             GELU[config.activation_function][0], "Dropout")
+    kinds = ("GPT2Model", "Embedding", "Embedding", "Dropout", "ModuleList",
+             *config.n_layer * block, "LayerNorm")
+    parts = tuple(model.base_model.modules())
+    return (kinds == tuple(type(part).__name__ for part in parts)
+            and all(map(untouched, (model, *parts))))
+
+
+def untouched(part: nn.Module) -> bool:
+    """True for a module of torch or transformers with its own forward and no hook."""
+    return (type(part).__module__.startswith(("torch.nn.", "transformers."))
+            and "forward" not in vars(part)
+            and not (part._forward_pre_hooks or part._forward_hooks
+                     or part._backward_pre_hooks or part._backward_hooks))
+
+
 def logits(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor,
-           drop: Dropout | None = None, cache: Cache | None = None) -> Tensor:
+           drop: Dropout | None = None, cache: "Cache | None" = None) -> Tensor:
     """As `forward.logits`, of a plain GPT-2. cache: of `attention_by_length`."""
     return model.lm_head(states(model, token_BS, real_BS, keep_M, drop, cache))
 
 
 def states(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor,
-           drop: Dropout | None = None, cache: Cache | None = None) -> Tensor:
+           drop: Dropout | None = None, cache: "Cache | None" = None) -> Tensor:
     """As `forward.states`, of a plain GPT-2. cache: of `attention_by_length`."""
     forward.check_context(model, token_BS.size(1))
     place_N = real_BS.flatten().nonzero()[:, 0]
@@ -74,7 +100,7 @@ def _linear(conv: nn.Module, x_ND: Tensor) -> Tensor:
 
 
 def attention_by_length(length_B: Tensor, H: int,
-                        cache: Cache | None = None) -> Attend:
+                        cache: "Cache | None" = None) -> Attend:
     """Causal attention of each row to itself; rows of like length attend together.
 
     cache: of at most GROUP rows from the shortest to the longest; gets keys and values.
@@ -191,6 +217,59 @@ def told(model: nn.Module, token_BS: Tensor, position_BS: Tensor,
 
 
 # Sampling with one cache
+
+class Cache:
+    """Keys and values of every layer, allocated once; a token's slot is its position.
+
+    To transformers it is a `Cache`: models call `update` and `get_seq_length`.
+    """
+
+    def __init__(self, rows: int, capacity: int) -> None:
+        self.rows, self.capacity, self.used = rows, capacity, 0
+        self.layers: list[Tensor] = []             # each (rows, H, 2, capacity, d)
+
+    def reading(self, start: int, parent_R: Tensor) -> None:
+        """Next come whole prompts; place start + i takes prompt parent_R[i]."""
+        self.slot_A, self.parent_R = None, parent_R
+        self.places = slice(start, start + len(parent_R))
+
+    def at(self, slot_A: Tensor) -> "Cache":
+        """Next comes one token a row, at slot_A of the first len(slot_A) places."""
+        self.slot_A, self.used = slot_A, int(slot_A.max()) + 1
+        self.row_A = torch.arange(len(slot_A), device=slot_A.device)
+        return self
+
+    def update(self, key: Tensor, value: Tensor, layer: int,
+               *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        """Write (rows, H, tokens, d) and return what the attention is to see."""
+        if layer == len(self.layers):
+            size = self.rows, key.size(1), 2, self.capacity, key.size(3)
+            self.layers.append(key.new_zeros(size))
+        if self.slot_A is None:
+            kv = self.layers[layer][self.places, :, :, :key.size(2)]
+            kv[:, :, 0], kv[:, :, 1] = key[self.parent_R], value[self.parent_R]
+            self.used = max(self.used, key.size(2))
+            return key, value
+        k, v = self.layers[layer][:len(self.slot_A)].unbind(dim=2)
+        k[self.row_A, :, self.slot_A] = key[:, :, 0]
+        v[self.row_A, :, self.slot_A] = value[:, :, 0]
+        return k[:, :, :self.used], v[:, :, :self.used]
+
+    def close_ranks(self, going_A: Tensor) -> Tensor:
+        """The last rows take the places of those that have ended. Who is where now."""
+        alive = int(going_A.sum())
+        stay_A = torch.arange(alive, device=going_A.device)
+        hole = (~going_A[:alive]).nonzero()[:, 0]
+        stay_A[hole] = going_A[alive:].nonzero()[:, 0] + alive
+        if len(hole):
+            for kv in self.layers:
+                kv[hole, :, :, :self.used] = kv[stay_A[hole], :, :, :self.used]
+        return stay_A
+
+    def get_seq_length(self, *_: object) -> int:
+        """Tokens before the next one, as transformers asks."""
+        return 0 if self.slot_A is None else self.used - 1
+
 
 def decode(model: nn.Module, prompts: list[list[int]], draws: Draws,
            ends: tuple[int, ...], places: int = 128) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.models import forward, loading, sampling, self_test
-from instructgpt_lite.models.gpt2 import is_plain, new_gpt2
+from instructgpt_lite.models.new_gpt2 import new_gpt2
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.objective import tempered, token_logp
 
@@ -58,7 +58,7 @@ class Network(nn.Module):
 
     def _road(self) -> ModuleType:
         """What reads rows: `fast` for a GPT-2 that nobody has changed, or `forward`."""
-        return fast if self.fast and is_plain(self.model) else forward
+        return fast if self.fast and fast.is_plain(self.model) else forward
 
     def save(self, folder: str | Path, weights: dict | None = None) -> None:
         """A folder for transformers' Auto classes; weights: others than its own."""

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 
 from instructgpt_lite.models import forward, sampling
-from instructgpt_lite.models.gpt2 import is_plain
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.objective import token_logp
 
@@ -41,7 +40,7 @@ def policy_road(model: nn.Module, fast: ModuleType | None) -> int:
 
     ValueError where not even the plain road is right for this model.
     """
-    if fast and is_plain(model):                   # which the tests hold to account
+    if fast and fast.is_plain(model):              # which the tests hold to account
         return forward.UNLIMITED
     refuse_unless_causal(model, forward.logits)
     off = decoding_error(model, sampling.decode, longest(model))
@@ -59,7 +58,7 @@ def scalar_road(model: nn.Module, fast: ModuleType | None) -> int:
 
     As `policy_road`.
     """
-    if fast and is_plain(model):
+    if fast and fast.is_plain(model):
         return forward.UNLIMITED
     refuse_unless_causal(model, forward.states)
     return fast_up_to(model, prefix_error, fast and fast.prefix_states)

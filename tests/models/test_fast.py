@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from instructgpt_lite.models import fast, forward, sampling, self_test
-from instructgpt_lite.models.fast import attention_by_length, shared_prefix_attention, shared_prefix_mask
-from instructgpt_lite.models.gpt2 import is_plain
+from instructgpt_lite.models.fast import attention_by_length, is_plain, shared_prefix_attention, shared_prefix_mask
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from tests.models import families
