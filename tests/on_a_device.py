@@ -2,12 +2,16 @@
 
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from instructgpt_lite.config import PPO, SFT, Collect, Pretrain, Reward
+from instructgpt_lite.data.records import Prompt
+from instructgpt_lite.judging import pairs, policies
 from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.training.best_of_n import best_of_n
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.training.pretrain import pretrain
 from instructgpt_lite.training.resume import ResumeState
@@ -81,7 +85,21 @@ def sampling_and_scoring(policy, reward):
     yield from ({"number": number} for tensor in numbers for number in tensor.flatten().tolist())
 
 
-STAGES = [pretraining, supervised_with_a_mix, reward_training_and_centring, collecting, ppo,
+def best_of_three(policy, reward):
+    for best in best_of_n(policy, reward, [Prompt(text) for text in PROMPTS], 3, 6, torch.Generator().manual_seed(0)):
+        yield {"texts": (best.prompt, best.completion)}
+
+
+def judging(policy, reward):
+    said = policies.answer(policy, SimpleNamespace(gold=lambda *_: None), ASKED, 5)
+    yield {"texts": said.texts}
+    yield {"loss": policies.pretraining_loss(policy, Corpus(), rows=8).mean}
+    r = pairs.rewards_of(reward, RANKED)
+    yield from ({"reward": each} for row in r for each in row)
+    yield {"accuracy": pairs.accuracy(r, RANKED).mean}
+
+
+STAGES = [best_of_three, judging, pretraining, supervised_with_a_mix, reward_training_and_centring, collecting, ppo,
           ppo_with_ptx, sampling_and_scoring]
 
 

@@ -117,4 +117,4 @@ def pretraining_loss(policy: Policy, corpus: Corpus, rows: int = 256,
     """Nats a token of fresh pretraining text; the alignment tax is its rise (§4.2)."""
     token_RT = corpus.rows(rows, policy.context, generator(seed, "fresh text"))
     return bootstrap([float(ptx_loss(policy.logits(token_BT), token_BT))
-                      for token_BT in token_RT.split(8)])
+                      for token_BT in token_RT.to(policy.device).split(8)])
