@@ -175,10 +175,10 @@ class Trial:
 def tried(folder: str) -> dict[str, dict]:
     """The numbers of every arm from one run."""
     torch.set_num_threads(1)
-    trial, found = Trial(ROOT / folder), {}
+    trial, usual, found = Trial(ROOT / folder), None, {}
     for name in (*CHANGES, *OTHERS):
         numbers, said = trial.arm(name)
-        usual = said if not found else usual
+        usual = usual or said
         found[name] = numbers | {"gain": policies.gold_gain(said, usual)}
         print(folder, name, found[name], flush=True)
     return found
