@@ -37,8 +37,10 @@ def main(folder: str, betas: list[float]) -> None:
         answers = policies.answer(policy, world, held_out, longest)
         rollout = policy.sample([prompt.prompt for prompt in held_out], max_new_tokens=longest,
                                 generator=generator(0, "judged"))
-        return {"gold": policies.gold_score(answers), "reward": float(reward(rollout).mean()),
-                "rude": policies.rude(answers), "pretraining_loss": policies.pretraining_loss(policy, corpus)}
+        score_B = reward(rollout)
+        return {"gold": policies.gold_score(answers), "reward": float(score_B.mean()),
+                "deviation": float(score_B.std()), "rude": policies.rude(answers),
+                "pretraining_loss": policies.pretraining_loss(policy, corpus)}
 
     found = {"start": judged(start)}
     for beta in betas:
