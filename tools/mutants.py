@@ -19,6 +19,7 @@ MIRRORS = {
     "training/loop.py": ["training/test_loop.py", "training/test_ppo_ptx.py"],
     "models/forward.py": ["models/test_forward.py", "models/test_networks.py"],
     "training/ppo_ptx.py": ["training/test_ppo_ptx.py", "training/test_ppo_optimum.py"],
+    "training/muon.py": ["training/test_loop.py"],
 }
 
 MASKED, SURPRISE = "theory/masked.py", "theory/surprise.py"
@@ -26,12 +27,14 @@ BRADLEY_TERRY, OBJECTIVE = "theory/bradley_terry.py", "theory/objective.py"
 SFT, REWARD, PPO = "training/sft.py", "training/reward.py", "training/ppo_ptx.py"
 PRETRAIN, CONFIG = "training/pretrain.py", "config.py"
 LOOP, RESUME = "training/loop.py", "training/resume.py"
+BEST_OF_N, MUON = "training/best_of_n.py", "training/muon.py"
 NETWORKS, SAMPLING, LOADING = "models/networks.py", "models/sampling.py", "models/loading.py"
 INTERVALS, PAIRS, POLICIES = "judging/intervals.py", "judging/pairs.py", "judging/policies.py"
 TABLE, RATERS, BASELINES = "judging/table.py", "judging/raters.py", "judging/baselines.py"
 LABELERS, GOLD, FACTS = "world/labelers.py", "world/gold.py", "world/facts.py"
 CURATION, RECORDS = "data/curation.py", "data/records.py"
 ROLLOUT, FORWARD, FAST = "models/rollout.py", "models/forward.py", "models/fast.py"
+SELF_TEST = "models/self_test.py"
 
 THEORY = [
     Mutant("mean-over-padding", MASKED, "/ mask.sum()", "/ mask.numel()", "an unmasked mean (TRL, approxkl)"),
@@ -199,7 +202,7 @@ TRAINING = [
            "in order"),
     Mutant("one-inner-epoch", PPO, "for _ in range(config.inner_epochs):", "for _ in range(1):",
            "a dead flag"),
-    Mutant("warm-up-ignored", PPO, "warm_up(step, config.warmup)", "1.0", "a dead flag"),
+    Mutant("warm-up-ignored", PPO, "loop.warm_up(step, config.warmup)", "1.0", "a dead flag"),
     Mutant("every-iteration-draws-alike", PPO, 'generator(config.seed, "ppo", step)',
            'generator(config.seed, "ppo")', "one stream for all iterations"),
     Mutant("average-thrown-away", PPO, "policy.load_state_dict(average.state_dict())", "pass",
@@ -244,6 +247,62 @@ TRAINING = [
            "a flipped bit trains on"),
     Mutant("moments-not-restored", RESUME, 'load_state_dict({"state": state,', 'load_state_dict({"state": {},',
            "Adam warms up again"),
+    Mutant("rest-of-a-pass-dropped", SFT, "math.ceil(len(rollout) / config.batch_size)",
+           "(len(rollout) // config.batch_size)", "an epoch short of its last rows, which the order still counts"),
+    Mutant("centred-from-scratch", REWARD, "reward.bias -= torch.cat(", "reward.bias[...] = -torch.cat(",
+           "right the first time only"),
+    Mutant("reward-at-its-peak", REWARD, "        loop.schedule(optimizers, step, steps, config)\n", "",
+           "no cosine where it alone is trained"),
+    Mutant("average-after-the-last-row", PPO,
+           """        if resume.step == config.iterations:
+            policy.load_state_dict(average.state_dict())
+        yield {"step": resume.step, "steps": config.iterations,
+               **summary(experience, updates)}
+""",
+           """        yield {"step": resume.step, "steps": config.iterations,
+               **summary(experience, updates)}
+        if resume.step == config.iterations:
+            policy.load_state_dict(average.state_dict())
+""", "killed after its last checkpoint, the run goes on with the last weights"),
+    Mutant("average-once-an-iteration", PPO,
+           """            loop.update_average(average, policy, config.ema)
+            updates.append(logged(row, *surrogate))
+""",
+           """            updates.append(logged(row, *surrogate))
+        loop.update_average(average, policy, config.ema)
+""", "0.992 is a decay per update"),
+    Mutant("score-logged-with-its-price", PPO, "return Experience(rollout, mask_BT, logp_BT, score_B,",
+           "return Experience(rollout, mask_BT, logp_BT, r_B,", "two rewards under one name"),
+    Mutant("short-batches-of-prompts", PPO, "rows = loop.stream(step,", "rows = loop.passes(step,",
+           "the last of a pass takes what is left, with as many updates"),
+    Mutant("clip-norm-of-ppo-ignored", PPO, "networks, config.clip_norm, **row)", "networks, **row)",
+           "a dead flag"),
+    Mutant("one-learning-rate-for-both", PPO, "config.value_lr, **adam)", "config.lr, **adam)", "a dead flag"),
+    Mutant("best-of-another-prompt", BEST_OF_N, "texts[row * n + choice_B[row]]",
+           "texts[choice_B[row] * len(prompts) + row]", "copies lie side by side, not by turns"),
+    Mutant("muon-without-nesterov", MUON, "p.grad.lerp(mean, MOMENTUM).float()", "mean.float()",
+           "plain momentum"),
+    Mutant("muon-by-the-short-side", MUON, "max(p.shape) ** 0.5", "min(p.shape) ** 0.5",
+           "as large as Adam's for square ones only"),
+    Mutant("muon-on-embeddings", LOOP, 'return p.ndim == 2 and re.search(r"\\.\\d+\\.", name) is not None',
+           "return p.ndim == 2", "rows of an embedding are no map between spaces"),
+    Mutant("guard-after-the-step", LOOP,
+           """    check_finite(stage, step, **losses, **norms)
+    for optimizers in networks.values():
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+""",
+           """    for optimizers in networks.values():
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+    check_finite(stage, step, **losses, **norms)
+""", "says that weights are as they were, and they are not"),
+    Mutant("newest-by-its-name", RESUME, 'glob("*.json"), key=_step, reverse=True)',
+           'glob("*.json"), reverse=True)', "9 comes after 10"),
+    Mutant("only-the-newest-kept", RESUME, "self._kept = [*self._kept, self.step][-2:]",
+           "self._kept = [self.step]", "damaged, it leaves nothing to go on from"),
 ]
 
 MODELS = [
@@ -326,6 +385,18 @@ MODELS = [
            "each response starts after the prompt"),
     Mutant("score-at-the-start", FAST, "(segment_BS != following_BS)",
            "(segment_BS != F.pad(segment_BS[:, :-1], (1, 0), value=-1))", "its first token for its last"),
+    Mutant("begun-twice", LOADING, '[prompt + "\\n" for prompt in prompts], add_special_tokens=False)',
+           '[prompt + "\\n" for prompt in prompts])', "two BOS, which no model was trained on"),
+    Mutant("copies-by-turns", SAMPLING,
+           """for prompt, count in zip(prompts, counts, strict=True)
+               for _ in range(count)]""",
+           """for turn in range(max(counts))
+               for prompt, count in zip(prompts, counts, strict=True) if turn < count]""",
+           "every response under another prompt"),
+    Mutant("prompt-ends-the-response", ROLLOUT, "torch.isin(token_B, end_E) & self.mask_BT.any(dim=1)",
+           "torch.isin(token_B, end_E)", "an empty response after an EOS has ended"),
+    Mutant("company-not-tried", SELF_TEST, "far(alone_SX, read_BSX[1, :5])", "far(again_BSX[1, :5], read_BSX[1, :5])",
+           "a model that reads padding passes"),
 ]
 
 JUDGING = [
@@ -396,6 +467,13 @@ JUDGING = [
            "the rater to predict is in the crowd"),
     Mutant("length-turned-by-held-out", BASELINES, "for ranking in train\n", "for ranking in heldout\n",
            "a baseline that has seen the answers"),
+    Mutant("own-labelers-are-held-out", TABLE, "win_rate(said, sft, source.labelers, seed)",
+           "win_rate(said, sft, source.heldout_labelers, seed)", "two columns of one population (5.3)"),
+    Mutant("another-labeler-is-oneself", BASELINES,
+           "name = ranking.labeler\n        while name == ranking.labeler:",
+           "name = None\n        while name is None:", "how well people predict themselves"),
+    Mutant("words-by-pairs", BASELINES, "[1 / len(pairs)] * len(pairs)", "[1] * len(pairs)",
+           "a ranking of nine weighs as 36"),
 ]
 
 WORLD = [
