@@ -15,8 +15,10 @@ from instructgpt_lite import presets
 from instructgpt_lite.files import digests, read_metrics
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
+from instructgpt_lite.run import stages
 from instructgpt_lite.run.folder import Damaged, RunFolder, check_model
 from instructgpt_lite.run.stages import STAGES, Stopped, run
+from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.training.sft import demonstrated
 from instructgpt_lite.world.world import World
 
@@ -148,6 +150,29 @@ def test_too_many_prompts_are_refused_with_the_sum(tmp_path):
     greedy = replace(MICRO, collect=replace(MICRO.collect, prompts=10**6))
     with pytest.raises(ValueError, match=r"= 1000096, but world 0 has \d+ training prompts"):
         list(run(greedy, tmp_path))
+
+
+@pytest.mark.parametrize("baseline, rl_start", [(9, 4), (4, 9)])
+def test_no_training_prompt_serves_twice(baseline, rl_start):
+    config, world = presets.micro, World(0)
+    config = replace(config, sft=replace(config.sft, demonstrations=baseline),
+                     rl_init=replace(config.rl_init, demonstrations=rl_start))
+    ranked, reinforced = stages.unseen_prompts(config, world)
+    assert (len(ranked), len(reinforced)) == (config.collect.prompts, config.ppo.prompts)
+    assert world.train[:9] + ranked + reinforced == world.train[:9 + len(ranked) + len(reinforced)]
+
+
+def test_rl_begins_at_the_rl_start_on_prompts_that_were_not_ranked(calm, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(stages, "ppo_ptx", lambda *these: given.extend(these) or iter(()))
+    shutil.copytree(calm, tmp_path / "run")
+    folder, world = RunFolder(tmp_path / "run"), World(0)
+    list(stages.reinforced("ppo", MICRO, world, folder, ResumeState()))
+    start = Policy.load(calm / "models" / "rl_init").state_dict()
+    for policy in given[:2]:
+        assert all(torch.equal(w, start[name]) for name, w in policy.state_dict().items())
+    used = max(MICRO.sft.demonstrations, MICRO.rl_init.demonstrations) + MICRO.collect.prompts
+    assert given[3] == [each.prompt for each in world.train[used:used + MICRO.ppo.prompts]]
 
 
 def flip(path: Path) -> None:

@@ -19,7 +19,10 @@ MIRRORS = {
     "training/loop.py": ["training/test_loop.py", "training/test_ppo_ptx.py"],
     "models/forward.py": ["models/test_forward.py", "models/test_networks.py"],
     "training/ppo_ptx.py": ["training/test_ppo_ptx.py", "training/test_ppo_optimum.py"],
+    "models/self_test.py": ["models/test_self_test.py", "models/test_fast.py"],
     "training/muon.py": ["training/test_loop.py"],
+    "run/stages.py": ["test_run.py"],
+    "run/folder.py": ["test_run.py"],
 }
 
 MASKED, SURPRISE = "theory/masked.py", "theory/surprise.py"
@@ -35,6 +38,7 @@ LABELERS, GOLD, FACTS = "world/labelers.py", "world/gold.py", "world/facts.py"
 CURATION, RECORDS = "data/curation.py", "data/records.py"
 ROLLOUT, FORWARD, FAST = "models/rollout.py", "models/forward.py", "models/fast.py"
 SELF_TEST = "models/self_test.py"
+STAGES, FOLDER = "run/stages.py", "run/folder.py"
 
 THEORY = [
     Mutant("mean-over-padding", MASKED, "/ mask.sum()", "/ mask.numel()", "an unmasked mean (TRL, approxkl)"),
@@ -387,6 +391,8 @@ MODELS = [
            "(segment_BS != F.pad(segment_BS[:, :-1], (1, 0), value=-1))", "its first token for its last"),
     Mutant("begun-twice", LOADING, '[prompt + "\\n" for prompt in prompts], add_special_tokens=False)',
            '[prompt + "\\n" for prompt in prompts])', "two BOS, which no model was trained on"),
+    Mutant("vocabularies-by-their-size", LOADING, "(a.get_vocab() != b.get_vocab()", "(len(a) != len(b)",
+           "as many tokens, other ids"),
     Mutant("copies-by-turns", SAMPLING,
            """for prompt, count in zip(prompts, counts, strict=True)
                for _ in range(count)]""",
@@ -397,6 +403,8 @@ MODELS = [
            "torch.isin(token_B, end_E)", "an empty response after an EOS has ended"),
     Mutant("company-not-tried", SELF_TEST, "far(alone_SX, read_BSX[1, :5])", "far(again_BSX[1, :5], read_BSX[1, :5])",
            "a model that reads padding passes"),
+    Mutant("untried-window-trusted", SELF_TEST, "min((w for w in named if w > TRIED), default=forward.UNLIMITED)",
+           "forward.UNLIMITED", "the fast road past a window that it does not know"),
 ]
 
 JUDGING = [
@@ -476,6 +484,28 @@ JUDGING = [
            "a ranking of nine weighs as 36"),
 ]
 
+RUN = [
+    Mutant("ppo-from-the-baseline", STAGES,
+           'the reference is where it starts."""\n    policy = Policy.load(folder.model("rl_init"))',
+           'the reference is where it starts."""\n    policy = Policy.load(folder.model("sft"))',
+           "RL starts from 2 epochs with pretraining mixed in, not from SFT (App. C.3)"),
+    Mutant("ppo-on-ranked-prompts", STAGES, "for prompt in unseen_prompts(config, world)[1]]",
+           "for prompt in unseen_prompts(config, world)[0]]", "the reward model has seen them"),
+    Mutant("shown-prompts-ranked", STAGES, "shown = max(config.sft", "shown = min(config.sft",
+           "some prompts serve twice (Table 6)"),
+    Mutant("reward-not-centred", STAGES,
+           "    center(reward, policy, world.demonstrations(config.rl_init.demonstrations))\n", "",
+           "a missing EOS costs what the bias makes of it"),
+    Mutant("noise-forgotten", STAGES, '        people.noise = labelers["noise"][people.population]\n',
+           "        pass\n", "who goes on is judged by other people than who never stopped"),
+    Mutant("rows-logged-twice", STAGES, "    log.keep(stage.name, resume.step)\n", "",
+           "steps after the last checkpoint stand in the log twice"),
+    Mutant("made-of-what-was-there", FOLDER, 'if not reason and record["made_of"] != self.digest_of(needs):',
+           "if False:", "a model made anew, what came of the old one kept"),
+    Mutant("added-files-trusted", FOLDER, "saved.items() ^ self.files(stage).items()",
+           "saved.items() - self.files(stage).items()", "a file more is read with the others"),
+]
+
 WORLD = [
     Mutant("agreement-with-oneself", LABELERS, "different = ~np.eye(len(up_IP), dtype=bool)",
            "different = np.ones((len(up_IP), len(up_IP)), dtype=bool)", "two labelers are two people"),
@@ -517,4 +547,4 @@ DATA = [
            "ties are dropped (App. C.2)"),
 ]
 
-MUTANTS = THEORY + TRAINING + MODELS + JUDGING + WORLD + DATA
+MUTANTS = THEORY + TRAINING + MODELS + JUDGING + RUN + WORLD + DATA

@@ -253,6 +253,12 @@ def test_networks_must_read_the_same_ids(gpt2, llama):
         loading.check_same_tokenizer(policy=gpt2, reference=gpt2, reward=llama)
 
 
+def test_tokenizers_of_one_size_with_another_word_are_different(gpt2, llama):
+    llama.tokenizer = new_tokenizer("<|blank|>")
+    with pytest.raises(ValueError, match="policy and reward have different tokenizers .30 and 30 tokens"):
+        loading.check_same_tokenizer(policy=gpt2, reward=llama)
+
+
 def test_a_function_has_no_trunk_for_the_value_to_start_from():
     with pytest.raises(ValueError, match=r"a function has no trunk .*value=ScalarModel.on\(policy\)"):
         ScalarModel.on(lambda rollout: rollout.length_B)
