@@ -130,7 +130,7 @@ def test_gains_are_told_apart_by_use_case_with_the_largest_first():
 def test_pretraining_loss_is_nats_a_token_over_all_rows():
     """Logits that give the even token 2 odds of e to 1 in a text that alternates 2 and 3."""
     class Fixed:
-        context = 9
+        context, device = 9, "cpu"
 
         def logits(self, token_BT):
             return torch.tensor([0.0, 0.0, 1.0, 0.0]).expand(*token_BT.shape, 4)

@@ -63,7 +63,7 @@ def test_both_populations_agree_among_themselves_as_often_as_the_papers_labelers
 class Named:
     """A policy that says its name and predicts token 2 as surely as its name is worth."""
 
-    context = 40
+    context, device = 40, "cpu"
 
     def __init__(self, name):
         self.name, self.asked = name, []
