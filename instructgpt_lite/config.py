@@ -110,7 +110,7 @@ class PPO:
     adam_eps: float = 1e-8           # in the denominator of Adam; paper silent
     warmup: int = 10                 # iterations, from a tenth of the peak
     beta: float = 0.02               # KL reward coefficient, eq. (2)
-    gamma: float = 27.8              # pretraining loss coefficient, eq. (2); a token mean
+    gamma: float = 27.8              # pretraining coefficient, eq. (2), of a token mean
     ptx_ratio: float = 8             # pretraining rows per episode
     ptx_length: int = 1024           # tokens a pretraining row; paper silent
     clip: float = 0.2                # of the probability ratio
