@@ -1,6 +1,6 @@
 """Named runs: the paper's configuration (config.py) with departures, and why.
 
-tiny  about 0.4M parameters: the whole of InstructGPT in three minutes on a laptop
+tiny  about 0.4M parameters: the whole of InstructGPT in some minutes on a laptop
 nano  about 0.1M parameters: the same in half the time, for tests and assignments
 micro a few thousand parameters: seconds, and too small to learn; for unit tests
 """
