@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from IPython import get_ipython
 from matplotlib.axes import Axes
 
 Numbers = Sequence[float]
@@ -21,14 +22,25 @@ POLICIES = {"base": GREY, "few-shot": SKY, "SFT": BLUE, "PPO": ORANGE, "PPO-ptx"
 INK, LIGHT = "#1f2937", "#d1d5db"
 
 
+# In an SVG, what tells when and by which version it was drawn; the rest of its bytes
+# depends on the drawing alone.
+NOWHERE = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
 def use_style() -> None:
-    """Every figure from here on in the book's style."""
+    """Every figure from here on in the book's style, in a notebook as SVG."""
     plt.style.use(Path(__file__).with_name("book.mplstyle"))
+    if shell := get_ipython():
+        from matplotlib_inline.config import InlineBackend
+
+        inline = InlineBackend.instance(parent=shell)
+        inline.print_figure_kwargs = {"bbox_inches": "tight", "metadata": NOWHERE}
+        inline.figure_formats = {"svg"}
 
 
-def panels(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = 6.4,
+def panels(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = 5.6,
            **options) -> tuple:
-    """(figure, axes): one panel, or an array of them; inches, at most a page wide."""
+    """(figure, axes): one panel, or an array of them; inches. A phone shows 5.6 at most."""
     return plt.subplots(rows, columns, figsize=(width, height), **options)
 
 

@@ -26,3 +26,10 @@ from instructgpt_lite.checks.surprise import (
     check_optimum,
     check_relative_surprise,
 )
+from instructgpt_lite.checks.tour import (
+    check_agreement_and_best,
+    check_chosen,
+    check_comparisons,
+    check_expected_comparisons,
+    check_updates_until,
+)

@@ -96,3 +96,11 @@ def test_a_chapter_that_fails_is_named_and_not_written(chapter):
     before = path.read_text()
     said, well = execute.renewed(path, check=False)
     assert "ZeroDivisionError" in said and not well and path.read_text() == before
+
+
+def test_a_figure_is_an_svg_and_a_second_run_gives_the_same_bytes(chapter):
+    path = chapter("from instructgpt_lite.book import figures\nfigures.use_style()\nfig, ax = figures.panels()")
+    first = execute.executed(path)
+    shown = json.loads(first)["cells"][0]["outputs"][0]["data"]
+    assert set(shown) == {"image/svg+xml", "text/plain"}
+    assert execute.executed(path) == first

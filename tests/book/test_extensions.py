@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import addresses
+import file_numbers
 import nbformat
 import pytest
 import yaml
@@ -25,6 +26,7 @@ CHAPTER = """(ch-first)=
 # First
 
 Words come before everything else. See {cite:t}`ada2020` and {eq}`eq-one` and {numref}`fig-one`.
+Then {ref}`ch-second`, {eq}`eq-later` and {numref}`fig-later`.
 
 $$ x = 1 $$ (eq-one)
 
@@ -47,8 +49,23 @@ One.
 Two.
 :::
 """
+LATER = """(ch-second)=
+# Second
+
+## Part
+
+$$ x = 2 $$ (eq-later)
+
+```{figure} images/logo.svg
+:name: fig-later
+:alt: A logo
+
+A caption.
+```
+"""
 SOURCE = {"text/markdown": "`a.b`\n\n```python\ndef b(): pass\n```", "text/plain": "<Markdown>"}
 LISTING = v4.new_code_cell("show_source(b)", outputs=[v4.new_output("execute_result", SOURCE)], execution_count=1)
+PARTS = ["00_first", "between"], ["02b_second", "11_third"]
 REFERENCES = "@article{ada2020, author={Ada, A.}, title={T}, journal={J}, year={2020}}\n"
 
 
@@ -63,13 +80,13 @@ def book(tmp_path_factory):
     for name in ("_ext", "_static", "images", "vendor"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "_config.yml", folder)
-    (folder / "_toc.yml").write_text("format: jb-book\nroot: index\nparts:\n  - numbered: 2\n    chapters:\n"
-                                     "      - file: first\n      - file: second\n      - file: third\n")
-    for name, text in {"index.md": FRONT, "first.md": CHAPTER, "references.bib": REFERENCES,
-                       "second.md": "# Second\n\n## Part\n\nWords.\n"}.items():
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: index\nparts:\n" + "".join(
+        f"  - numbered: 2\n    chapters: [{', '.join(f'file: {name}' for name in part)}]\n" for part in PARTS))
+    for name, text in {"index.md": FRONT, "00_first.md": CHAPTER, "references.bib": REFERENCES, "02b_second.md": LATER,
+                       "between.md": "# Between\n\n## Aside\n\nWords.\n"}.items():
         (folder / name).write_text(text)
     cells = [v4.new_markdown_cell("# Third"), LISTING]
-    nbformat.write(v4.new_notebook(cells=cells, metadata=METADATA), folder / "third.ipynb")
+    nbformat.write(v4.new_notebook(cells=cells, metadata=METADATA), folder / "11_third.ipynb")
     result = build(folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return folder / "_build/html"
@@ -79,12 +96,37 @@ def page(book: Path, name: str) -> str:
     return (book / f"{name}.html").read_text()
 
 
-def test_chapters_figures_equations_and_exercises_are_numbered_from_zero(book):
-    first, second = page(book, "first"), page(book, "second")
+def words(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", "", html).split())
+
+
+def test_chapters_figures_equations_and_exercises_have_the_numbers_of_their_files(book):
+    first, second, third = (page(book, name) for name in ("00_first", "02b_second", "11_third"))
     assert '<span class="section-number">0. </span>First' in first
-    assert '<span class="section-number">1.1. </span>Part' in second
+    assert '<span class="section-number">2b.1. </span>Part' in second
+    assert '<span class="section-number">11. </span>Third' in third
     assert "Fig. 0.1" in first and "(0.1)" in first and "Exercise 0.2" in first
-    assert "0. First" in page(book, "index") and "1. Second" in first
+    assert "Fig. 2b.1" in second and "(2b.1)" in second
+
+
+def test_references_the_side_bar_and_its_neighbours_name_a_chapter_by_the_number_of_its_file(book):
+    first, between, third = (page(book, name) for name in ("00_first", "between", "11_third"))
+    assert "Then Second, (2b.1) and Fig. 2b.1." in words(first.partition("<article")[2])
+    bar = words(page(book, "index").partition('class="bd-sidebar-primary')[2].partition("<main")[0])
+    assert "0. First Between 2b. Second 11. Third" in bar
+    assert "0. First" in words(between.partition("prev-next-info")[2])
+    assert "2b. Second" in words(third.partition("prev-next-info")[2])
+
+
+def test_a_page_whose_name_has_no_number_has_none(book):
+    between = page(book, "between").partition("<article")[2].partition("prev-next")[0]
+    assert "Aside" in between and "section-number" not in between
+
+
+@pytest.mark.parametrize("name, number", [("chapters/00_tour", "0"), ("chapters/02b_rankings", "2b"), ("10_x", "10"),
+                                          ("chapters/rl", None), ("2026/notes", None)])
+def test_the_number_is_read_off_the_last_part_of_the_name(name, number):
+    assert file_numbers.number_of(name) == number
 
 
 def test_nothing_is_loaded_from_elsewhere(book):
@@ -95,21 +137,21 @@ def test_nothing_is_loaded_from_elsewhere(book):
 
 
 def test_addresses_follow_from_the_repository(book):
-    here = addresses.pages_of(HOME["url"]) + "first.html"
-    assert f'<link rel="canonical" href="{here}"' in page(book, "first")
+    here = addresses.pages_of(HOME["url"]) + "00_first.html"
+    assert f'<link rel="canonical" href="{here}"' in page(book, "00_first")
     assert f"<loc>{here}</loc>" in (book / "sitemap.xml").read_text()
 
 
 def test_a_notebook_opens_in_colab_and_can_be_downloaded(book):
     repository, branch = HOME["url"], HOME["branch"]
-    third, name = page(book, "third"), repository.removeprefix("https://github.com/")
-    assert f'href="https://colab.research.google.com/github/{name}/blob/{branch}/third.ipynb"' in third
-    assert 'href="_sources/third.ipynb"' in third and (book / "_sources/third.ipynb").exists()
-    assert "colab.research" not in page(book, "first")
+    third, name = page(book, "11_third"), repository.removeprefix("https://github.com/")
+    assert f'href="https://colab.research.google.com/github/{name}/blob/{branch}/11_third.ipynb"' in third
+    assert 'href="_sources/11_third.ipynb"' in third and (book / "_sources/11_third.ipynb").exists()
+    assert "colab.research" not in page(book, "00_first")
 
 
 def test_package_source_is_shown_as_highlighted_code(book):
-    shown = page(book, "third").partition("cell_output")[2]
+    shown = page(book, "11_third").partition("cell_output")[2]
     assert re.search(r'<div class="highlight-python[^>]*>.*?<span class="k">def</span>', shown, re.S)
 
 
@@ -119,7 +161,7 @@ def test_a_page_is_described_by_its_sentences_without_formulas(book):
 
 
 def test_roles_headings_and_identifiers_are_sound(book):
-    front, first = page(book, "index"), page(book, "first")
+    front, first = page(book, "index"), page(book, "00_first")
     assert "doc-biblioentry" not in front and 'role="listitem"' in front
     assert not re.search(r"<th[^>]*>\s*(<p>\s*</p>)?\s*</th>", first) and "<td" in first.partition("<thead>")[2]
     assert "exercise-content" not in re.findall(r'id="([^"]*)"', first)

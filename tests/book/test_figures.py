@@ -1,4 +1,9 @@
+import io
+import re
+from pathlib import Path
+
 import pytest
+from nbval.plugin import get_sanitize_patterns
 
 from instructgpt_lite.book import figures
 
@@ -12,6 +17,52 @@ def ax():
     fig, ax = figures.panels()
     yield ax
     figures.plt.close(fig)
+
+
+PHONE = 342                                                    # pixels for a figure in a window of 390
+
+
+@pytest.fixture
+def styled():
+    with figures.plt.rc_context():
+        figures.use_style()
+        yield figures.plt.rcParams
+
+
+def drawing() -> str:
+    """A figure as a notebook gets it, without a kernel."""
+    fig, ax = figures.panels()
+    figures.line(ax, [0, 1], [1, 0], name="falls")
+    file = io.StringIO()
+    fig.savefig(file, format="svg", bbox_inches="tight", metadata=figures.NOWHERE)
+    figures.plt.close(fig)
+    return file.getvalue()
+
+
+def test_a_drawing_has_no_ground_no_date_and_the_same_bytes_each_time(styled):
+    first, second = drawing(), drawing()
+    assert first == second and len(first) < 40_000
+    assert "<metadata" not in first and "fill: #ffffff" not in first
+
+
+def test_the_letters_of_a_figure_have_nine_pixels_on_a_phone(styled):
+    width = float(re.search(r'<svg[^>]* width="([\d.]+)pt"', drawing())[1])
+    assert styled["font.size"] * PHONE / width >= 9
+    small = [styled[name] for name in ("xtick.labelsize", "ytick.labelsize", "axes.labelsize")]
+    assert set(small) == {"medium"}                                     # none smaller than the others
+
+
+def test_drawings_are_not_compared_and_what_is_printed_is(styled):
+    patterns = get_sanitize_patterns(Path(__file__).with_name("sanitize.cfg").read_text())
+
+    def kept(text: str) -> str:
+        for pattern, instead in patterns:
+            text = re.sub(pattern, instead, text)
+        return text
+
+    assert kept(drawing()) == kept(drawing().replace("falls", "rises")) == "A FIGURE"
+    assert kept("<Figure size 640x300 with 2 Axes>") == kept("<Figure size 560x300 with 2 Axes>")
+    assert kept("0.25 nats\n</svg>\n") == "0.25 nats\n</svg>\n"
 
 
 def test_a_whisker_reaches_from_one_end_of_its_interval_to_the_other(ax):
