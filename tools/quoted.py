@@ -170,7 +170,7 @@ def main() -> int:
     names = [name for name in sys.argv[1:] if name != "-v"]
     paper, listed = papers(), json.loads((ROOT / "tools" / "quoted.json").read_text())
     wrong = 0
-    for path in map(Path, names) if names else sorted((ROOT / "chapters").glob("[0-9]*.ipynb")):
+    for path in map(Path, names) if names else sorted((ROOT / "chapters").glob("[0-9r]*.ipynb")):
         found = traced(json.loads(path.read_text())["cells"], paper, listed.get(path.stem, {}))
         lost = [number for number, how in found if not how]
         print(f"{path.stem}: {len(found)} numbers, {len(lost)} of them come from nowhere")

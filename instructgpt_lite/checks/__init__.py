@@ -7,6 +7,11 @@ Silent if it is right, else a sentence that helps. Nothing else of ours is impor
 """
 
 from instructgpt_lite.checks import oracles
+from instructgpt_lite.checks.bandit import (
+    check_gradient_variance,
+    check_returns,
+    check_surrogate,
+)
 from instructgpt_lite.checks.objective import (
     check_gae,
     check_masked_mean,
