@@ -27,8 +27,9 @@ def sentence(rows: dict[str, list[tuple[str, float]]], unit: str = "nats") -> HT
 
 
 def _word(word: str, number: float, strength: float) -> str:
+    shown = round(number, 1) + 0.0               # -0.0 is 0.0
     return (f'<span role="listitem" style="display:inline-block;text-align:center;'
             f'padding:2px 5px 0;background:rgba({TINT}, {0.45 * strength:.2f})">'
-            f'{escape(NAMES.get(word, word))}<br><small>{round(number, 1) + 0.0}</small>'
+            f'{escape(NAMES.get(word, word))}<br><small>{shown}</small>'
             f'<span style="display:block;height:3px;margin:0 auto;'
             f'width:{100 * strength:.0f}%;background:currentColor"></span></span>')
