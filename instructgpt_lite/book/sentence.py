@@ -1,7 +1,8 @@
 """A sentence whose words carry a number each: a tint, a bar, and the number itself.
 
 The number is under the word, so nothing hangs on colour alone; text takes the colour
-around it, and the tint is a veil over the page's ground: light and dark both work.
+around it, and the tint is a veil over the page's ground: light and dark both work (of
+class both-schemes the style sheet of the book takes away the theme's pale plate).
 """
 
 from html import escape
@@ -17,16 +18,18 @@ def sentence(rows: dict[str, list[tuple[str, float]]], unit: str = "nats") -> HT
     largest = max(number for words in rows.values() for _, number in words)
     lines = []
     for name, words in rows.items():
-        marked = "".join(_word(*each, each[1] / largest) for each in words)
+        marked = "".join(_word(*each, max(0.0, each[1] / largest)) for each in words)
         lines.append(f'<p style="margin:0.9em 0 0.2em"><strong>{escape(name)}</strong> '
                      f'({escape(unit)})</p><div role="list" '
                      f'style="display:flex;flex-wrap:wrap;gap:3px">{marked}</div>')
-    return HTML(f'<div style="line-height:1.25">{"".join(lines)}</div>')
+    return HTML(f'<div class="both-schemes" style="line-height:1.25">'
+                f'{"".join(lines)}</div>')
 
 
 def _word(word: str, number: float, strength: float) -> str:
+    shown = round(number, 1) + 0.0               # -0.0 is 0.0
     return (f'<span role="listitem" style="display:inline-block;text-align:center;'
             f'padding:2px 5px 0;background:rgba({TINT}, {0.45 * strength:.2f})">'
-            f'{escape(NAMES.get(word, word))}<br><small>{number:.1f}</small>'
+            f'{escape(NAMES.get(word, word))}<br><small>{shown}</small>'
             f'<span style="display:block;height:3px;margin:0 auto;'
             f'width:{100 * strength:.0f}%;background:currentColor"></span></span>')

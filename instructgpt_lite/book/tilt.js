@@ -1,4 +1,4 @@
-// Two distributions by hand: KL both ways and its estimators. Stands behind surprise.js and elements.js and calls their functions.
+// Two distributions by hand: KL both ways and its estimators. Comes after surprise.js and elements.js and calls their functions.
 
 const STARTS = {
   "the pair of this chapter": [[0.5, 0.3, 0.2, 1e-3, 1e-3], [0.25, 0.25, 0.5, 1e-3, 1e-3]],
@@ -83,6 +83,7 @@ function slider(label, attributes, changed) {
 function render({ model, el }) {
   const words = model.get("words"), said = make("p", { role: "status" });
   const [shown, exact, drawing, sampled] = ["", "side", "", ""].map((name) => make("div", { class: name }));
+  const numbers = make("details", {}, make("summary", {}, "The numbers"), exact, sampled);
   const set = (changes) => {
     for (const [name, value] of Object.entries(changes)) model.set(name, value);      // each draws: see below
     model.save_changes();
@@ -101,18 +102,17 @@ function render({ model, el }) {
   } }, ...["as they are", ...Object.keys(STARTS)].map((name) => make("option", {}, name)));
 
   el.classList.add("figure-by-hand", "two-distributions");
-  el.append(
+  el.append(                                                    // controls and what they change on one screen
     make("div", { class: "side" },
-      make("fieldset", {}, make("legend", {}, "The distributions"), make("label", {}, "Begin with", start),
-        make("label", {}, "The sliders move", which),
-        ...sliders.map((each) => each.label)), shown),
-    exact,
-    make("div", { class: "side" },
-      make("fieldset", {}, make("legend", {}, "What is drawn"), size.label, heat.label,
-        make("label", { class: "check" }, forbid, `Never draw \u201c${words.at(-1)}\u201d, as a minimum length does`),
-        make("button", { type: "button", onclick: () => set({ seed: model.get("seed") + 1 }) }, "Draw again")),
-      drawing),
-    said, sampled);
+      make("div", { class: "controls" },
+        make("fieldset", {}, make("legend", {}, "The distributions"), make("label", {}, "Begin with", start),
+          make("label", {}, "The sliders move", which),
+          ...sliders.map((each) => each.label)),
+        make("fieldset", {}, make("legend", {}, "What is drawn"), size.label, heat.label,
+          make("label", { class: "check" }, forbid, `Never draw \u201c${words.at(-1)}\u201d, as a minimum length does`),
+          make("button", { type: "button", onclick: () => set({ seed: model.get("seed") + 1 }) }, "Draw again"))),
+      make("div", { class: "effect" }, shown, drawing, said)),
+    numbers);
 
   function draw() {
     const [p, q] = [logSoftmax(model.get("policy")), logSoftmax(model.get("reference"))];

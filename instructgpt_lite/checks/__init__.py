@@ -27,6 +27,11 @@ from instructgpt_lite.checks.preferences import (
     check_reward_loss,
 )
 from instructgpt_lite.checks.surprise import (
+    check_charge,
+    check_clamped_mean,
+    check_collapse,
+    check_full_kl,
+    check_home,
     check_k3,
     check_optimum,
     check_relative_surprise,

@@ -57,12 +57,12 @@ def k1(logp: Tensor, ref_logp: Tensor) -> Tensor:
 
 
 def k2(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    """log(pi / ref)^2 / 2: biased, small variance; its expected *gradient* is KL's."""
+    """log(pi / ref)^2 / 2: biased; as a loss, its expected *gradient* is KL's."""
     return (logp - ref_logp).square() / 2
 
 
 def k3(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    """ref / pi - 1 - log(ref / pi): unbiased, never negative; another KL's gradient."""
+    """ref / pi - 1 - log(ref / pi) >= 0; unbiased if pi excludes nothing of ref."""
     log_ratio = ref_logp - logp
     return torch.expm1(log_ratio) - log_ratio
 

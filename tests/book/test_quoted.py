@@ -16,6 +16,7 @@ TAMPERED = {                                    # a sentence of each chapter wit
     "02_bradley_terry": ("2.250", "2.350"),
     "03_surprise": ("2.08 nats", "2.18 nats"),
     "rl": ("0.128", "0.138"),
+    "03b_estimators": ("0.833", "0.843"),
 }
 
 

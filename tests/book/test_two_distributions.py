@@ -39,14 +39,14 @@ def test_estimates_in_javascript_are_those_of_python(run):
     torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), want, rtol=1e-11, atol=1e-14)
 
 
-def test_what_a_law_excludes_adds_nothing(run):
+def test_what_a_distribution_excludes_adds_nothing(run):
     p, q = [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]
     got = run("(([p, q]) => [m.entropy(p), m.relativeSurprise(p, q), m.expectation(p, [1, 2, Infinity])])"
               "(given.map((p) => p.map(Math.log)))", [p, q])
     assert got == pytest.approx([math.log(2), math.log(2), 1.5], rel=1e-12)
 
 
-def test_the_sampler_is_the_tempered_law_without_what_is_forbidden(run):
+def test_the_sampler_is_tempered_and_without_what_is_forbidden(run):
     p = pairs()[10, 0].log_softmax(dim=-1)
     warm, short = run("[m.sampler(given, 1.5, false), m.sampler(given, 0.5, true)].map((b) => b.map(Math.exp))",
                       p.tolist())
@@ -54,7 +54,7 @@ def test_the_sampler_is_the_tempered_law_without_what_is_forbidden(run):
     assert short == pytest.approx([*(p[:4] / 0.5).softmax(dim=-1).tolist(), 0.0], rel=1e-12)
 
 
-def test_draws_come_as_often_as_their_law_says_and_the_impossible_never(run):
+def test_draws_come_as_often_as_they_should_and_the_impossible_never(run):
     p = [0.5, 0.25, 0.0, 0.25, 0.0]
     logp = "given.map(Math.log)"
     found, again, other = run(f"[m.counts({logp}, 40000, 1), m.counts({logp}, 40000, 1), m.counts({logp}, 40000, 2)]",
@@ -74,7 +74,7 @@ def test_a_summary_is_of_the_drawn_values(run):
     assert got["negative"] == 0.75
 
 
-def test_the_places_of_the_sliders_give_the_law_back(run):
+def test_the_places_of_the_sliders_give_the_distribution_back(run):
     p = [0.5, 0.3, 0.15, 0.04, 0.01]
     assert run("m.logSoftmax(m.weights(given)).map(Math.exp)", p) == pytest.approx(p, rel=1e-12)
 

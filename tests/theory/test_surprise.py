@@ -132,11 +132,11 @@ def test_bounds_on_total_variation_of_two_coins():
 
 @given(distributions())
 @settings(max_examples=20, deadline=None)
-def test_no_law_surprises_itself(p):
+def test_no_distribution_surprises_itself(p):
     assert relative_surprise(p, p).item() == 0.0
 
 
-def test_what_a_law_excludes_adds_nothing_to_it_and_infinity_to_another():
+def test_what_a_distribution_excludes_adds_nothing_to_it_and_infinity_to_another():
     p, q = log(0.5, 0.5, 0.0), log(0.25, 0.25, 0.5)
     assert relative_surprise(p, q).item() == pytest.approx(math.log(2), rel=1e-12)
     assert relative_surprise(q, p).item() == math.inf
@@ -200,6 +200,13 @@ def test_estimators_of_two_known_ratios():
 def test_k3_is_never_negative_and_vanishes_only_at_equality(p, q):
     assert (k3(p, q) >= 0).all()
     assert k3(p, p).tolist() == [0.0] * 4
+
+
+def test_k3_lacks_what_the_policy_excludes_and_the_reference_allows():
+    """E_pi[ref / pi - 1] is 0 only if pi > 0 wherever ref > 0; top-k breaks it."""
+    policy, ref = tensor([0.5, 0.5, 0.0]).log(), tensor([0.25, 0.25, 0.5]).log()
+    means = [expectation(policy, k(policy, ref)).item() for k in (k1, k3)]
+    assert means == pytest.approx([math.log(2), math.log(2) - 0.5], rel=1e-12)
 
 
 def test_k3_keeps_its_digits_when_the_policies_nearly_agree():
