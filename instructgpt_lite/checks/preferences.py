@@ -13,7 +13,7 @@ import torch
 from instructgpt_lite.checks import oracles
 from instructgpt_lite.checks.grading import agree, tensor
 
-Mistakes = list[tuple[str, Callable]]          # what is wrong, and a function that is so
+Mistakes = list[tuple[str, Callable]]       # what is wrong, and a function so wrong
 
 
 def check_preference_probability(student: Callable) -> None:
@@ -101,7 +101,7 @@ def check_push(student: Callable) -> None:
 
 
 def check_labeling_day(student: Callable) -> None:
-    """Independent comparisons a day from K, what a prompt costs to read, and the day."""
+    """Independent comparisons a day from K, the cost of a prompt, and the day."""
     cases = [(9, 1.0, 90.0), (4, 6.0, 100.0), (2, 0.5, 60.0), (3, 2.0, 7.0)]
 
     def day(K: float, prompt: float, units: float) -> float:
@@ -330,8 +330,8 @@ def _agree_in_numbers(student: Callable, oracle: Callable, cases: list[tuple],
         answer = student(*_copies(case))
         got, want = _numbers(answer), _numbers(oracle(*case))
         assert got is not None, f"{name} returned {answer!r}; numbers are wanted."
-        assert _close(got, want), (
-            f"{name} returned {got}; {[round(x, 4) for x in want]} is right. {sentence}")
+        right = [round(x, 4) for x in want]
+        assert _close(got, want), f"{name} returned {got}; {right} is right. {sentence}"
 
 
 def _copies(case: tuple) -> list:
