@@ -22,9 +22,13 @@ from instructgpt_lite.checks.objective import (
 )
 from instructgpt_lite.checks.preferences import (
     check_elo_update,
+    check_goes_round,
+    check_labeling_day,
     check_plackett_luce_logp,
     check_preference_probability,
+    check_push,
     check_reward_loss,
+    check_two_labelers,
 )
 from instructgpt_lite.checks.surprise import (
     check_charge,

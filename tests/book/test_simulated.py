@@ -15,7 +15,7 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def test_gumbel_noise_has_its_law_and_its_differences_are_logistic():
+def test_gumbel_noise_has_its_distribution_and_its_differences_are_logistic():
     noise = gumbel(200_000, 2, generator=generator())
     for x in (-1.0, 0.0, 2.0):
         assert (noise[:, 0] <= x).double().mean().item() == pytest.approx(math.exp(-math.exp(-x)), abs=5e-3)

@@ -1,4 +1,4 @@
-"""What bounds a reward model's accuracy: closed forms, and raters whose law is known."""
+"""What bounds a reward model's accuracy: closed forms, and raters whose distribution is known."""
 
 import itertools
 from itertools import permutations, product
