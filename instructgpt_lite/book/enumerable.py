@@ -1,4 +1,4 @@
-"""A world so small that all responses can be listed, for the real `ppo_ptx` to train in.
+"""A world so small that all responses can be listed; the real `ppo_ptx` trains in it.
 
 Token 0 ends a response, tokens 1 .. V - 1 are words, V pads, V + 1 + p is prompt p. A
 response ends, or is cut off after its longest. What PPO estimates from samples is exact
@@ -42,7 +42,8 @@ class Tree:
     def responses(self) -> list[tuple[int, ...]]:
         """Those that end, then those cut off."""
         words = range(1, self.tokens)
-        return [(*y, EOS) for y in self.prefixes] + [*product(words, repeat=self.longest)]
+        cut_off = [*product(words, repeat=self.longest)]
+        return [(*y, EOS) for y in self.prefixes] + cut_off
 
     def prompts(self, count: int = 1, each: int = 1) -> list[list[int]]:
         """Token ids of `count` prompts, each that often in a row."""
@@ -61,6 +62,13 @@ class Tree:
             place_BT[:, t] = place_BT[:, t - 1] * (self.tokens - 1) + word_BT[:, t - 1]
         prompt_BT = (rollout.token_BS[:, :1] - self.tokens - 1).expand_as(place_BT)
         return prompt_BT, place_BT.masked_fill(~rollout.mask_BT, 0)
+
+    def number_B(self, rollout: Rollout) -> Tensor:
+        """The number of each response in `responses`."""
+        last_B1 = rollout.mask_BT.sum(dim=1, keepdim=True) - 1
+        place_B = self.place_BT(rollout)[1].gather(1, last_B1)[:, 0]
+        word_B = rollout.response_BT.gather(1, last_B1)[:, 0]
+        return torch.where(word_B == EOS, place_B, place_B * (self.tokens - 1) + word_B)
 
 
 class TablePolicy(nn.Module):

@@ -75,6 +75,10 @@ class ResumeState:
             for part in parts if self.step else ():
                 self._restore(part)
 
+    def tracked(self, name: str) -> nn.Module:
+        """A module that the stage changes, such as the "value" of PPO."""
+        return self._tracked[name]
+
     def save(self, folder: Path | str) -> None:
         """Write a checkpoint, and remove those before the last two.
 

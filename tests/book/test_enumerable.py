@@ -38,6 +38,10 @@ def test_places_are_numbers_of_prefixes_and_the_prompt_is_read():
         assert set(prompt_BT[row].tolist()) == {row // 15} and not place_BT[row, len(y):].any()
 
 
+def test_a_response_has_the_number_of_its_place_in_the_list():
+    assert TREE.number_B(TREE.everything(2)).tolist() == [*range(15)] * 2
+
+
 def test_the_policy_multiplies_its_softmaxes_and_sums_to_one():
     p_PY = POLICY.responses().exp()
     assert p_PY.flatten().tolist() == pytest.approx([probability(x, y) for x in (0, 1) for y in TREE.responses])

@@ -31,8 +31,7 @@ PAYS = torch.tensor([0.5 * (y[-1] != EOS) for y in RESPONSES]).double()
 
 
 def score(rollout: Rollout) -> torch.Tensor:
-    texts = [tuple(row[mask].tolist()) for row, mask in zip(rollout.response_BT, rollout.mask_BT)]
-    return REWARD[rollout.token_BS[:, 0] - 4, [RESPONSES.index(text) for text in texts]]
+    return REWARD[rollout.token_BS[:, 0] - 4, TREE.number_B(rollout)]
 
 
 @pytest.mark.parametrize("beta, whiten", [(0.25, True), (0.5, False), (1.5, True)])
