@@ -110,6 +110,8 @@ class PPO:
     adam_eps: float = 1e-8           # in the denominator of Adam; paper silent
     warmup: int = 10                 # iterations, from a tenth of the peak
     beta: float = 0.02               # KL reward coefficient, eq. (2)
+    kl_target: float = 0.0           # KL, nats a response, that beta follows; 0: fixed
+    kl_horizon: float = 10_000       # episodes for a fifth of beta; paper silent
     gamma: float = 27.8              # pretraining coefficient, eq. (2), of a token mean
     ptx_ratio: float = 8             # pretraining rows per episode
     ptx_length: int = 1024           # tokens a pretraining row; paper silent

@@ -141,9 +141,9 @@ MICRO = Run(
     reward=Reward(epochs=2, batch_size=2, lr=1e-2, matrix_lr=1e-2, warmup=0.4, clip_norm=0.05),
     best_of_n=BestOfN(n=2, demonstrations=10, epochs=2, batch_size=4, lr=1e-2, matrix_lr=1e-2, warmup=0.4,
                       dropout=0.2, pretraining_mix=0.5, mix_length=6, clip_norm=0.05),
-    ppo=PPO(prompts=12, episodes=24, batch_size=12, minibatch_size=3, inner_epochs=2, lr=3e-2, value_lr=3e-2,
-            warmup=1, beta=0.3, gamma=0.5, ptx_ratio=0.5, ptx_length=6, clip=0.1, value_clip=0.1,
-            temperature=0.8, max_new_tokens=4, ema=0.8, clip_norm=0.5),
+    ppo=PPO(prompts=12, episodes=36, batch_size=12, minibatch_size=3, inner_epochs=2, lr=3e-2, value_lr=3e-2,
+            warmup=1, beta=0.3, kl_target=0.6, kl_horizon=60, gamma=0.5, ptx_ratio=0.5, ptx_length=6, clip=0.1,
+            value_clip=0.1, temperature=0.8, max_new_tokens=4, ema=0.8, clip_norm=0.5),
     evaluate=Evaluate(prompts=4, shots=1),
     checkpoint_every=1e9,
 )

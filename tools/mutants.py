@@ -188,6 +188,13 @@ TRAINING = [
            "a dead flag"),
     Mutant("lambda-fixed", PPO, "value_BT, mask_BT, config.lam)", "value_BT, mask_BT, 1.0)", "a dead flag"),
     Mutant("beta-of-ppo-ignored", PPO, "mask_BT, config.beta)", "mask_BT, 0.0)", "no penalty at all"),
+    Mutant("beta-adapted-away-from-the-target", OBJECTIVE, "error = min(max(kl / target - 1,",
+           "error = min(max(1 - kl / target,", "KL runs off"),
+    Mutant("beta-jumps", OBJECTIVE, "min(max(kl / target - 1, -0.2), 0.2)", "kl / target - 1",
+           "the error not clipped"),
+    Mutant("beta-never-charged", PPO, 'config = replace(config, beta=resume.numbers.setdefault("beta", config.beta))',
+           'resume.numbers.setdefault("beta", config.beta)', "adapted, logged, and not used"),
+    Mutant("beta-not-remembered", RESUME, 'state.get("numbers", {})', "{}", "resumed at the first beta"),
     Mutant("gamma-ignored", PPO, '(config.gamma * row["ptx_loss"])', 'row["ptx_loss"]',
            "ptx with coefficient 1"),
     Mutant("ptx-in-a-step-of-its-own", PPO, "text_BS = corpus.rows(",
@@ -217,7 +224,7 @@ TRAINING = [
            "resume.track(policy=policy,", "resumed with a new value function"),
     Mutant("scores-unchecked", PPO, 'check_finite("ppo", iteration, score=score_B, value=value_BT,',
            'check_finite("ppo", iteration, value=value_BT,', "a nan score spreads (HF Trainer's nan filter)"),
-    Mutant("value-clip-ignored", PPO, "                config.value_clip)", "                0.0)",
+    Mutant("value-clip-ignored", PPO, "part.mask_BT, config.value_clip", "part.mask_BT, 0.0",
            "a dead flag"),
     Mutant("value-gradient-unseen", LOOP, "             for module in networks}",
            "             for module in list(networks)[:1]}", "one of two networks neither clipped nor checked"),
@@ -260,10 +267,10 @@ TRAINING = [
     Mutant("average-after-the-last-row", PPO,
            """        if resume.step == config.iterations:
             policy.load_state_dict(average.state_dict())
-        yield {"step": resume.step, "steps": config.iterations,
+        yield {"step": resume.step, "steps": config.iterations, "beta": config.beta,
                **summary(experience, updates)}
 """,
-           """        yield {"step": resume.step, "steps": config.iterations,
+           """        yield {"step": resume.step, "steps": config.iterations, "beta": config.beta,
                **summary(experience, updates)}
         if resume.step == config.iterations:
             policy.load_state_dict(average.state_dict())

@@ -13,12 +13,17 @@ from instructgpt_lite.checks.bandit import (
     check_surrogate,
 )
 from instructgpt_lite.checks.objective import (
-    check_gae,
     check_masked_mean,
-    check_policy_loss,
     check_ptx_loss,
-    check_token_rewards,
     check_value_loss,
+)
+from instructgpt_lite.checks.ppo import (
+    check_adapted_beta,
+    check_clip_slopes,
+    check_gae,
+    check_leave_one_out,
+    check_policy_loss,
+    check_token_rewards,
 )
 from instructgpt_lite.checks.preferences import (
     check_elo_update,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 Case = tuple[str, tuple]                       # what it is about, and the arguments
+Mistakes = dict[str, Callable]                 # what to say, and what it would return
 
 
 def tensor(numbers: list) -> Tensor:
@@ -48,6 +49,32 @@ def agree(student: Callable, oracle: Callable, cases: list[Case],
             want = finite_difference(oracle, arguments, gradient_in)
             hold(torch.allclose(slope, want, rtol=1e-5, atol=1e-7),
                  f"has the gradient {slope.tolist()}; {want.tolist()} is right.")
+
+
+def held(student: Callable, oracle: Callable, cases: list[Case], mistakes: Mistakes,
+         gradient_in: int | None = None) -> None:
+    """`agree`, but who makes a usual mistake in every case hears its own sentence."""
+    name = getattr(student, "__name__", "your function")
+
+    def results(function: Callable) -> list:
+        return [function(*(x.clone() if torch.is_tensor(x) else x for x in arguments))
+                for _, arguments in cases]
+
+    got = results(student)
+    if all(map(same, got, results(oracle))):
+        mistakes = {}
+    for sentence, mistake in mistakes.items():
+        assert not all(map(same, got, results(mistake))), f"{name} {sentence}"
+    agree(student, oracle, cases, gradient_in)
+
+
+def same(got: object, want: object) -> bool:
+    """Numbers or tensors of one shape, equal to six digits; nan where it should be."""
+    if not torch.is_tensor(got) and not isinstance(got, float | int | list):
+        return False
+    got, want = (torch.as_tensor(x).detach().double() for x in (got, want))
+    return got.shape == want.shape and torch.allclose(got, want, rtol=1e-6, atol=1e-9,
+                                                      equal_nan=True)
 
 
 def finite_difference(oracle: Callable, arguments: tuple, position: int,

@@ -51,6 +51,17 @@ def token_rewards(r_B: Tensor, logp_BT: Tensor, ref_logp_BT: Tensor,
     return penalty_BT + torch.where(last_BT, r_B[:, None], 0)
 
 
+def adapted_beta(beta: float, kl: float, target: float, episodes: int,
+                 horizon: float) -> float:
+    """beta for the next batch, which brings KL (nats a response) closer to `target`.
+
+    It moves by at most a fifth in `horizon` episodes, in proportion to the relative
+    error before that (Ziegler et al., 2019; lm-human-preferences). 0: it stays.
+    """
+    error = min(max(kl / target - 1, -0.2), 0.2) if target else 0.0
+    return beta * (1 + error * episodes / horizon)
+
+
 def gae(reward_BT: Tensor, value_BT: Tensor, mask_BT: Tensor, lam: float) -> Tensor:
     """advantage_BT by generalised advantage estimation, without discount (App. C.4).
 

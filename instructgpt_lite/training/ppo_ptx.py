@@ -9,7 +9,7 @@ B responses, T tokens of the longest, S tokens of a row of text.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.masked import masked_mean, masked_whiten
 from instructgpt_lite.theory.objective import (
+    adapted_beta,
     clip_fraction,
     explained_variance,
     gae,
@@ -50,6 +51,7 @@ def ppo_ptx(policy: Policy, reference: Policy, reward: Reward, prompts: Sequence
     _check(policy, reference, reward, value, prompts, config, corpus)
     value, average, networks = _start(policy, value, config, resume)
     for step in range(resume.step, config.iterations):
+        config = replace(config, beta=resume.numbers.setdefault("beta", config.beta))
         random = loop.generator(config.seed, "ppo", step)
         loop.set_lr(sum(networks.values(), []), loop.warm_up(step, config.warmup))
         rows = loop.stream(step, len(prompts), config.batch_size, config.seed, "ppo")
@@ -70,17 +72,16 @@ def ppo_ptx(policy: Policy, reference: Policy, reward: Reward, prompts: Sequence
                 text_BS = corpus.rows(n, config.ptx_length, random).to(policy.device)
                 row["ptx_loss"] = ptx_loss(policy.logits(text_BS), text_BS)
                 (config.gamma * row["ptx_loss"]).backward()
-            row["value_loss"] = value_loss(
-                value.values(part.rollout), part.value_BT, part.return_BT, part.mask_BT,
-                config.value_clip)
+            known = part.value_BT, part.return_BT, part.mask_BT, config.value_clip
+            row["value_loss"] = value_loss(value.values(part.rollout), *known)
             row["value_loss"].backward()
             loop.update("ppo", step, networks, config.clip_norm, **row)
             loop.update_average(average, policy, config.ema)
             updates.append(logged(row, *surrogate))
-        resume.step = step + 1
+        resume.step, resume.numbers["beta"] = step + 1, next_beta(config, experience.kl)
         if resume.step == config.iterations:
             policy.load_state_dict(average.state_dict())
-        yield {"step": resume.step, "steps": config.iterations,
+        yield {"step": resume.step, "steps": config.iterations, "beta": config.beta,
                **summary(experience, updates)}
 
 
@@ -102,6 +103,11 @@ class Experience:
     value_BT: Tensor
     return_BT: Tensor
     advantage_BT: Tensor
+
+    @property
+    def kl(self) -> float:
+        """From the reference, nats a response: the mean of the log-ratios."""
+        return (self.logp_BT - self.ref_logp_BT).sum(dim=1).mean().item()
 
     def __getitem__(self, rows: Tensor) -> "Experience":
         """The responses picked by an index tensor."""
@@ -136,6 +142,12 @@ def look_back(rollout: Rollout, reference: Policy, reward: Reward, value: Scalar
                       return_BT, advantage_BT)
 
 
+def next_beta(config: PPO, kl: float) -> float:
+    """beta of the next iteration: the same, or adapted to config.kl_target."""
+    return adapted_beta(config.beta, kl, config.kl_target, config.batch_size,
+                        config.kl_horizon)
+
+
 def minibatches(count: int, config: PPO, random: torch.Generator) -> Iterator[Tensor]:
     """Rows of each update: every response once an inner epoch, in a new order.
 
@@ -163,7 +175,7 @@ def summary(experience: Experience, updates: list[dict]) -> dict[str, float]:
     means = {name: sum(row[name] for row in updates) / len(updates)
              for name in updates[0]}
     return {"score": experience.score_B.mean().item(),
-            "kl": (logp_BT - experience.ref_logp_BT).sum(dim=1).mean().item(),
+            "kl": experience.kl,
             "surprise": -masked_mean(logp_BT, mask_BT).item(),
             "length": mask_BT.sum(dim=1).double().mean().item(),
             "ended": experience.rollout.ended_B.double().mean().item(),

@@ -32,6 +32,7 @@ class ResumeState:
     def __init__(self) -> None:
         self.step = 0
         self.seconds = 0.0               # of CPU, for whoever counts them
+        self.numbers: dict[str, float] = {}              # that a stage goes on with
         self._tracked: dict[str, nn.Module | Optimizer] = {}
         self._saved: dict[str, Tensor] = {}
         self._groups: dict[str, list[dict]] = {}
@@ -57,6 +58,7 @@ class ResumeState:
             resume._saved = {name: file.get_tensor(name) for name in file.keys()}
             state = json.loads(file.metadata()["state"])
         resume.step, resume.seconds = state["step"], state["seconds"]
+        resume.numbers = state.get("numbers", {})        # older checkpoints had none
         resume._groups, resume._kept = state["groups"], [resume.step]
         return resume
 
@@ -73,6 +75,10 @@ class ResumeState:
             for part in parts if self.step else ():
                 self._restore(part)
 
+    def tracked(self, name: str) -> nn.Module:
+        """A module that the stage changes, such as the "value" of PPO."""
+        return self._tracked[name]
+
     def save(self, folder: Path | str) -> None:
         """Write a checkpoint, and remove those before the last two.
 
@@ -86,7 +92,8 @@ class ResumeState:
         groups = {name: thing.state_dict()["param_groups"]
                   for name, thing in self._tracked.items()
                   if isinstance(thing, Optimizer)}
-        state = {"step": self.step, "seconds": self.seconds, "groups": groups}
+        state = {"step": self.step, "seconds": self.seconds, "groups": groups,
+                 "numbers": self.numbers}
         needs = sum(tensor.nbytes for tensor in tensors.values())
         with replacing(path, needs) as temporary:
             save_file(tensors, temporary, {"state": json.dumps(state)})

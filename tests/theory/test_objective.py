@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from instructgpt_lite import checks
 from instructgpt_lite.checks import oracles
 from instructgpt_lite.theory.objective import (
+    adapted_beta,
     clip_fraction,
     explained_variance,
     gae,
@@ -279,6 +280,18 @@ def test_accumulating_two_backward_passes_is_one_step_on_their_sum_and_not_two_s
     one_by_one = after_adam([bigram_ppo], [bigram_ptx])
     assert flat(accumulated) == pytest.approx(flat(of_the_sum), **REL)
     assert (accumulated - one_by_one).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("kl, horizon, after", [
+    (12.0, 10_000, 0.202048), (3.0, 10_000, 0.197952), (6.3, 10_000, 0.200512), (6.0, 10_000, 0.2),
+    (-1.0, 10_000, 0.197952), (12.0, 5_120, 0.204), (6.3, 5_120, 0.201)])
+def test_beta_rises_where_kl_is_over_its_target_and_falls_below_it(kl, horizon, after):
+    """By hand, 512 episodes and target 6: an error of at most a fifth, times 512 / horizon (Ziegler: times 0.1)."""
+    assert adapted_beta(0.2, kl, 6.0, 512, horizon) == pytest.approx(after, rel=1e-12)
+
+
+def test_beta_stays_where_no_target_is_given():
+    assert adapted_beta(0.2, 12.0, 0.0, 512, 10_000) == 0.2
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)

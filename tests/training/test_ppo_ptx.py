@@ -186,6 +186,18 @@ def test_a_row_tells_what_happened(policy, reward, watch):
         assert row["explained_variance"] == pytest.approx(1 - unexplained.item(), rel=1e-8)
 
 
+def test_beta_is_adapted_after_each_batch_and_charged_in_the_next(policy, reward, watch):
+    """KL starts at 0, so beta falls by a fifth of 12 / 24 in the first batch; then it follows the KL of the row."""
+    rows = watch.run(policy, reward, replace(CONFIG, kl_target=0.4, kl_horizon=24, lr=0.05))
+    assert [row["beta"] for row in rows[:2]] == pytest.approx([0.3, 0.27]) and len({row["beta"] for row in rows}) == 4
+    for before, row in zip(rows, rows[1:]):
+        error = min(max(before["kl"] / 0.4 - 1, -0.2), 0.2)
+        assert row["beta"] == pytest.approx(before["beta"] * (1 + error / 2), rel=1e-12)
+    for row, rollout, known, reward_BT in zip(rows, watch.rollouts, watch.known, watch.rewards, strict=True):
+        charged = known["score_B"] - 0.75 * ~rollout.ended_B - reward_BT.sum(dim=1)
+        torch.testing.assert_close(charged, row["beta"] * (rollout.logp_BT - known["ref_logp_BT"]).sum(dim=1), **REL)
+
+
 # Updates
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
@@ -379,8 +391,9 @@ def test_equal_scores_and_no_kl_leave_nothing_to_divide_by(policy):
 
 
 @pytest.mark.parametrize("k", [1, 3, 4])
-def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(k, tmp_path, reward, corpus):
-    config = replace(CONFIG, gamma=0.5, warmup=3, inner_epochs=2)
+@pytest.mark.parametrize("target", [0.0, 0.4])
+def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(target, k, tmp_path, reward, corpus):
+    config = replace(CONFIG, gamma=0.5, warmup=3, inner_epochs=2, kl_target=target, kl_horizon=24)
     whole, half, rest, sft = new_policy(), new_policy(), new_policy(seed=9), new_policy()
     rows = list(ppo_ptx(whole, sft, reward, PROMPTS, config, corpus))
     resume = ResumeState()
