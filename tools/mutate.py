@@ -4,7 +4,8 @@
 
 Each mutant of `mutants.py` is made in a copy of the repository, where only the test files that mirror the
 broken one run. Exit status 0 when all mutants are killed, 1 when one survives, 2 when the question has no
-answer: the tests fail without any mutant, an old text is not there exactly once, a mutant does not import.
+answer: the tests fail without any mutant, an old text is not there exactly once, a mutant does not import or its
+tests do not end.
 
 Every trial is a fork of this process, which has imported the heavy libraries once and nothing of ours.
 """
@@ -27,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("instructgpt_lite", "tests", "pyproject.toml")
 HEAVY = ("torch", "torch.optim", "numpy", "scipy.stats", "pytest", "transformers", "tokenizers",
          "transformers.models.gpt2.modeling_gpt2", "transformers.models.llama.modeling_llama")
-SECONDS = 300                        # a mutant that makes tests hang is dead, too
-PASSED, FAILED = 0, 1                # exit statuses of pytest
+SECONDS = 300                        # that the tests of one mutant may take
+PASSED, FAILED, HUNG = 0, 1, 9       # exit statuses: pytest's two, and ours where the time was up
 
 
 def tests_of(mutant: Mutant) -> list[str]:
@@ -79,11 +80,11 @@ def run_tests(folder: Path, files: list[str]) -> int:
 
 
 def ended(children: Collection[int]) -> tuple[int, int]:
-    """Wait for one of the children: its process id, and the exit status of pytest; FAILED where it hung."""
+    """Wait for one of the children: its process id, and the exit status of pytest, or HUNG."""
     child, status = os.wait()
     while child not in children:
         child, status = os.wait()
-    return child, FAILED if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)
+    return child, HUNG if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)
 
 
 def faults(mutants: list[Mutant], copy: Path) -> list[str]:
@@ -115,7 +116,7 @@ def trials(mutants: list[Mutant], copies: list[Path]) -> list[int]:
         path.write_text(sound)
         copies.append(copy)
         statuses.append(status)
-        verdict = {PASSED: "SURVIVED", FAILED: "killed"}.get(status, "BROKEN")
+        verdict = {PASSED: "SURVIVED", FAILED: "killed", HUNG: "HUNG"}.get(status, "BROKEN")
         print(f"{verdict:8} {time.monotonic() - began:5.1f} s  {mutant.name}: {mutant.why}", flush=True)
         if verdict == "BROKEN":
             print((copy / "said.txt").read_text()[-1500:], flush=True)
