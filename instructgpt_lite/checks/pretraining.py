@@ -138,8 +138,8 @@ def _nothing(*_: object) -> None:
 _MISTAKES = [
     ("the weights did not move: backward fills the gradients, optimizer.step() uses "
      "them.", _nothing),
-    ("two steps, one for each loss: Adam divides each by its own size, so gamma is "
-     "lost. Add the gradients, then take one step.", _two_steps),
+    ("two steps, one for each loss: the second starts where the first has moved the "
+     "weights. Add the gradients, then take one step.", _two_steps),
     ("gradients of an earlier update were left over: clear them first.",
      _one_step_of(lambda a, b, gamma: a + gamma * b, clear=False)),
     ("the text is not in it.", _one_step_of(lambda a, b, gamma: a)),
