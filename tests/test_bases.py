@@ -4,13 +4,13 @@ import shutil
 
 import pytest
 
+from instructgpt_lite.judging.base_skills import base_skills
 from instructgpt_lite.judging.policies import pretraining_loss
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.presets import PRESETS
 from instructgpt_lite.run.folder import BASES, shipped_base
 from instructgpt_lite.training.pretrain import pretrain
 from instructgpt_lite.world.world import World
-from tests.base_skills import base_skills
 
 
 @pytest.mark.parametrize("name", ["tiny", "nano"])

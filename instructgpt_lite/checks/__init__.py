@@ -35,6 +35,12 @@ from instructgpt_lite.checks.preferences import (
     check_reward_loss,
     check_two_labelers,
 )
+from instructgpt_lite.checks.pretraining import (
+    check_gamma_for_sums,
+    check_gamma_of_mix,
+    check_ptx_step,
+    check_weight_of_start,
+)
 from instructgpt_lite.checks.surprise import (
     check_charge,
     check_clamped_mean,
