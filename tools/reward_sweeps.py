@@ -2,9 +2,9 @@
 
     python tools/reward_sweeps.py 0 1 2
 
-Every seed has its own RL start (preset tiny), answers, rankings and held-out rankings; every arm of a seed shares them. An
-arm leaves its scores of the held-out answers in runs/reward_sweeps/, so that a second call goes on where the first stopped
-and every comparison is paired by held-out prompt. `--toy` tries it all at a size that learns nothing.
+Every seed has its own RL start (preset tiny), answers, rankings and held-out rankings; every arm of a seed shares
+them. An arm leaves its scores of the held-out answers in runs/reward_sweeps/, so that a second call goes on where the
+first stopped and every comparison is paired by held-out prompt. `--toy` tries it all at a size that learns nothing.
 """
 
 import json
@@ -21,6 +21,7 @@ from random import Random
 
 import numpy as np
 import torch
+from scipy.special import entr
 
 from instructgpt_lite.config import Run
 from instructgpt_lite.data.records import Prompt, Ranking
@@ -44,10 +45,12 @@ PREDICTIONS = "9e9fd3b"              # the commit of results/predictions.md
 K = 9                                # answers to a training prompt
 SIZES = {"prompts": 2_700, "held out": 1_000, "few": 300, "usual": 900, "K": 600, "updates": 75, "grouping": 500,
          "demonstrations": 3_500}
-TOY = {"prompts": 60, "held out": 40, "few": 10, "usual": 30, "K": 16, "updates": 4, "grouping": 16, "demonstrations": 64}
+TOY = {"prompts": 60, "held out": 40, "few": 10, "usual": 30, "K": 16, "updates": 4, "grouping": 16,
+       "demonstrations": 64}
 FIRST, WORD = 0.25, 0.03             # extra utility of what is shown first, and of a word
 GROUPED, SHUFFLED, SMALL = "grouped", "shuffled, as many updates", "shuffled, 8 pairs an update"
 GENTLE = "shuffled, 8 pairs an update, a fifth of the rate, 1"
+ALONE = "grouped, 1 prompt an update"
 
 
 class Swayed(Labelers):
@@ -130,8 +133,8 @@ class Seed:
         arms = {f"{count} prompts": self.arm(usual[:count]) for count in (sizes["usual"], sizes["few"], sizes["prompts"])}
         few = usual[:sizes["usual"]]
         arms["from the base"] = self.arm(few, start=lambda: Policy.load(BASES / "tiny"))
-        arms["from random weights"] = self.arm(few, start=lambda: Policy.new(tiny.architecture, self.start.tokenizer,
-                                                                             self.seed))
+        arms["from random weights"] = self.arm(
+            few, start=lambda: Policy.new(tiny.architecture, self.start.tokenizer, self.seed))
         arms["nano"] = self.arm(few, start=lambda: self.small)
         for taste in ("position", "length"):
             arms[taste] = self.arm(self.rankings[taste][:sizes["usual"]])
@@ -145,6 +148,8 @@ class Seed:
                                                      batch_size=math.ceil(len(pairs) / updates))
             arms[f"{SMALL}, {epochs}"] = self.arm(pairs, groups, epochs=epochs, batch_size=8)
         lr, matrix_lr = self.config.reward.lr, self.config.reward.matrix_lr
+        arms[f"{ALONE}, 1"] = self.arm(groups, batch_size=1)
+        arms[f"{ALONE}, 4"] = self.arm(groups, batch_size=1, epochs=4)
         arms[GENTLE] = self.arm(pairs, groups, batch_size=8, lr=lr / 5, matrix_lr=matrix_lr / 5)
         return arms
 
@@ -154,16 +159,19 @@ class Seed:
         cost = sum(len(each.completions) for each in usual[:self.sizes["K"]])
         fewest = sum(len(each.pairs) for each in usual[:updates])
         for k in (2, 4, 9):
-            read = first(k, upto(usual, cost, lambda each: min(k, len(each.completions))))
+            read = first(k, upto(usual, cost, [min(k, len(each.completions)) for each in usual]))
             arms[f"K {k}, equal cost"] = self.arm(read, batch_size=max(1, round(len(read) / updates)))
-            compared = upto(first(k, usual), fewest, lambda each: len(each.pairs))
+            arms[f"K {k}, equal cost, more updates"] = self.arm(
+                read, batch_size=max(1, round(len(read) / updates / 4)))
+            short = first(k, usual)
+            compared = upto(short, fewest, [len(each.pairs) for each in short])
             arms[f"K {k}, equal comparisons"] = self.arm(compared, batch_size=max(1, round(len(compared) / updates)))
             if k == 2:
                 arms["K 2, equal cost, 8 prompts an update"] = self.arm(read)
         return arms
 
-    def arm(self, rankings: list[Ranking], seen: Sequence[Ranking] = (), start: Callable[[], Policy] | None = None,
-            **changes) -> Callable[[], dict]:
+    def arm(self, rankings: list[Ranking], seen: Sequence[Ranking] = (),
+            start: Callable[[], Policy] | None = None, **changes) -> Callable[[], dict]:
         """A reward model from `rankings`; `seen` are the same in whole rankings, if `rankings` are pairs."""
         def train() -> dict:
             config = replace(self.config.reward, **changes)
@@ -176,8 +184,9 @@ class Seed:
                 losses.append(row["loss"])
                 if row["step"] % steps == 0:
                     seconds += time.process_time() - began
-                    epochs.append({"scores": rounded(rewards_of(reward, held_out)), "loss": statistics.mean(losses),
-                                   "seen": rounded(rewards_of(reward, (seen or rankings)[:200])), "seconds": seconds})
+                    epochs.append({"scores": rounded(rewards_of(reward, held_out)),
+                                   "seen": rounded(rewards_of(reward, (seen or rankings)[:200])),
+                                   "loss": statistics.mean(losses), "seconds": seconds})
                     losses, began = [], time.process_time()
             level = [statistics.mean(sum(scores, [])) for scores in (first_scores, epochs[-1]["scores"])]
             bias = center(reward, policy, self.world.demonstrations(self.config.rl_init.demonstrations))
@@ -200,11 +209,11 @@ def first(k: int, rankings: Sequence[Ranking]) -> list[Ranking]:
     return short
 
 
-def upto(rankings: Sequence[Ranking], budget: int, cost: Callable[[Ranking], int]) -> list[Ranking]:
+def upto(rankings: Sequence[Ranking], budget: int, costs: Sequence[int]) -> list[Ranking]:
     """As many of the first as the budget pays for."""
     spent, kept = 0, []
-    for each in rankings:
-        spent += cost(each)
+    for each, cost in zip(rankings, costs):
+        spent += cost
         if spent > budget:
             break
         kept.append(each)
@@ -215,9 +224,9 @@ def rounded(rewards: list[list[float]]) -> list[list[float]]:
     return [[round(r, 4) for r in r_K] for r_K in rewards]
 
 
-# ---- what the scores are worth -------------------------------------------------------------------------------------------
+# ---- what the scores are worth
 
-Sums = dict[int, np.ndarray]         # of a held-out prompt: a number for each measure, summed over its pairs, and their count
+Sums = dict[int, np.ndarray]         # of a held-out prompt: each measure summed over its pairs, and their count
 MEASURES = ("accuracy", "log loss", "brier")
 
 
@@ -287,7 +296,10 @@ def reliability(scores: Sequence[Sequence[float]], rankings: dict[int, Ranking],
 
 def by_clarity(scores: Sequence[Sequence[float]], rankings: dict[int, Ranking],
                chance: dict[int, np.ndarray]) -> list[list[float]]:
-    """By how sure labelers are of a pair (5 bins from 1/2 to 1), sums: pairs, max(q, 1 - q), right by the labeler, by most."""
+    """By how sure labelers are of a pair, 5 bins from 1/2 to 1, sums over pairs.
+
+    Pairs, max(q, 1 - q), right by the labeler, right by most labelers.
+    """
     bins = np.zeros((5, 4))
     for (n, ranking), r in zip(rankings.items(), scores, strict=True):
         for (w, l), q in zip(ranking.pairs, chance[n]):
@@ -335,6 +347,9 @@ COMPARED = {                         # arm: with which it is compared
     GENTLE: f"{GROUPED}, 1", f"{SHUFFLED}, 4": f"{GROUPED}, 4", f"{SMALL}, 4": f"{GROUPED}, 4", f"{GROUPED}, 4": f"{GROUPED}, 1",
     "K 2, equal cost": "K 9, equal cost", "K 4, equal cost": "K 9, equal cost",
     "K 2, equal cost, 8 prompts an update": "K 9, equal cost",
+    "K 2, equal cost, more updates": "K 9, equal cost, more updates",
+    "K 4, equal cost, more updates": "K 9, equal cost, more updates",
+    f"{ALONE}, 1": f"{GROUPED}, 1", f"{ALONE}, 4": f"{ALONE}, 1",
     "K 2, equal comparisons": "K 9, equal comparisons", "K 4, equal comparisons": "K 9, equal comparisons",
     "300 prompts": "900 prompts", "2700 prompts": "900 prompts", "nano": "900 prompts", "from the base": "900 prompts",
     "from random weights": "900 prompts", "position": "900 prompts", "length": "900 prompts",
@@ -373,9 +388,11 @@ def difference(name: str, other: str, both: Sequence[tuple[Seed, dict]]) -> dict
     """Of measures on training labelers and of what is preferred, paired by prompt; and of each seed alone."""
     one, two = [[pair_sums(found[arm]["epochs"][-1]["scores"], seed.held_out) for seed, found in both]
                 for arm in (name, other)]
-    ways = [[swayed(found[arm]["epochs"][-1]["scores"], seed.held_out) for seed, found in both] for arm in (name, other)]
+    ways = [[swayed(found[arm]["epochs"][-1]["scores"], seed.held_out) for seed, found in both]
+            for arm in (name, other)]
     return {**ends(less(one, two)),
-            "of seeds": {measure: [round(less([a], [b])[measure].mean, 5) for a, b in zip(one, two)] for measure in MEASURES},
+            "of seeds": {measure: [round(less([a], [b])[measure].mean, 5) for a, b in zip(one, two)]
+                         for measure in MEASURES},
             "prefers": {what: ends(less(*[[each[what] for each in way] for way in ways]))["accuracy"]
                         for what in ways[0][0]}}
 
@@ -411,7 +428,7 @@ def yardsticks(seeds: Sequence[Seed], usual: int) -> dict:
         q = chances(people, held_out)
         floors["training"].append(floor_sums(q))
         floors["held-out"].append(floor_sums(chances(seed.world.heldout_labelers, seed.by_others)))
-        expected.append({n: np.array([np.maximum(q_P, 1 - q_P).sum(), -(q_P * np.log(q_P) + (1 - q_P) * np.log1p(-q_P)).sum(),
+        expected.append({n: np.array([np.maximum(q_P, 1 - q_P).sum(), (entr(q_P) + entr(1 - q_P)).sum(),
                                       (q_P * (1 - q_P)).sum(), len(q_P)]) for n, q_P in q.items()})
         for taste, ranked in seed.rankings.items():
             kept = dict(enumerate(ranked[:usual]))
