@@ -130,7 +130,7 @@ class Seed:
     def arms(self) -> dict[str, Callable[[], dict]]:
         """Every arm by name, cheap ones first."""
         sizes, usual = self.sizes, self.rankings["as they are"]
-        arms = {f"{count} prompts": self.arm(usual[:count]) for count in (sizes["usual"], sizes["few"], sizes["prompts"])}
+        arms = {f"{sizes[size]} prompts": self.arm(usual[:sizes[size]]) for size in ("usual", "few", "prompts")}
         few = usual[:sizes["usual"]]
         arms["from the base"] = self.arm(few, start=lambda: Policy.load(BASES / "tiny"))
         arms["from random weights"] = self.arm(
@@ -344,7 +344,8 @@ def gold_sums(scores: Sequence[Sequence[float]], rankings: dict[int, Ranking], g
 
 COMPARED = {                         # arm: with which it is compared
     f"{SHUFFLED}, 1": f"{GROUPED}, 1", f"{SMALL}, 1": f"{GROUPED}, 1",
-    GENTLE: f"{GROUPED}, 1", f"{SHUFFLED}, 4": f"{GROUPED}, 4", f"{SMALL}, 4": f"{GROUPED}, 4", f"{GROUPED}, 4": f"{GROUPED}, 1",
+    GENTLE: f"{GROUPED}, 1", f"{SHUFFLED}, 4": f"{GROUPED}, 4", f"{SMALL}, 4": f"{GROUPED}, 4",
+    f"{GROUPED}, 4": f"{GROUPED}, 1",
     "K 2, equal cost": "K 9, equal cost", "K 4, equal cost": "K 9, equal cost",
     "K 2, equal cost, 8 prompts an update": "K 9, equal cost",
     "K 2, equal cost, more updates": "K 9, equal cost, more updates",

@@ -21,6 +21,15 @@ from instructgpt_lite.checks.preferences import (
     check_preference_probability,
     check_reward_loss,
 )
+from instructgpt_lite.checks.reward import (
+    check_brier,
+    check_center,
+    check_floor,
+    check_longer_share,
+    check_responses_read,
+    check_reward_gradient,
+    check_shift,
+)
 from instructgpt_lite.checks.surprise import (
     check_k3,
     check_optimum,
