@@ -131,13 +131,20 @@ class Seed:
         """Every arm by name, cheap ones first."""
         sizes, usual = self.sizes, self.rankings["as they are"]
         arms = {f"{sizes[size]} prompts": self.arm(usual[:sizes[size]]) for size in ("usual", "few", "prompts")}
-        few = usual[:sizes["usual"]]
+        few, many = usual[:sizes["usual"]], usual[:sizes["prompts"]]
+
+        def random_weights() -> Policy:
+            return Policy.new(tiny.architecture, self.start.tokenizer, self.seed)
+
         arms["from the base"] = self.arm(few, start=lambda: Policy.load(BASES / "tiny"))
-        arms["from random weights"] = self.arm(
-            few, start=lambda: Policy.new(tiny.architecture, self.start.tokenizer, self.seed))
+        arms["from random weights"] = self.arm(few, start=random_weights)
         arms["nano"] = self.arm(few, start=lambda: self.small)
         for taste in ("position", "length"):
             arms[taste] = self.arm(self.rankings[taste][:sizes["usual"]])
+        arms[f"{sizes['usual']} prompts, 2 an update"] = self.arm(few, batch_size=2)
+        arms["from random weights, 2 an update"] = self.arm(few, start=random_weights, batch_size=2)
+        arms[f"{sizes['prompts']} prompts, 2 an update"] = self.arm(many, batch_size=2)
+        arms[f"from random weights, {sizes['prompts']} prompts"] = self.arm(many, start=random_weights)
         arms |= self.arms_of_K(usual)
         groups = usual[:sizes["grouping"]]
         pairs = [Ranking(each.prompt, pair, (1, 2)) for each in groups for pair in each.comparisons()]
@@ -352,6 +359,9 @@ COMPARED = {                         # arm: with which it is compared
     "K 4, equal cost, more updates": "K 9, equal cost, more updates",
     f"{ALONE}, 1": f"{GROUPED}, 1", f"{ALONE}, 4": f"{ALONE}, 1",
     "K 2, equal comparisons": "K 9, equal comparisons", "K 4, equal comparisons": "K 9, equal comparisons",
+    "900 prompts, 2 an update": "900 prompts", "2700 prompts, 2 an update": "2700 prompts",
+    "from random weights, 2 an update": "900 prompts, 2 an update",
+    "from random weights, 2700 prompts": "2700 prompts",
     "300 prompts": "900 prompts", "2700 prompts": "900 prompts", "nano": "900 prompts", "from the base": "900 prompts",
     "from random weights": "900 prompts", "position": "900 prompts", "length": "900 prompts",
 }
