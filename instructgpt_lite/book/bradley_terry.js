@@ -85,3 +85,12 @@ export function rankingOf(history, size, prior) {
   const ranks = places.map((i) => 1 + places.filter((j) => s[j] > s[i]).length);
   return ranks.some((rank) => rank > 1) ? { places, ranks } : null;
 }
+
+// Lines of a file that `python -m instructgpt_lite reward --rankings` reads, one for each sheet on which something differs.
+export function linesOf(sheets, histories, prior) {
+  return sheets.flatMap(([prompt, answers], n) => {
+    const found = rankingOf(histories[n] ?? [], answers.length, prior);
+    return found ? [JSON.stringify({ prompt, completions: found.places.map((i) => answers[i]), ranks: found.ranks,
+      labeler: "you" }) + "\n"] : [];
+  });
+}

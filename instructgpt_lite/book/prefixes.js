@@ -12,7 +12,8 @@ export function told(words, scores, place) {
 function chart(words, scores, place) {
   const reach = Math.max(1, ...scores.map(Math.abs)), row = 24, x = (value) => 230 + 85 * value / reach;
   const svg = make("svg", { viewBox: `0 0 380 ${row * words.length + 8}`, "aria-hidden": "true", "font-size": 13 });
-  svg.append(make("line", { x1: x(0), x2: x(0), y1: 2, y2: row * words.length + 4, stroke: "currentColor", opacity: 0.5 }));
+  const bottom = row * words.length + 4;
+  svg.append(make("line", { x1: x(0), x2: x(0), y1: 2, y2: bottom, stroke: "currentColor", opacity: 0.5 }));
   words.forEach((word, i) => {
     const y = row * i + 16, score = scores[i], opacity = i > place ? 0.25 : 1;
     svg.append(make("text", { x: 4, y: y + 4, opacity, "font-weight": i === place ? "bold" : "normal" }, word),

@@ -70,20 +70,12 @@ function warned(wins, history) {
   return lines.join(" ");
 }
 
-// One row of a file that `python -m instructgpt_lite reward --rankings` reads, for each sheet on which something differs.
-function rows(sheets, histories, prior) {
-  return sheets.flatMap(([prompt, answers], n) => {
-    const found = rankingOf(histories[n] ?? [], answers.length, prior);
-    return found ? [JSON.stringify({ prompt, completions: found.places.map((i) => answers[i]), ranks: found.ranks,
-      labeler: "you" }) + "\n"] : [];
-  });
-}
-
 // Several prompts, one after the other, each with a history of its own.
 function render({ model, el }) {
   const sheets = model.get("sheets"), body = make("div"), where = make("p", { role: "status" });
   if (!sheets.length) return one({ model, el });
-  const kept = () => sheets.map((_, n) => (n === model.get("sheet") ? model.get("history") : model.get("histories")[n] ?? []));
+  const kept = () => sheets.map((_, n) =>
+    (n === model.get("sheet") ? model.get("history") : model.get("histories")[n] ?? []));
   const turn = (step) => {
     const histories = kept(), sheet = (model.get("sheet") + step + sheets.length) % sheets.length;
     const [prompt, answers, gold] = sheets[sheet];
@@ -93,7 +85,7 @@ function render({ model, el }) {
     show();
   };
   const save = make("button", { type: "button", onclick: () => {
-    const lines = rows(sheets, kept(), model.get("prior")), link = make("a", { download: "my_rankings.jsonl",
+    const lines = linesOf(sheets, kept(), model.get("prior")), link = make("a", { download: "my_rankings.jsonl",
       href: URL.createObjectURL(new Blob(lines, { type: "application/jsonl" })) });
     if (lines.length) link.click();
     where.textContent = `${lines.length} of ${sheets.length} prompts are ranked` +
@@ -103,7 +95,7 @@ function render({ model, el }) {
     body.replaceChildren();
     one({ model, el: body });
     where.textContent = `Prompt ${model.get("sheet") + 1} of ${sheets.length}; ` +
-      `${rows(sheets, kept(), model.get("prior")).length} ranked before this one was opened.`;
+      `${linesOf(sheets, kept(), model.get("prior")).length} ranked before this one was opened.`;
   };
   el.classList.add("figure-by-hand");
   el.append(make("p", { class: "buttons" },
