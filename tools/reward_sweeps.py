@@ -43,7 +43,7 @@ ROOT = Path(__file__).parent.parent
 BASES = ROOT / "instructgpt_lite" / "bases"
 PREDICTIONS = "9e9fd3b"              # the commit of results/predictions.md
 K = 9                                # answers to a training prompt
-SIZES = {"prompts": 2_700, "held out": 1_000, "few": 300, "usual": 900, "K": 600, "updates": 75, "grouping": 500,
+SIZES = {"prompts": 2_700, "held out": 1_000, "few": 300, "usual": 900, "K": 600, "updates": 75, "grouping": 300,
          "demonstrations": 3_500}
 TOY = {"prompts": 60, "held out": 40, "few": 10, "usual": 30, "K": 16, "updates": 4, "grouping": 16,
        "demonstrations": 64}
@@ -130,7 +130,8 @@ class Seed:
     def arms(self) -> dict[str, Callable[[], dict]]:
         """Every arm by name, cheap ones first."""
         sizes, usual = self.sizes, self.rankings["as they are"]
-        arms = {f"{sizes[size]} prompts": self.arm(usual[:sizes[size]]) for size in ("usual", "few", "prompts")}
+        arms = {f"{sizes[size]} prompts": self.arm(usual[:sizes[size]], level=True)
+                for size in ("usual", "few", "prompts")}
         few, many = usual[:sizes["usual"]], usual[:sizes["prompts"]]
 
         def random_weights() -> Policy:
@@ -141,23 +142,25 @@ class Seed:
         arms["nano"] = self.arm(few, start=lambda: self.small)
         for taste in ("position", "length"):
             arms[taste] = self.arm(self.rankings[taste][:sizes["usual"]])
+        arms |= self.arms_of_K(usual)
         arms[f"{sizes['usual']} prompts, 2 an update"] = self.arm(few, batch_size=2)
         arms["from random weights, 2 an update"] = self.arm(few, start=random_weights, batch_size=2)
+        arms |= self.arms_of_order(usual[:sizes["grouping"]])
         arms[f"{sizes['prompts']} prompts, 2 an update"] = self.arm(many, batch_size=2)
         arms[f"from random weights, {sizes['prompts']} prompts"] = self.arm(many, start=random_weights)
-        arms |= self.arms_of_K(usual)
-        groups = usual[:sizes["grouping"]]
+        return arms
+
+    def arms_of_order(self, groups: list[Ranking]) -> dict[str, Callable[[], dict]]:
+        """Whole rankings against their pairs in any order, one epoch and four."""
+        config, arms = self.config.reward, {}
         pairs = [Ranking(each.prompt, pair, (1, 2)) for each in groups for pair in each.comparisons()]
-        updates = math.ceil(len(groups) / self.config.reward.batch_size)
+        large = math.ceil(len(pairs) / math.ceil(len(groups) / config.batch_size))
         for epochs in (1, 4):
             arms[f"{GROUPED}, {epochs}"] = self.arm(groups, epochs=epochs)
-            arms[f"{SHUFFLED}, {epochs}"] = self.arm(pairs, groups, epochs=epochs,
-                                                     batch_size=math.ceil(len(pairs) / updates))
+            arms[f"{ALONE}, {epochs}"] = self.arm(groups, epochs=epochs, batch_size=1)
+            arms[f"{SHUFFLED}, {epochs}"] = self.arm(pairs, groups, epochs=epochs, batch_size=large)
             arms[f"{SMALL}, {epochs}"] = self.arm(pairs, groups, epochs=epochs, batch_size=8)
-        lr, matrix_lr = self.config.reward.lr, self.config.reward.matrix_lr
-        arms[f"{ALONE}, 1"] = self.arm(groups, batch_size=1)
-        arms[f"{ALONE}, 4"] = self.arm(groups, batch_size=1, epochs=4)
-        arms[GENTLE] = self.arm(pairs, groups, batch_size=8, lr=lr / 5, matrix_lr=matrix_lr / 5)
+        arms[GENTLE] = self.arm(pairs, groups, batch_size=8, lr=config.lr / 5, matrix_lr=config.matrix_lr / 5)
         return arms
 
     def arms_of_K(self, usual: list[Ranking]) -> dict[str, Callable[[], dict]]:
@@ -178,14 +181,17 @@ class Seed:
         return arms
 
     def arm(self, rankings: list[Ranking], seen: Sequence[Ranking] = (),
-            start: Callable[[], Policy] | None = None, **changes) -> Callable[[], dict]:
-        """A reward model from `rankings`; `seen` are the same in whole rankings, if `rankings` are pairs."""
+            start: Callable[[], Policy] | None = None, level: bool = False, **changes) -> Callable[[], dict]:
+        """A reward model from `rankings`; `seen` are the same in whole rankings, if `rankings` are pairs.
+
+        level: also the mean scores before and after.
+        """
         def train() -> dict:
             config = replace(self.config.reward, **changes)
             policy = start() if start else self.start
             reward, held_out = ScalarModel.on(policy, config.seed), list(self.held_out.values())
             steps, losses, seconds = math.ceil(len(rankings) / config.batch_size), [], 0.0
-            epochs, first_scores = [], rewards_of(reward, held_out)
+            epochs, where = [], self.level(reward, policy, held_out) if level else {}
             stage, began = train_reward(reward, rankings, config), time.process_time()
             for row in stage:
                 losses.append(row["loss"])
@@ -195,15 +201,22 @@ class Seed:
                                    "seen": rounded(rewards_of(reward, (seen or rankings)[:200])),
                                    "loss": statistics.mean(losses), "seconds": seconds})
                     losses, began = [], time.process_time()
-            level = [statistics.mean(sum(scores, [])) for scores in (first_scores, epochs[-1]["scores"])]
-            bias = center(reward, policy, self.world.demonstrations(self.config.rl_init.demonstrations))
+            if level:
+                where = {name: [before, after] for (name, before), after in
+                         zip(where.items(), self.level(reward, policy, held_out).values())}
             return {"prompts": len(seen or rankings), "rankings": len(rankings), "updates": steps * config.epochs,
                     "responses": sum(len(each.completions) for each in rankings),
                     "pairs": sum(len(each.pairs) for each in rankings), "batch": config.batch_size,
-                    "level": level, "bias": bias, "epochs": epochs,
+                    **where, "epochs": epochs,
                     "ranks": [each.ranks for each in (seen or rankings)[:200]]}
 
         return train
+
+    def level(self, reward: ScalarModel, policy: Policy, held_out: list[Ranking]) -> dict[str, float]:
+        """Mean scores of held-out answers and of demonstrations."""
+        shown = self.world.demonstrations(self.config.rl_init.demonstrations)
+        bias = center(ScalarModel.on(reward), policy, shown)
+        return {"level": statistics.mean(sum(rewards_of(reward, held_out), [])), "level of demonstrations": -bias}
 
 
 def first(k: int, rankings: Sequence[Ranking]) -> list[Ranking]:
@@ -376,7 +389,7 @@ def judged(name: str, seeds: Sequence[Seed], arms: Sequence[dict[str, dict]]) ->
     there = [(seed, found[name]) for seed, found in zip(seeds, arms) if name in found]
     last = [(seed, arm["epochs"][-1]["scores"]) for seed, arm in there]
     sums = [pair_sums(scores, seed.held_out) for seed, scores in last]
-    counts = ("prompts", "rankings", "updates", "responses", "pairs", "batch", "level", "bias")
+    counts = ("prompts", "rankings", "updates", "responses", "pairs", "batch", "level", "level of demonstrations")
     result = {"seeds": [seed.seed for seed, _ in there],
               **ends(means(pooled(sums))),
               "of seeds": {measure: [round(means(each)[measure].mean, 5) for each in sums] for measure in MEASURES},
@@ -385,7 +398,7 @@ def judged(name: str, seeds: Sequence[Seed], arms: Sequence[dict[str, dict]]) ->
                                                for seed, scores in last])))["accuracy"],
               "epochs": [epoch(place, there) for place in range(len(there[0][1]["epochs"]))],
               "deviation": [round(float(np.std(sum(scores, []))), 4) for _, scores in last],
-              **{count: [arm[count] for _, arm in there] for count in counts}}
+              **{count: [arm[count] for _, arm in there] for count in counts if count in there[0][1]}}
     ways = [swayed(scores, seed.held_out) for seed, scores in last]
     result["prefers"] = {what: ends(means(pooled([each[what] for each in ways])))["accuracy"] for what in ways[0]}
     other = COMPARED.get(name)
