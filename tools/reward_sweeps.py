@@ -49,8 +49,6 @@ TOY = {"prompts": 60, "held out": 40, "few": 10, "usual": 30, "K": 16, "updates"
        "demonstrations": 64}
 FIRST, WORD = 0.25, 0.03             # extra utility of what is shown first, and of a word
 GROUPED, SHUFFLED, SMALL = "grouped", "shuffled, as many updates", "shuffled, 8 pairs an update"
-GENTLE = "shuffled, 8 pairs an update, a fifth of the rate, 1"
-ALONE = "grouped, 1 prompt an update"
 
 
 class Swayed(Labelers):
@@ -137,61 +135,55 @@ class Seed:
         def random_weights() -> Policy:
             return Policy.new(tiny.architecture, self.start.tokenizer, self.seed)
 
-        arms["from the base"] = self.arm(few, start=lambda: Policy.load(BASES / "tiny"))
-        arms["from random weights"] = self.arm(few, start=random_weights)
-        arms["nano"] = self.arm(few, start=lambda: self.small)
+        arms["from the base"] = self.arm(few, start=lambda: Policy.load(BASES / "tiny"), level=True)
+        arms["from random weights"] = self.arm(few, start=random_weights, level=True)
+        arms["nano"] = self.arm(few, start=lambda: self.small, level=True)
         for taste in ("position", "length"):
             arms[taste] = self.arm(self.rankings[taste][:sizes["usual"]])
-        arms |= self.arms_of_K(usual)
+        groups = usual[:sizes["grouping"]]
+        arms |= self.arms_of_order(groups, 1)
+        arms |= self.arms_of_K(usual, "equal cost", 4 * sizes["updates"], ", more updates")
+        arms |= self.arms_of_K(usual, "equal comparisons", sizes["updates"])
         arms[f"{sizes['usual']} prompts, 2 an update"] = self.arm(few, batch_size=2)
         arms["from random weights, 2 an update"] = self.arm(few, start=random_weights, batch_size=2)
-        arms |= self.arms_of_order(usual[:sizes["grouping"]])
+        arms |= self.arms_of_order(groups, 4)
+        arms |= self.arms_of_K(usual, "equal cost", sizes["updates"])
         arms[f"{sizes['prompts']} prompts, 2 an update"] = self.arm(many, batch_size=2)
         arms[f"from random weights, {sizes['prompts']} prompts"] = self.arm(many, start=random_weights)
         return arms
 
-    def arms_of_order(self, groups: list[Ranking]) -> dict[str, Callable[[], dict]]:
-        """Whole rankings against their pairs in any order, one epoch and four."""
-        config, arms = self.config.reward, {}
+    def arms_of_order(self, groups: list[Ranking], epochs: int) -> dict[str, Callable[[], dict]]:
+        """Whole rankings, two an update, against their pairs in any order: as many updates, and many more."""
         pairs = [Ranking(each.prompt, pair, (1, 2)) for each in groups for pair in each.comparisons()]
-        large = math.ceil(len(pairs) / math.ceil(len(groups) / config.batch_size))
-        for epochs in (1, 4):
-            arms[f"{GROUPED}, {epochs}"] = self.arm(groups, epochs=epochs)
-            arms[f"{ALONE}, {epochs}"] = self.arm(groups, epochs=epochs, batch_size=1)
-            arms[f"{SHUFFLED}, {epochs}"] = self.arm(pairs, groups, epochs=epochs, batch_size=large)
-            arms[f"{SMALL}, {epochs}"] = self.arm(pairs, groups, epochs=epochs, batch_size=8)
-        arms[GENTLE] = self.arm(pairs, groups, batch_size=8, lr=config.lr / 5, matrix_lr=config.matrix_lr / 5)
-        return arms
+        many = math.ceil(len(pairs) / math.ceil(len(groups) / 2))
+        return {f"{GROUPED}, {epochs}": self.arm(groups, epochs=epochs, batch_size=2),
+                f"{SHUFFLED}, {epochs}": self.arm(pairs, groups, epochs=epochs, batch_size=many),
+                f"{SMALL}, {epochs}": self.arm(pairs, groups, epochs=epochs, batch_size=8)}
 
-    def arms_of_K(self, usual: list[Ranking]) -> dict[str, Callable[[], dict]]:
-        """The first k of the answers, at equal cost to the labelers, then at equal comparisons."""
-        updates, arms = self.sizes["updates"], {}
+    def arms_of_K(self, usual: list[Ranking], what: str, updates: int, more: str = "") -> dict[str, Callable[[], dict]]:
+        """The first k of the answers, at equal cost to the labelers or equal comparisons, in as many updates."""
         cost = sum(len(each.completions) for each in usual[:self.sizes["K"]])
-        fewest = sum(len(each.pairs) for each in usual[:updates])
+        fewest, arms = sum(len(each.pairs) for each in usual[:self.sizes["updates"]]), {}
         for k in (2, 4, 9):
             read = first(k, upto(usual, cost, [min(k, len(each.completions)) for each in usual]))
-            arms[f"K {k}, equal cost"] = self.arm(read, batch_size=max(1, round(len(read) / updates)))
-            arms[f"K {k}, equal cost, more updates"] = self.arm(
-                read, batch_size=max(1, round(len(read) / updates / 4)))
             short = first(k, usual)
-            compared = upto(short, fewest, [len(each.pairs) for each in short])
-            arms[f"K {k}, equal comparisons"] = self.arm(compared, batch_size=max(1, round(len(compared) / updates)))
-            if k == 2:
-                arms["K 2, equal cost, 8 prompts an update"] = self.arm(read)
+            rankings = {"equal cost": read, "equal comparisons": upto(short, fewest, [len(each.pairs) for each in short])}
+            size = max(1, round(len(rankings[what]) / updates))
+            arms[f"K {k}, {what}{more}"] = self.arm(rankings[what], batch_size=size)
         return arms
 
     def arm(self, rankings: list[Ranking], seen: Sequence[Ranking] = (),
             start: Callable[[], Policy] | None = None, level: bool = False, **changes) -> Callable[[], dict]:
         """A reward model from `rankings`; `seen` are the same in whole rankings, if `rankings` are pairs.
 
-        level: also the mean scores before and after.
+        level: also the mean score before and after, and that of demonstrations after.
         """
         def train() -> dict:
             config = replace(self.config.reward, **changes)
             policy = start() if start else self.start
             reward, held_out = ScalarModel.on(policy, config.seed), list(self.held_out.values())
             steps, losses, seconds = math.ceil(len(rankings) / config.batch_size), [], 0.0
-            epochs, where = [], self.level(reward, policy, held_out) if level else {}
+            epochs, before = [], rewards_of(reward, held_out) if level else []
             stage, began = train_reward(reward, rankings, config), time.process_time()
             for row in stage:
                 losses.append(row["loss"])
@@ -201,9 +193,11 @@ class Seed:
                                    "seen": rounded(rewards_of(reward, (seen or rankings)[:200])),
                                    "loss": statistics.mean(losses), "seconds": seconds})
                     losses, began = [], time.process_time()
+            where = {}
             if level:
-                where = {name: [before, after] for (name, before), after in
-                         zip(where.items(), self.level(reward, policy, held_out).values())}
+                shown = self.world.demonstrations(self.config.rl_init.demonstrations)
+                where["level"] = [statistics.mean(sum(scores, [])) for scores in (before, epochs[-1]["scores"])]
+                where["level of demonstrations"] = -center(reward, policy, shown)
             return {"prompts": len(seen or rankings), "rankings": len(rankings), "updates": steps * config.epochs,
                     "responses": sum(len(each.completions) for each in rankings),
                     "pairs": sum(len(each.pairs) for each in rankings), "batch": config.batch_size,
@@ -211,12 +205,6 @@ class Seed:
                     "ranks": [each.ranks for each in (seen or rankings)[:200]]}
 
         return train
-
-    def level(self, reward: ScalarModel, policy: Policy, held_out: list[Ranking]) -> dict[str, float]:
-        """Mean scores of held-out answers and of demonstrations."""
-        shown = self.world.demonstrations(self.config.rl_init.demonstrations)
-        bias = center(ScalarModel.on(reward), policy, shown)
-        return {"level": statistics.mean(sum(rewards_of(reward, held_out), [])), "level of demonstrations": -bias}
 
 
 def first(k: int, rankings: Sequence[Ranking]) -> list[Ranking]:
@@ -364,19 +352,14 @@ def gold_sums(scores: Sequence[Sequence[float]], rankings: dict[int, Ranking], g
 
 COMPARED = {                         # arm: with which it is compared
     f"{SHUFFLED}, 1": f"{GROUPED}, 1", f"{SMALL}, 1": f"{GROUPED}, 1",
-    GENTLE: f"{GROUPED}, 1", f"{SHUFFLED}, 4": f"{GROUPED}, 4", f"{SMALL}, 4": f"{GROUPED}, 4",
-    f"{GROUPED}, 4": f"{GROUPED}, 1",
-    "K 2, equal cost": "K 9, equal cost", "K 4, equal cost": "K 9, equal cost",
-    "K 2, equal cost, 8 prompts an update": "K 9, equal cost",
-    "K 2, equal cost, more updates": "K 9, equal cost, more updates",
-    "K 4, equal cost, more updates": "K 9, equal cost, more updates",
-    f"{ALONE}, 1": f"{GROUPED}, 1", f"{ALONE}, 4": f"{ALONE}, 1",
-    "K 2, equal comparisons": "K 9, equal comparisons", "K 4, equal comparisons": "K 9, equal comparisons",
+    f"{SHUFFLED}, 4": f"{GROUPED}, 4", f"{SMALL}, 4": f"{GROUPED}, 4", f"{GROUPED}, 4": f"{GROUPED}, 1",
+    **{f"K {k}, equal {what}": f"K 9, equal {what}"
+       for k in (2, 4) for what in ("cost", "cost, more updates", "comparisons")},
+    "300 prompts": "900 prompts", "2700 prompts": "900 prompts", "nano": "900 prompts", "from the base": "900 prompts",
+    "from random weights": "900 prompts", "position": "900 prompts", "length": "900 prompts",
     "900 prompts, 2 an update": "900 prompts", "2700 prompts, 2 an update": "2700 prompts",
     "from random weights, 2 an update": "900 prompts, 2 an update",
     "from random weights, 2700 prompts": "2700 prompts",
-    "300 prompts": "900 prompts", "2700 prompts": "900 prompts", "nano": "900 prompts", "from the base": "900 prompts",
-    "from random weights": "900 prompts", "position": "900 prompts", "length": "900 prompts",
 }
 
 
