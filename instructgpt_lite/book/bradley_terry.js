@@ -77,3 +77,20 @@ export function pairsOf(order) {
 export function surprises(act, s) {
   return act.filter(([, , share]) => share === 1).map(([w, l]) => -Math.log(probability(s[w], s[l])));
 }
+
+// What a history says of answers that were compared at all: their places, and ranks by strength; null if all are equal.
+export function rankingOf(history, size, prior) {
+  const wins = winsOf(history, size), s = strengths(wins, prior).map((x) => Math.round(x * 1e6));
+  const places = [...s.keys()].filter((i) => wins.some((row, j) => row[i] || wins[i][j]));
+  const ranks = places.map((i) => 1 + places.filter((j) => s[j] > s[i]).length);
+  return ranks.some((rank) => rank > 1) ? { places, ranks } : null;
+}
+
+// Lines of a file that `python -m instructgpt_lite reward --rankings` reads, one for each sheet on which something differs.
+export function linesOf(sheets, histories, prior) {
+  return sheets.flatMap(([prompt, answers], n) => {
+    const found = rankingOf(histories[n] ?? [], answers.length, prior);
+    return found ? [JSON.stringify({ prompt, completions: found.places.map((i) => answers[i]), ranks: found.ranks,
+      labeler: "you" }) + "\n"] : [];
+  });
+}

@@ -70,7 +70,41 @@ function warned(wins, history) {
   return lines.join(" ");
 }
 
+// Several prompts, one after the other, each with a history of its own.
 function render({ model, el }) {
+  const sheets = model.get("sheets"), body = make("div"), where = make("p", { role: "status" });
+  if (!sheets.length) return one({ model, el });
+  const kept = () => sheets.map((_, n) =>
+    (n === model.get("sheet") ? model.get("history") : model.get("histories")[n] ?? []));
+  const turn = (step) => {
+    const histories = kept(), sheet = (model.get("sheet") + step + sheets.length) % sheets.length;
+    const [prompt, answers, gold] = sheets[sheet];
+    for (const [name, value] of Object.entries({ histories, sheet, prompt, answers, gold, history: histories[sheet] }))
+      model.set(name, value);
+    model.save_changes();
+    show();
+  };
+  const save = make("button", { type: "button", onclick: () => {
+    const lines = linesOf(sheets, kept(), model.get("prior")), link = make("a", { download: "my_rankings.jsonl",
+      href: URL.createObjectURL(new Blob(lines, { type: "application/jsonl" })) });
+    if (lines.length) link.click();
+    where.textContent = `${lines.length} of ${sheets.length} prompts are ranked` +
+      (lines.length ? "; they are in my_rankings.jsonl." : ": choose between two answers first.");
+  } }, "Save as JSONL");
+  const show = () => {
+    body.replaceChildren();
+    one({ model, el: body });
+    where.textContent = `Prompt ${model.get("sheet") + 1} of ${sheets.length}; ` +
+      `${linesOf(sheets, kept(), model.get("prior")).length} ranked before this one was opened.`;
+  };
+  el.classList.add("figure-by-hand");
+  el.append(make("p", { class: "buttons" },
+    make("button", { type: "button", onclick: () => turn(-1) }, "Previous prompt"),
+    make("button", { type: "button", onclick: () => turn(1) }, "Next prompt"), save), where, body);
+  show();
+}
+
+function one({ model, el }) {
   const answers = model.get("answers"), gold = model.get("gold"), size = answers.length;
   let pair = [0, 1], order = answers.map((_, i) => i);
 

@@ -7,11 +7,16 @@ tests run beside Python's.
 
 import inspect
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import torch
-from traitlets import Bool, Float, Int, List, Unicode
+from traitlets import Bool, Float, Int, List, Unicode, observe
+
+from instructgpt_lite.data.records import Ranking
+from instructgpt_lite.theory.bradley_terry import strengths
 
 HERE = Path(__file__).parent
 PROMPT = "What does Ada like to eat?"
@@ -43,7 +48,9 @@ class RankByHand(Widget):
     """Choose the better of two answers, or order them all; their strengths follow.
 
     `gold` is what each is worth to the world's judge, `history` one list for each act,
-    of [winner, loser, share]: a tie is half a win for each.
+    of [winner, loser, share]: a tie is half a win for each. With `sheets`, a list of
+    [prompt, answers, gold], the reader turns from one to the next; `histories` keeps
+    what was done on those that are not open.
     """
 
     script = "bradley_terry.js elements.js ranking.js"
@@ -52,6 +59,15 @@ class RankByHand(Widget):
     gold = List(Float(), []).tag(sync=True)
     prior = Float(0.5).tag(sync=True)
     history = List([]).tag(sync=True)
+    sheets = List([]).tag(sync=True)
+    sheet = Int(0).tag(sync=True)
+    histories = List([]).tag(sync=True)
+
+    def __init__(self, **options: Any) -> None:
+        if options.get("sheets"):
+            first = zip(("prompt", "answers", "gold"), options["sheets"][0])
+            options = dict(first) | options
+        super().__init__(**options)
 
     @property
     def wins(self) -> torch.Tensor:
@@ -62,6 +78,48 @@ class RankByHand(Widget):
             for winner, loser, share in act:
                 wins_NN[winner, loser] += share
         return wins_NN
+
+    def rankings(self, labeler: str = "you") -> list[Ranking]:
+        """Of every sheet the answers that were compared, ranked by strength.
+
+        Answers of equal strength tie; a sheet on which all do is left out.
+        """
+        found = []
+        for n, (prompt, answers, _) in enumerate(self.sheets):
+            kept = self.histories[n] if n < len(self.histories) else []
+            history = self.history if n == self.sheet else kept
+            wins_NN = RankByHand(answers=answers, history=history).wins
+            s_N = (strengths(wins_NN, self.prior) * 1e6).round()
+            met = (wins_NN + wins_NN.T).any(dim=1).nonzero().flatten().tolist()
+            ranks = [1 + sum(bool(s_N[j] > s_N[i]) for j in met) for i in met]
+            if max(ranks, default=1) > 1:
+                found.append(Ranking(prompt, [answers[i] for i in met], ranks, labeler))
+        return found
+
+
+class ScoreByToken(Widget):
+    """Read a response word by word, and see what a reward model says after each.
+
+    `examples` are lists of [prompt, words, scores]. `score(prompt, response)` gives
+    words and scores; with a kernel, the reader asks for words of their own.
+    """
+
+    script = "elements.js prefixes.js"
+    examples = List([]).tag(sync=True)
+    chosen = Int(0).tag(sync=True)
+    asked = List([]).tag(sync=True)
+
+    def __init__(self, score: Callable, asked: list[tuple[str, str]]) -> None:
+        examples = [[prompt, *score(prompt, response)] for prompt, response in asked]
+        super().__init__(examples=examples)
+        self.score = score
+
+    @observe("asked")
+    def _add(self, change: dict) -> None:
+        prompt, response = change["new"]
+        example = [prompt, *self.score(prompt, response)]
+        self.examples = [*self.examples, example]
+        self.chosen = len(self.examples) - 1
 
 
 class TwoDistributions(Widget):

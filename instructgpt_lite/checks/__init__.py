@@ -41,6 +41,15 @@ from instructgpt_lite.checks.pretraining import (
     check_ptx_step,
     check_weight_of_start,
 )
+from instructgpt_lite.checks.reward import (
+    check_brier,
+    check_center,
+    check_floor,
+    check_longer_share,
+    check_responses_read,
+    check_reward_gradient,
+    check_shift,
+)
 from instructgpt_lite.checks.surprise import (
     check_charge,
     check_clamped_mean,
