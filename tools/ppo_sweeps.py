@@ -144,6 +144,7 @@ def main(folders: list[str]) -> None:
             seeds = {folder.rpartition("-")[2]: {key: value for key, value in run[name].items() if key != "by prompt"}
                      for folder, run in runs.items()}
             arms[name] = {"changes": CHANGES.get(name, {}), "gain": gains(runs, name), "seeds": seeds}
+    arms = json.loads(json.dumps(arms), parse_float=lambda digits: round(float(digits), 5))
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     write_json(ROOT / "results" / "ppo_sweeps.json", {
         "command": f"python tools/ppo_sweeps.py {' '.join(folders)}", "commit": commit.stdout.strip(),
