@@ -183,4 +183,4 @@ def test_information_is_singular_along_a_shift_and_its_pseudo_inverse_is_the_cov
     found = torch.cov(torch.stack([strengths(table, tolerance=1e-8) for table in wins]).T)
     assert torch.allclose(found, torch.linalg.pinv(told), rtol=0.25, atol=1e-5)
     one, other = told.pinverse().diagonal().mean(), (found[0, 0] + found[1, 1] - 2 * found[0, 1])
-    assert (other / one).sqrt().item() == pytest.approx(3 ** 0.5, rel=0.15)      # of three: sqrt(2) and their covariance
+    assert (other / one).sqrt().item() == pytest.approx(3 ** 0.5, rel=0.15)  # of three, with mean 0
