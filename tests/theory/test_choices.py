@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from instructgpt_lite.theory.bradley_terry import plackett_luce_logp, reward_loss
+from instructgpt_lite.theory.bradley_terry import plackett_luce_logp, reward_loss, strengths
 from instructgpt_lite.theory.choices import (
     ELO_PER_NAT,
     best_of_K_logp,
@@ -168,3 +168,19 @@ def test_elo_is_a_gradient_step_on_the_surprise_and_leaves_its_input_alone():
     step = (elo_update(rating, 2, 1, k=20) - rating) / ELO_PER_NAT
     assert torch.equal(rating, before)
     assert step.tolist() == pytest.approx((-20 / ELO_PER_NAT * s.grad).tolist(), rel=1e-9)
+
+
+def test_information_is_singular_along_a_shift_and_its_pseudo_inverse_is_the_covariance_of_fits():
+    s, games = torch.tensor([0.5, 0.1, -0.6], dtype=torch.float64), 3000
+    told = information(s, (1 - torch.eye(3, dtype=torch.float64)) * games / 3)
+    assert torch.allclose(told.sum(dim=1), torch.zeros(3, dtype=torch.float64)) and torch.linalg.matrix_rank(told) == 2
+    rng = torch.Generator().manual_seed(0)
+    wins = torch.zeros(300, 3, 3, dtype=torch.float64)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        chance = 1 / (1 + math.exp((s[j] - s[i]).item()))
+        wins[:, i, j] = (torch.rand(300, games // 3, generator=rng) < chance).double().sum(dim=1)
+        wins[:, j, i] = games // 3 - wins[:, i, j]
+    found = torch.cov(torch.stack([strengths(table, tolerance=1e-8) for table in wins]).T)
+    assert torch.allclose(found, torch.linalg.pinv(told), rtol=0.25, atol=1e-5)
+    one, other = told.pinverse().diagonal().mean(), (found[0, 0] + found[1, 1] - 2 * found[0, 1])
+    assert (other / one).sqrt().item() == pytest.approx(3 ** 0.5, rel=0.15)  # of three, with mean 0
