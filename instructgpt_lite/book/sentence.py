@@ -1,8 +1,7 @@
 """A sentence whose words carry a number each: a tint, a bar, and the number itself.
 
 The number is under the word, so nothing hangs on colour alone; text takes the colour
-around it, and the tint is a veil over the page's ground: light and dark both work (of
-class both-schemes the style sheet of the book takes away the theme's pale plate).
+around it, and the tint is a veil over the page's ground: light and dark both work.
 """
 
 from html import escape
@@ -22,8 +21,7 @@ def sentence(rows: dict[str, list[tuple[str, float]]], unit: str = "nats") -> HT
         lines.append(f'<p style="margin:0.9em 0 0.2em"><strong>{escape(name)}</strong> '
                      f'({escape(unit)})</p><div role="list" '
                      f'style="display:flex;flex-wrap:wrap;gap:3px">{marked}</div>')
-    return HTML(f'<div class="both-schemes" style="line-height:1.25">'
-                f'{"".join(lines)}</div>')
+    return HTML(f'<div style="line-height:1.25">{"".join(lines)}</div>')
 
 
 def _word(word: str, number: float, strength: float) -> str:
