@@ -40,7 +40,7 @@ def use_style() -> None:
 
 def panels(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = 5.6,
            **options) -> tuple:
-    """(figure, axes): one panel, or an array of them; inches. A phone shows 5.6 at most."""
+    """(figure, axes): one panel, or an array of them; inches, 5.6 fit a phone."""
     return plt.subplots(rows, columns, figsize=(width, height), **options)
 
 
