@@ -122,7 +122,7 @@ class PPO:
     missing_eos: float = 1.0         # off the score of what never ends; paper silent
     temperature: float = 1.0         # of sampling and of log-probabilities
     max_new_tokens: int = 1024       # longest response (App. C)
-    ema: float = 0.992               # of the weights, for evaluation; per update
+    ema: float = 0.992               # of averaged weights; each update is our choice
     clip_norm: float = 0.0           # largest norm of the gradient; paper silent: off
     seed: int = 0                    # of prompts and responses; ours
 

@@ -40,7 +40,7 @@ def use_style() -> None:
 
 def panels(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = 5.6,
            **options) -> tuple:
-    """(figure, axes): one panel, or an array of them; inches. A phone shows 5.6 at most."""
+    """(figure, axes): one panel, or an array of them; inches, 5.6 fit a phone."""
     return plt.subplots(rows, columns, figsize=(width, height), **options)
 
 
@@ -73,8 +73,8 @@ def rows(ax: Axes, names: Sequence[str], groups: dict[str, list],
          colors: dict[str, str]) -> None:
     """A row for each name, the first on top, with a dot for each group that has one.
 
-    groups: (mean, low, high) or None of every row. A group is named beside its dot in
-    the first row it has.
+    groups: (mean, low, high) or None of every row. A key above the figure names the
+    groups, once for all its panels; one without a name has none.
     """
     height = 0.75 / len(groups)
     for number, (group, intervals) in enumerate(groups.items()):
@@ -83,8 +83,9 @@ def rows(ax: Axes, names: Sequence[str], groups: dict[str, list],
         means, low, high = zip(*(intervals[place] for place in places))
         shifted = [place + shift for place in places]
         ax.errorbar(means, shifted, xerr=whiskers(means, low, high), fmt="o",
-                    color=colors[group], capsize=2)
-        label(ax, high[0], shifted[0], group, colors[group])
+                    color=colors[group], capsize=2, label=group)
+    if any(groups) and not ax.figure.legends:
+        ax.figure.legend(loc="outside upper left", ncols=len(groups))
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
 

@@ -58,9 +58,11 @@ def settings(stage: str, presets: dict[str, Run]) -> list[Setting]:
 
 
 def compared(stage: str, presets: dict[str, Run]) -> Markdown:
-    """The settings of a stage as a table: departures bold, what is ours in italics."""
-    rows = [["field", "default", *presets, "what it is, and whose"]]
-    rows.append(["---"] * len(rows[0]))
+    """The settings of a stage as a table: departures bold, what is ours in italics.
+
+    What a field is comes below its name, so that a phone shows it without scrolling.
+    """
+    rows = [["field", "default", *presets], ["---"] * (2 + len(presets))]
     for each in settings(stage, presets):
         default, reason = written(each.default), each.reason
         if each.source != PAPER:
@@ -69,7 +71,7 @@ def compared(stage: str, presets: dict[str, Run]) -> Markdown:
                 reason += f"; {each.source}"
         mine = [written(value) if value == each.default else f"**{written(value)}**"
                 for value in each.values.values()]
-        rows.append([f"`{each.name}`", default, *mine, reason])
+        rows.append([f"`{each.name}`<br><small>{reason}</small>", default, *mine])
     return Markdown("\n".join("| " + " | ".join(row) + " |" for row in rows))
 
 

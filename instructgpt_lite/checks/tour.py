@@ -136,7 +136,7 @@ def check_updates_until(student: Callable) -> None:
             lambda left, a: math.log(left) / math.log(1 - a),
         "left is what is still the start, not what has been renewed.":
             lambda left, a: math.log(1 - left) / math.log(a),
-        "A count is positive: both logarithms are negative, so divide one by the other.":
+        "A count is positive: both logarithms are negative, so divide them.":
             lambda left, a: -right(left, a),
         "1 / (1 - a) is how long it takes to 1/e; here it depends on left.":
             lambda left, a: 1 / (1 - a),

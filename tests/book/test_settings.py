@@ -58,11 +58,16 @@ def test_a_departure_is_a_value_that_is_not_the_default():
 
 def test_the_table_marks_departures_and_what_is_not_the_papers():
     rows = settings.compared("ppo", BOTH).data.splitlines()
-    cells = {row.split("|")[1].strip(" `"): [cell.strip() for cell in row.split("|")[2:5]] for row in rows}
+    cells = {row.split("`")[1]: [cell.strip() for cell in row.split("|")[2:5]] for row in rows[2:]}
     assert cells["beta"] == ["0.02", f"**{presets.tiny.ppo.beta}**", f"**{presets.nano.ppo.beta}**"]
     assert cells["lam"] == ["*0.95*", "0.95", "0.95"]
     assert cells["episodes"] == ["256,000", *(f"**{run.ppo.episodes:,}**" for run in BOTH.values())]
-    assert all(row.count("|") == 6 for row in rows)
+    assert all(row.count("|") == 5 for row in rows)
+
+
+def test_what_a_field_is_comes_below_its_name():
+    beta = next(row for row in settings.compared("ppo", BOTH).data.splitlines() if "`beta`" in row)
+    assert beta.split("|")[1].strip() == f"`beta`<br><small>{found('ppo')['beta'].reason}</small>"
 
 
 @pytest.mark.parametrize("value, text", [
