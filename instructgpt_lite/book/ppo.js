@@ -1,7 +1,7 @@
 // One batch of PPO and its updates, as theory/objective.py has them: the arithmetic of step.js, run by the tests beside
-// Python's. Stands behind surprise.js and calls its functions. x[b][t]: response b, token t; mask[b][t]: it counts.
-// A policy is a table of logits and a value function a list of values, one row and one value for each word that may have
-// been said last. Word 0 is the end, and as nothing follows the end, row 0 is that of the first token.
+// Python's. Comes after surprise.js and calls its functions. x[b][t]: response b, token t; mask[b][t]: it counts.
+// A policy is a table of logits, a value function a list of values: a row and a value for each word that may have been
+// said last. Word 0 is the end, and as nothing follows the end, row 0 is that of the first token.
 
 const each = (mask, f) => mask.map((row, b) => row.map((counts, t) => (counts ? f(b, t) : 0)));
 const total = (x) => x.flat().reduce((a, b) => a + b, 0);
@@ -71,7 +71,7 @@ export function valueGradient(values, place, mask, returns) {
   return gradient;
 }
 
-// The world: "good" 1, "bad" -1, "very" before it 1.5 times as much, "not" the opposite; a response without an end loses 1.
+// The world: "good" adds 1, "bad" takes 1, "very" before makes it 1.5 times that, "not" the opposite. No end costs 1.
 export const WORDS = ["[end]", "good", "bad", "not", "very"], LONGEST = 4;
 const FORCE = [1, 1, 1, -1, 1.5], WORTH = [0, 1, -1, 0, 0];
 export function taste(words) {
