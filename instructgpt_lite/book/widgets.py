@@ -23,19 +23,31 @@ PROMPT = "What does Ada like to eat?"
 ANSWERS = ["Ada likes salad.", "Ada likes salad. I hope that helps.",
            "They say that Ada likes soup.", "I am not sure.",
            "That is a silly question."]
+# Chances of [end], good, bad, not, very: of the first token, then after each of these.
+SAID = ((0.05, 0.30, 0.25, 0.20, 0.20), (0.50, 0.15, 0.10, 0.15, 0.10),
+        (0.50, 0.10, 0.15, 0.15, 0.10), (0.10, 0.40, 0.25, 0.05, 0.20),
+        (0.10, 0.40, 0.35, 0.10, 0.05))
+TRAINED = ((0.05, 0.40, 0.15, 0.20, 0.20), (0.40, 0.25, 0.10, 0.10, 0.15),
+           (0.50, 0.20, 0.10, 0.10, 0.10), (0.10, 0.30, 0.40, 0.05, 0.15),
+           (0.05, 0.60, 0.20, 0.10, 0.05))
 POLICY, REFERENCE = (0.40, 0.25, 0.15, 0.10, 0.10), (0.15, 0.20, 0.30, 0.25, 0.10)
+
+
+def written(names: str) -> str:
+    """The text of files of this folder, one after another; names with spaces between."""
+    paths = [HERE / name for name in names.split()]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
 class Widget(anywidget.AnyWidget):
     """An interactive figure whose code and style are files of this folder."""
 
     script = ""                                  # names of the files of its code
+    sheets = "widgets.css"                       # and of its style
 
     def __init_subclass__(cls, **options) -> None:
         if "script" in vars(cls):                # traitlets derives again for each one
-            files = [HERE / name for name in cls.script.split()]
-            cls._esm = "\n".join(path.read_text(encoding="utf-8") for path in files)
-            cls._css = (HERE / "widgets.css").read_text(encoding="utf-8")
+            cls._esm, cls._css = written(cls.script), written(cls.sheets)
         super().__init_subclass__(**options)
 
     def __repr__(self) -> str:
@@ -137,3 +149,27 @@ class TwoDistributions(Widget):
     seed = Int(1).tag(sync=True)
     temperature = Float(1.0, min=0.3, max=2.0).tag(sync=True)
     forbid = Bool(False).tag(sync=True)
+
+
+class StepPPO(Widget):
+    """Go through a batch of PPO and its updates forward and back, token by token.
+
+    Four responses of at most four tokens; `policy` and `reference` are tables of logits
+    and `values` the value function, a row or value for each word said last. Both take
+    plain gradient steps. `batch` and `stage` are what is shown, counted from 0.
+    """
+
+    script = "surprise.js ppo.js elements.js step.js"
+    sheets = "widgets.css step.css"
+    policy = List([[math.log(p) for p in row] for row in TRAINED]).tag(sync=True)
+    reference = List([[math.log(p) for p in row] for row in SAID]).tag(sync=True)
+    values = List([0.4, 0.8, -0.5, 0.0, 0.7]).tag(sync=True)
+    beta = Float(0.3, min=0.0, max=2.0).tag(sync=True)
+    lam = Float(0.95, min=0.0, max=1.0).tag(sync=True)
+    clip = Float(0.2, min=0.05, max=0.5).tag(sync=True)
+    lr = Float(3.0, min=0.0, max=8.0).tag(sync=True)
+    updates = Int(2, min=1, max=4).tag(sync=True)
+    turned = Bool(False).tag(sync=True)
+    seed = Int(2).tag(sync=True)
+    batch = Int(0, min=0).tag(sync=True)
+    stage = Int(0, min=0).tag(sync=True)

