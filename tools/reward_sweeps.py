@@ -167,7 +167,8 @@ class Seed:
         for k in (2, 4, 9):
             read = first(k, upto(usual, cost, [min(k, len(each.completions)) for each in usual]))
             short = first(k, usual)
-            rankings = {"equal cost": read, "equal comparisons": upto(short, fewest, [len(each.pairs) for each in short])}
+            compared = upto(short, fewest, [len(each.pairs) for each in short])
+            rankings = {"equal cost": read, "equal comparisons": compared}
             size = max(1, round(len(rankings[what]) / updates))
             arms[f"K {k}, {what}{more}"] = self.arm(rankings[what], batch_size=size)
         return arms

@@ -231,7 +231,10 @@ SHIFTED = {                                    # moves with the level?, and why
 
 def check_shift(student: Callable) -> None:
     """The set of names in SHIFTED that change when every reward grows by 60."""
-    said = set(student())
+    got = student()
+    assert isinstance(got, (set, list, tuple)), (
+        f"returned {type(got).__name__}; a set of names is wanted.")
+    said = set(got)
     unknown = sorted(said - set(SHIFTED))
     assert not unknown, f"{unknown} is not among {sorted(SHIFTED)}."
     for name, (moves, sentence) in SHIFTED.items():
