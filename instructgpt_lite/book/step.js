@@ -77,8 +77,8 @@ export const UPDATE = [
       `(above 1) or less likely (below 1) than then; the furthest ratio is ${number(furthest(it, n))}.`
       : "Nothing has moved since the words were drawn, so every ratio is 1, and the first update is a plain policy " +
         "gradient."),
-    works: ({ it, b, t, n }) => `${number(Math.exp(it.steps[n].logp[b][t]), 3)} / ${number(Math.exp(it.old[b][t]), 3)} = ` +
-      number(it.steps[n].ratio[b][t]),
+    works: ({ it, b, t, n }) => [it.steps[n].logp, it.old].map((x) => number(Math.exp(x[b][t]), 3)).join(" / ") +
+      ` = ${number(it.steps[n].ratio[b][t])}`,
     lines: (it, n) => [["\u03c0 drawn", exponential(it.old)], ["\u03c0 now", exponential(it.steps[n].logp)],
       ["ratio", it.steps[n].ratio]] },
   { name: "Clip", formula: "gain_t = min( ratio_t \u00c2_t , clip( ratio_t , 1 \u2212 c, 1 + c ) \u00c2_t )",
@@ -163,9 +163,11 @@ function tokens(it, stage, n, picked) {
 
 function afterwards(it, n) {
   const { before, after, loss, valueLoss: error } = it.steps[n];
+  const most = Math.max(...ROWNAMES.flatMap((_, i) => [after.values[i] - before.values[i],
+    ...WORDS.map((_, j) => after.logits[i][j] - before.logits[i][j])]).map(Math.abs));
   const cell = (old, now) => make("td", Math.abs(now - old) < 0.005 ? {}
-    : { class: "new", style: tinted(now - old, 1) }, number(now), make("small", {}, signed(now - old)));
-  return [make("p", {}, "The policy\u2019s logits and V, with their change. " +
+    : { class: "new", style: tinted(now - old, most) }, number(now), make("small", {}, signed(now - old)));
+  return [make("p", {}, "The policy\u2019s logits, and V with its learning rate of 1, each with its change. " +
     `Policy loss ${number(loss, 3)}, value loss ${number(error, 3)}.`),
   make("table", { class: "weights" }, header("after", [...WORDS, "V"]),
     make("tbody", {}, ...ROWNAMES.map((name, i) => make("tr", {}, make("th", { scope: "row" }, name),
@@ -185,9 +187,12 @@ function progress(found, reference, start, sign) {
 }
 
 function render({ model, el }) {
-  const get = (name) => model.get(name), reference = get("reference");
-  const set = (changes) => {
+  const get = (name) => model.get(name);
+  let picked = [0, 1], setting = false;
+  const set = (changes) => {                                           // several at once, drawn once
+    setting = true;
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
+    setting = false;
     model.save_changes();
     draw();
   };
@@ -207,9 +212,8 @@ function render({ model, el }) {
   const token = make("select", { onchange: () => { picked = token.value.split(",").map(Number); draw(); } });
   const box = () => make("div", { class: "box", tabindex: 0, role: "region" });
   const rule = make("div"), shown = box(), done = box();
-  let picked = [0, 1];
   const sliders = [["beta", "Price of KL, \u03b2", 0, 1, 0.05], ["lam", "\u03bb of GAE", 0, 1, 0.05],
-    ["clip", "Clip, c", 0.05, 0.5, 0.05], ["lr", "Learning rate", 0, 8, 0.5], ["updates", "Updates a batch", 1, 4, 1]]
+    ["clip", "Clip, c", 0.1, 0.5, 0.05], ["lr", "Learning rate", 0, 8, 0.5], ["updates", "Updates a batch", 1, 4, 1]]
     .map(([name, label, min, max, step]) => {
       const moved = () => set({ [name]: Number(input.value) });
       const input = make("input", { type: "range", min, max, step, oninput: moved });
@@ -221,7 +225,8 @@ function render({ model, el }) {
   el.classList.add("figure-by-hand", "step-ppo");
   const stepper = make("div", { role: "group", "aria-label": "Stages of a batch: left and right arrow keys step" },
     make("p", { class: "buttons" }, back, forth, later), make("label", { class: "which" }, "Stage", which), said, rule,
-    make("label", { class: "which" }, "By hand", token), make("p", { class: "works" }, worked), shown);
+    make("label", { class: "which" }, "By hand", token), make("p", { class: "works" }, worked), shown,
+    make("p", { class: "note" }, "Coloured: new at this stage, blue above 0 (a ratio: above 1), orange below."));
   stepper.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step || event.ctrlKey || event.altKey || event.metaKey || event.target.matches("select")) return;
@@ -244,7 +249,8 @@ function render({ model, el }) {
       make("p", { class: "buttons" }, first, button("Other responses", () => set({ seed: get("seed") + 1 })))), done);
 
   function draw() {
-    const [batch, place] = here(), all = stages(), { stage, n, update } = all[place], start = get("policy");
+    const [batch, place] = here(), all = stages(), { stage, n, update } = all[place];
+    const start = get("policy"), reference = get("reference");
     const s = { ...Object.fromEntries(sliders.map(({ name }) => [name, get(name)])), sign: get("turned") ? -1 : 1,
       valueLr: VALUE_LR, responses: RESPONSES };
     const found = iterations({ logits: start, values: get("values") }, reference, s, batch + 1, get("seed"));
@@ -274,6 +280,9 @@ function render({ model, el }) {
     forth.disabled = later.disabled && place === all.length - 1;
     if (held?.disabled && el.contains(held)) (forth.disabled ? back : forth).focus();
   }
+  const inputs = sliders.map((each) => each.name);
+  for (const name of [...inputs, "turned", "seed", "batch", "stage", "policy", "reference", "values"])
+    model.on(`change:${name}`, () => setting || draw());
   draw();
 }
 

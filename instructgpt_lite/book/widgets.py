@@ -34,7 +34,7 @@ POLICY, REFERENCE = (0.40, 0.25, 0.15, 0.10, 0.10), (0.15, 0.20, 0.30, 0.25, 0.1
 
 
 def written(names: str) -> str:
-    """The text of files of this folder, one after another; names with spaces between."""
+    """The text of files of this folder, in their order; spaces between the names."""
     paths = [HERE / name for name in names.split()]
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
@@ -166,7 +166,7 @@ class StepPPO(Widget):
     values = List([0.4, 0.8, -0.5, 0.0, 0.7]).tag(sync=True)
     beta = Float(0.3, min=0.0, max=2.0).tag(sync=True)
     lam = Float(0.95, min=0.0, max=1.0).tag(sync=True)
-    clip = Float(0.2, min=0.05, max=0.5).tag(sync=True)
+    clip = Float(0.2, min=0.1, max=0.5).tag(sync=True)
     lr = Float(3.0, min=0.0, max=8.0).tag(sync=True)
     updates = Int(2, min=1, max=4).tag(sync=True)
     turned = Bool(False).tag(sync=True)
