@@ -24,5 +24,5 @@ def test_the_shares_of_use_cases_are_those_of_the_world_and_of_the_paper():
 
 def test_words_are_in_alphabetical_order():
     words = re.findall(r"^(\w[\w -]*)$", TEXT.partition("```{glossary}\n")[2].partition("\n```")[0], re.M)
-    letters = [re.sub(r"[^a-z0-9 ]", "", word.lower()) for word in words]
+    letters = [word.lower().replace("-", " ") for word in words]
     assert len(words) > 50 and letters == sorted(letters)
