@@ -236,6 +236,12 @@ def test_exactly_the_departures_from_the_defaults_are_listed(folder):
             departed = [name for name, value in fields.items() if value != paper[stage][name]]
             assert [row[0] for row in tables.get(stage, [["field"]])[1:]] == departed
     assert ["beta", "0.02", f"0.25 (preset: {micro.ppo.beta:g})"] in tables["ppo"]
+    assert tables["ppo"][0] == ["field", "default", "this run"]      # not "paper": some of them are ours
+
+
+def test_the_first_screen_has_one_picture_of_gold_before_and_after(folder):
+    header = report.write(folder).read_text(encoding="utf-8").partition("<header>")[2].partition("</header>")[0]
+    assert header.count("<svg") == 1 and "Gold score, before and after" in header
 
 
 def test_the_command_of_a_run_makes_its_configuration_again(folder):
