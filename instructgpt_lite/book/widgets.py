@@ -43,11 +43,11 @@ class Widget(anywidget.AnyWidget):
     """An interactive figure whose code and style are files of this folder."""
 
     script = ""                                  # names of the files of its code
-    sheets = "widgets.css"                       # and of its style
+    styles = "widgets.css"                       # and of its style
 
     def __init_subclass__(cls, **options) -> None:
         if "script" in vars(cls):                # traitlets derives again for each one
-            cls._esm, cls._css = written(cls.script), written(cls.sheets)
+            cls._esm, cls._css = written(cls.script), written(cls.styles)
         super().__init_subclass__(**options)
 
     def __repr__(self) -> str:
@@ -160,7 +160,7 @@ class StepPPO(Widget):
     """
 
     script = "surprise.js ppo.js elements.js step.js"
-    sheets = "widgets.css step.css"
+    styles = "widgets.css step.css"
     policy = List([[math.log(p) for p in row] for row in TRAINED]).tag(sync=True)
     reference = List([[math.log(p) for p in row] for row in SAID]).tag(sync=True)
     values = List([0.4, 0.8, -0.5, 0.0, 0.7]).tag(sync=True)
