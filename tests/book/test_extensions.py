@@ -65,6 +65,7 @@ A caption.
 """
 SOURCE = {"text/markdown": "`a.b`\n\n```python\ndef b(): pass\n```", "text/plain": "<Markdown>"}
 LISTING = v4.new_code_cell("show_source(b)", outputs=[v4.new_output("execute_result", SOURCE)], execution_count=1)
+FOLDED = ("hide-input", "hide-output", "hide-cell")
 PARTS = ["00_first", "between"], ["02b_second", "11_third"]
 REFERENCES = "@article{ada2020, author={Ada, A.}, title={T}, journal={J}, year={2020}}\n"
 
@@ -85,7 +86,9 @@ def book(tmp_path_factory):
     for name, text in {"index.md": FRONT, "00_first.md": CHAPTER, "references.bib": REFERENCES, "02b_second.md": LATER,
                        "between.md": "# Between\n\n## Aside\n\nWords.\n"}.items():
         (folder / name).write_text(text)
-    cells = [v4.new_markdown_cell("# Third"), LISTING]
+    folded = [v4.new_code_cell(f"print({tag!r})", metadata={"tags": [tag]}, execution_count=1,
+                               outputs=[v4.new_output("stream", text=f"seen {tag}")]) for tag in FOLDED]
+    cells = [v4.new_markdown_cell("# Third"), LISTING, *folded]
     nbformat.write(v4.new_notebook(cells=cells, metadata=METADATA), folder / "11_third.ipynb")
     result = build(folder)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -153,6 +156,15 @@ def test_a_notebook_opens_in_colab_and_can_be_downloaded(book):
 def test_package_source_is_shown_as_highlighted_code(book):
     shown = page(book, "11_third").partition("cell_output")[2]
     assert re.search(r'<div class="highlight-python[^>]*>.*?<span class="k">def</span>', shown, re.S)
+
+
+def test_what_is_folded_is_closed_and_one_click_away(book):
+    folds = re.findall(r"<details\b([^>]*)>\s*<summary[^>]*>(.*?)</summary>(.*?)</details>", page(book, "11_third"), re.S)
+    assert len(folds) == len(FOLDED) and not any("open" in attributes.split() for attributes, _, _ in folds)
+    assert all("Show" in words(summary) and len(words(summary)) < 12 for _, summary, _ in folds)
+    for tag, (_, _, inside) in zip(FOLDED, folds):
+        assert (f"seen {tag}" in words(inside)) == (tag != "hide-input")
+        assert ("print" in words(inside)) == (tag != "hide-output")
 
 
 def test_a_page_is_described_by_its_sentences_without_formulas(book):
