@@ -1,5 +1,4 @@
-"""Checks of a student's own functions about the reward model: gradient, cost, level,
-calibration, length.
+"""Checks of a student's own functions about the reward model, its loss and its zero.
 
 A wrong answer is compared with the usual mistakes; who made one of them is told which.
 """
