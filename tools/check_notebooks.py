@@ -17,7 +17,9 @@ from execute import regular
 
 ROOT = Path(__file__).resolve().parent.parent
 LINES, USUAL, BYTES = 25, 7, 100_000        # of a cell at most, of the median cell, of an output at most
-COLUMNS = 92                                # what fits beside both side bars of a laptop; more has to be scrolled
+COLUMNS = 88                                # what fits beside both side bars of a laptop; more has to be scrolled
+WORDS, FIGURES = 4_000, 10                  # of a chapter at most
+SMALLER = {"02_": (3_500, 8)}               # of the core, which an optional chapter continues
 GUARD = (
     'import importlib.util\n'
     'if importlib.util.find_spec("instructgpt_lite") is None:'
@@ -47,11 +49,43 @@ def faults(notebook, name: str, text: str | None = None) -> list[str]:
         found.append("not one cell has an output: were they stripped?")
     if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
         found.append("cells are not numbered 1, 2, 3...: execute it with tools/execute.py")
+    found += over_budget(notebook, name)
     for number, cell in enumerate(code, 1):
         found += [f"code cell {number} {what}" for what in (*of_source(cell), *of_outputs(cell))]
     if text is not None and not found and text != regular(nbformat.reads(text, 4), name):
         found.append("the file is not as tools/execute.py writes it")
     return found
+
+
+def over_budget(notebook, name: str) -> list[str]:
+    """Whether a chapter, a page with a number, is longer than anybody reads at once."""
+    if not re.match(r"\d\d[a-z]?_", name):
+        return []
+    smaller = [most for start, most in SMALLER.items() if name.startswith(start)]
+    most_words, most_figures = smaller[0] if smaller else (WORDS, FIGURES)
+    found = []
+    if (count := words(notebook)) > most_words:
+        found.append(f"it has {count:,} words, at most {most_words:,} are allowed")
+    if (count := figures(notebook)) > most_figures:
+        found.append(f"it has {count} figures, at most {most_figures} are allowed")
+    return found
+
+
+def words(notebook) -> int:
+    """Words of the Markdown: no code, no directive's options, a formula in the text for one."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    text = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.M | re.S)
+    text = re.sub(r"^\$\$.*?\$\$", "", text, flags=re.M | re.S)
+    text = re.sub(r"^:{3,}(\{[\w-]+\})?|^:[\w-]+:.*$|^\([\w-]+\)=$", "", text, flags=re.M)
+    text = re.sub(r"\$[^$]+\$", "x", text)
+    return sum(bool(re.search(r"\w", word)) for word in text.split())
+
+
+def figures(notebook) -> int:
+    """Pictures that cells draw, and figures that the text includes."""
+    drawn = sum(any(kind.startswith("image/") for kind in output.get("data", {}))
+                for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
+    return drawn + sum(cell.source.count("```{figure}") for cell in notebook.cells if cell.cell_type == "markdown")
 
 
 def tags(cell) -> list[str]:
@@ -68,6 +102,10 @@ def of_source(cell) -> list[str]:
     tree, found = tree_of(cell), []
     if len(cell.source.split("\n")) > LINES:
         found.append(f"has {len(cell.source.split(chr(10)))} lines, at most {LINES} are allowed")
+    if cell.source != guard() and (widest := max(map(len, cell.source.split("\n")))) > COLUMNS:
+        found.append(f"has a line of {widest} columns, at most {COLUMNS} are allowed")
+    if (fold := to_fold(tree)) and not {fold, "hide-cell"} & set(tags(cell)):
+        found.append(f"is to be folded: give it the tag {fold}")
     if cell.source.rstrip().endswith(";"):
         found.append("ends in a semicolon, which nbval does not see: write `_ = ...`")
     if where := CLOCK.search(cell.source):
@@ -75,7 +113,8 @@ def of_source(cell) -> list[str]:
     if where := PLACE.search(cell.source):
         found.append(f"asks where it runs: {where.group()}")
     asserts = any(isinstance(node, ast.Assert) for node in ast.walk(tree))
-    if "nbval-skip" not in tags(cell) and not cell.outputs:
+    only_imports = all(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body)
+    if "nbval-skip" not in tags(cell) and not cell.outputs and not only_imports:
         if not asserts:
             found.append("has neither output nor assertion")
         elif shows(tree):
@@ -83,12 +122,27 @@ def of_source(cell) -> list[str]:
     return found
 
 
+def to_fold(tree: ast.Module) -> str:
+    """hide-input for what is mostly imports, hide-output for what shows source and does nothing else."""
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    rest = [node for node in tree.body if node not in imports]
+    if rest and all(called(node) == "show_source" for node in rest):
+        return "hide-output"
+    return "hide-input" if imports and (not rest or len(imports) > max(2, len(rest))) else ""
+
+
+def called(node: ast.stmt) -> str:
+    """The name of the function that a line calls; "" where it does something else."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    return call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else ""
+
+
 def shows(tree: ast.Module) -> bool:
     """Whether a cell must have an output: it ends in a value, or calls what prints."""
     last = tree.body[-1].value if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    called = {node.value.func.id for node in tree.body if isinstance(node, ast.Expr)
-              and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name)}
-    return bool(called & SHOWS) or (last is not None and not isinstance(last, ast.Call | ast.Constant))
+    if {called(node) for node in tree.body} & SHOWS:
+        return True
+    return last is not None and not isinstance(last, ast.Call | ast.Constant)
 
 
 def of_outputs(cell) -> list[str]:
@@ -130,10 +184,8 @@ def main() -> int:
         notebook = nbformat.reads(text, 4)
         found = faults(notebook, path.stem, text)
         wrong += len(found)
-        wide = sum(len(line) > COLUMNS for cell in notebook.cells[1:] if cell.cell_type == "code"
-                   for line in cell.source.split("\n") if line not in guard())
-        print(f"{path.name}: {len(notebook.cells)} cells; the median code cell has {usual(notebook):g} lines "
-              f"(usual: {USUAL}), {wide} lines are longer than {COLUMNS} columns")
+        print(f"{path.name}: {words(notebook):,} words, {figures(notebook)} figures, {len(notebook.cells)} cells; "
+              f"the median code cell has {usual(notebook):g} lines (usual: {USUAL})")
         print(*[f"    {what}" for what in found], sep="\n", end="\n" if found else "")
     return int(bool(wrong))
 

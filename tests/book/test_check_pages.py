@@ -20,8 +20,10 @@ GOOD = f"""<!doctype html><html lang="en"><head><title>A page</title><link rel="
 <body><main><article><h1>A page</h1><p>Words.</p>{WORKS}</article></main></body></html>"""
 BAD = """<script>console.error("oh")</script><script>undefined.x</script><script src="gone.js"></script>
 <img src="http://127.0.0.1:9/pixel.png" alt="from another server"><span class="math">\\(x^2\\)</span>
-<p style="width: 1500px">Wide</p><p style="color: #bbb">Pale</p><script src="big.js"></script>"""
-COMPLAINTS = ["console: oh", "error: Cannot read properties of undefined", "404 for", "did not get", "weighs 6.",
+<p style="width: 1500px">Wide</p><p style="color: #bbb">Pale</p><script src="big.js"></script>
+<link rel="stylesheet" href="big.css">"""
+COMPLAINTS = ["console: oh", "error: Cannot read properties of undefined", "404 for", "did not get",
+              "MB of scripts, at most 4.5", "MB without scripts, at most 1.2",
               "asks for http://127.0.0.1:9/pixel.png", "picture not shown", "formulas not rendered",
               "pixels wide in a window of 390: p.", "2 of 3 widgets shown", "axe: color-contrast",
               "slider weight of widget 1 moves nothing", "no button of widget 1 does anything", "(from a file)"]
@@ -41,6 +43,7 @@ def test_nothing_is_wrong_with_a_good_page(tmp_path):
 
 def test_everything_wrong_with_a_bad_page_is_named(tmp_path):
     (tmp_path / "big.js").write_text("//" + os.urandom(6_000_000).hex())
+    (tmp_path / "big.css").write_text(f"/* {os.urandom(2_000_000).hex()} */")
     result = checked(tmp_path, GOOD.replace("<p>Words.</p>", BAD + STILL + VIEW))
     assert result.returncode == 1, result.stdout + result.stderr
     assert [what for what in COMPLAINTS if what not in result.stdout] == []

@@ -159,7 +159,8 @@ def test_package_source_is_shown_as_highlighted_code(book):
 
 
 def test_what_is_folded_is_closed_and_one_click_away(book):
-    folds = re.findall(r"<details\b([^>]*)>\s*<summary[^>]*>(.*?)</summary>(.*?)</details>", page(book, "11_third"), re.S)
+    fold = r"<details\b([^>]*)>\s*<summary[^>]*>(.*?)</summary>(.*?)</details>"
+    folds = re.findall(fold, page(book, "11_third"), re.S)
     assert len(folds) == len(FOLDED) and not any("open" in attributes.split() for attributes, _, _ in folds)
     assert all("Show" in words(summary) and len(words(summary)) < 12 for _, summary, _ in folds)
     for tag, (_, _, inside) in zip(FOLDED, folds):

@@ -90,11 +90,20 @@ BROKEN = {
 }
 
 
+BROKEN |= {
+    "a line of 89 columns, at most 88": source(3, f"assert {'1' * 82}"),
+    "folded: give it the tag hide-input": source(3, "import math\nimport os\nfrom re import sub\n\nassert math.pi"),
+    "folded: give it the tag hide-output": source(3, "from re import sub\n\nshow_source(sub)"),
+    "it has 4,001 words, at most 4,000": lambda notebook: notebook.cells[0].update(source="word " * 4_001),
+    "it has 11 figures, at most 10": lambda notebook: notebook.cells[4].outputs.extend(10 * notebook.cells[4].outputs),
+}
+
+
 @pytest.mark.parametrize("complaint", BROKEN)
 def test_a_broken_notebook_is_named(complaint):
     notebook = good()
     BROKEN[complaint](notebook)
-    found = check_notebooks.faults(notebook, "bad")
+    found = check_notebooks.faults(notebook, "07_bad")
     assert [what for what in found if complaint in what], found
 
 
@@ -117,3 +126,39 @@ def test_the_median_counts_code_cells_only():
     notebook = good()
     notebook.cells += [v4.new_markdown_cell("a\n" * 50), cell("assert 1\n" * 8 + "assert 1", 5)]
     assert check_notebooks.usual(notebook) == 1
+
+
+def tagged(text: str, *tags: str):
+    notebook = good()
+    notebook.cells[3].update(source=text)
+    notebook.cells[3].metadata["tags"] = list(tags)
+    return check_notebooks.faults(notebook, "good")
+
+
+def test_what_is_folded_is_well_and_a_cell_of_imports_need_show_nothing():
+    assert tagged("import math\nimport os", "hide-input") == []
+    notebook = good()
+    notebook.cells[2].update(source="show_source(f)\nshow_source(g)")
+    for tag, well in (("hide-output", True), ("hide-cell", True), ("hide-input", False)):
+        notebook.cells[2].metadata["tags"] = [tag]
+        assert (check_notebooks.faults(notebook, "good") == []) == well
+
+
+def test_an_experiment_that_imports_what_it_needs_is_not_folded():
+    assert tagged("import math\nfrom re import sub\n\nassert math.pi > 3") == []
+
+
+def test_the_core_has_a_smaller_budget_than_what_continues_it():
+    notebook = good()
+    notebook.cells[0].update(source="word " * 3_501)
+    assert [what for what in check_notebooks.faults(notebook, "02_core") if "3,501 words, at most 3,500" in what]
+    for name in ("02b_more", "hyperparameters"):
+        assert check_notebooks.faults(notebook, name) == []
+
+
+@pytest.mark.parametrize("text, count", [
+    ("Two words.", 2), ("```python\nno = words\n```\nOne", 1), ("(ch-a)=\n# A title", 2), ("$$\na + b\n$$\nthen", 1),
+    (":::{admonition} Asked: \"Why?\"\n:class: tip\nSo it is.\n:::", 5), ("where $a + b = c$ is", 3), ("- a | b", 2),
+    ("```{figure} a.svg\n:alt: Words and words\n\nA caption.\n```", 0)])
+def test_words_are_counted_as_they_are_read(text, count):
+    assert check_notebooks.words(v4.new_notebook(cells=[v4.new_markdown_cell(text), cell("more = 'code'", 1)])) == count
