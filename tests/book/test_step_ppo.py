@@ -132,6 +132,8 @@ def test_every_number_of_an_iteration_is_what_the_package_and_autograd_give(run)
                 surrogate = (logp_of(logits), old, white, mask, at["clip"])
                 loss = objective.policy_loss(*surrogate)
                 value_loss = objective.value_loss(values[place], value, returns, mask)
+                close(tensor(step["before"]["logits"]), logits.detach())
+                close(tensor(step["before"]["values"]), values.detach())
                 (loss + value_loss).backward()
                 close(tensor([step["loss"], step["share"], step["valueLoss"]]), torch.stack(
                     [loss, objective.clip_fraction(*surrogate), value_loss]).detach())
@@ -171,9 +173,11 @@ def test_draws_follow_the_policy_end_once_and_depend_on_the_seed_alone(run):
     assert torch.equal(place[:, 1:][mask[:, 1:]], token[:, :-1][mask[:, 1:]])
 
 
-def test_a_setting_changes_no_draw_of_the_first_batch(run):
+def test_a_setting_changes_no_draw_of_the_first_batch_and_another_batch_draws_anew(run):
     plain, changed = run(ITERATIONS, [of_figure(5), of_figure(5, beta=1.0, lr=7.0, sign=-1)])
     assert plain[0]["token"] == changed[0]["token"] and plain[0]["white"] != changed[0]["white"]
+    first, second, _ = run(ITERATIONS, [of_figure(5, lr=0.0)])[0]
+    assert first["weights"]["logits"] == second["weights"]["logits"] and first["token"] != second["token"]
 
 
 def test_score_and_kl_of_a_policy_are_sums_over_all_responses(run):
