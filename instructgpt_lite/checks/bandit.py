@@ -8,14 +8,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from instructgpt_lite.checks.grading import Case, agree, tensor
-
-Mistakes = dict[str, Callable]
+from instructgpt_lite.checks.grading import held, tensor
 
 
 def check_gradient_variance(student: Callable) -> None:
     """Variance of (R - baseline) times score, from p, reward_2 and a baseline."""
-    _held(student, lambda *case: _variance(*_terms(*case)).item(), [
+    held(student, lambda *case: _variance(*_terms(*case)).item(), [
         ("Mean of the squares minus the square of the mean, weighed by p and 1 - p.",
          (tensor(0.2), tensor([0.9, 0.4]), 0.25)),
         ("A policy that always says the same has no noise.",
@@ -56,7 +54,7 @@ def _variance(x_2: Tensor, p: Tensor) -> Tensor:
 
 def check_returns(student: Callable) -> None:
     """return_T from reward_T: of each token, what is still to come, with its own."""
-    _held(student, lambda reward_T: [sum(reward_T[t:].tolist()) for t in range(4)], [
+    held(student, lambda reward_T: [sum(reward_T[t:].tolist()) for t in range(4)], [
         ("Of each token the sum of the rewards from it to the end.",
          (tensor([-0.1, 0.4, -0.2, 0.9]),)),
         ("Only the last is paid: every token has it before it.",
@@ -82,7 +80,7 @@ def check_surrogate(student: Callable) -> None:
     """Loss from logp_N, old_logp_N, reward_N, baseline: -mean(ratio (R - baseline))."""
     logp, old = tensor([0.6, 0.3, 0.4]).log(), tensor([0.4, 0.5, 0.4]).log()
     reward = tensor([1.0, 0.0, 1.0])
-    _held(student, lambda *case: _surrogate(*case).item(), [
+    held(student, lambda *case: _surrogate(*case).item(), [
         ("Minus the mean of ratio times advantage.", (logp, old, reward, 0.25)),
         ("Where old and new agree the ratio is 1, and its gradient is the score.",
          (old, old, reward, 0.25))], {
@@ -110,16 +108,3 @@ def check_surrogate(student: Callable) -> None:
 def _surrogate(logp_N: Tensor, old_logp_N: Tensor, reward_N: Tensor,
                baseline: float) -> Tensor:
     return -((logp_N - old_logp_N).exp() * (reward_N - baseline)).mean()
-
-
-def _held(student: Callable, oracle: Callable, cases: list[Case], mistakes: Mistakes,
-          gradient_in: int | None = None) -> None:
-    """AssertionError with the sentence of a mistake that gives the same, or `agree`."""
-    name = getattr(student, "__name__", "your function")
-    arguments = cases[0][1]
-    got = student(*arguments)
-    for sentence, mistake in mistakes.items():
-        told = torch.is_tensor(got) and got.shape == mistake(*arguments).shape
-        assert not (told and torch.allclose(got.detach().double(), mistake(*arguments))
-                    ), f"{name} {sentence}"
-    agree(student, oracle, cases, gradient_in)

@@ -4,7 +4,7 @@ A wrong answer is compared with the usual mistakes; who made one of them is told
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import permutations
 from statistics import fmean, median, pstdev
 from typing import Any
@@ -12,46 +12,7 @@ from typing import Any
 import torch
 
 from instructgpt_lite.checks import oracles
-from instructgpt_lite.checks.grading import tensor
-
-Mistake = tuple[str, Callable]                 # what to say, and what it would return
-
-
-def diagnose(student: Callable, oracle: Callable, cases: Sequence[tuple],
-             mistakes: Sequence[Mistake]) -> None:
-    """AssertionError unless all cases are right; of a usual mistake, its sentence."""
-    name = getattr(student, "__name__", "your function")
-    given = [[x.clone() if torch.is_tensor(x) else x for x in case] for case in cases]
-    got = [student(*arguments) for arguments in given]
-    for case, arguments in zip(cases, given):
-        same = all(torch.equal(x, y) for x, y in zip(case, arguments)
-                   if torch.is_tensor(x))
-        assert same, f"{name} changed what it was given: work on a copy."
-    wrong = [n for n, case in enumerate(cases) if not close(got[n], oracle(*case))]
-    if not wrong:
-        return
-    for sentence, mistake in mistakes:
-        told = all(close(got[n], mistake(*case)) for n, case in enumerate(cases))
-        assert not told, f"{name}: {sentence}"
-    case = cases[wrong[0]]
-    raise AssertionError(f"{name} returned {plain(got[wrong[0]])} for "
-                         f"{', '.join(str(plain(x)) for x in case)}; "
-                         f"{plain(oracle(*case))} is right.")
-
-
-def plain(x: Any) -> Any:
-    """Lists for tensors, so that a sentence can be read."""
-    return x.tolist() if hasattr(x, "tolist") else x
-
-
-def close(got: Any, want: Any) -> bool:
-    """Of one shape, and equal to seven digits; infinite where it should be."""
-    try:
-        got, want = torch.as_tensor(got).double(), torch.as_tensor(want).double()
-    except (TypeError, ValueError, RuntimeError):
-        return False
-    return got.shape == want.shape and torch.allclose(got, want, rtol=1e-7, atol=1e-9,
-                                                      equal_nan=True)
+from instructgpt_lite.checks.grading import diagnose, tensor
 
 
 def pushes(r: torch.Tensor, rank: torch.Tensor, push: Callable = lambda m: -m,
