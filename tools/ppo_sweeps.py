@@ -3,8 +3,8 @@
     python tools/ppo_sweeps.py runs/nano-0 runs/nano-1 runs/nano-2 runs/nano-3 runs/nano-4
 
 Every arm has the run's start, reward model, prompts and random numbers. What an arm has found is kept beside the run,
-so that a second call goes on where the first stopped. "gain" is the gold score less that of the usual arm, averaged over
-the seeds for each held-out prompt; its interval is over prompts.
+so that a second call goes on where the first stopped. "gain" is the gold score less that of the usual arm, averaged
+over the seeds for each held-out prompt; its interval is over prompts.
 """
 
 import json

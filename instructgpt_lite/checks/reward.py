@@ -174,8 +174,8 @@ def check_center(student: Callable) -> None:
 
 
 SHIFTED = {                                    # moves with the level?, and why
-    "accuracy": (False, "Accuracy compares rewards of one prompt, so a constant on both "
-                        "sides is nothing."),
+    "accuracy": (False, "Accuracy compares rewards of one prompt, so a constant on "
+                        "both sides is nothing."),
     "loss": (False, "Eq. (1) sees only r_w - r_l, and the 60 cancels."),
     "gradient": (False, "The gradient is made of sigma(r_l - r_w): differences again."),
     "calibration": (False, "A chance is sigma of a difference; no chance moves."),
@@ -208,7 +208,8 @@ def check_longer_share(student: Callable) -> None:
               kept: Callable = lambda one, other: one < other) -> list[list[float]]:
         return [[1.0 if sign * long[w] > sign * long[l] else
                  tie if long[w] == long[l] else 0.0
-                 for w, l in permutations(range(len(rank)), 2) if kept(rank[w], rank[l])]
+                 for w, l in permutations(range(len(rank)), 2)
+                 if kept(rank[w], rank[l])]
                 for long, rank in zip(lengths, ranks)]
 
     def pooled(**options: Any) -> Callable:
