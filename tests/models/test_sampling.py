@@ -109,7 +109,7 @@ def test_greedy_sampling_equals_transformers_generate(policy, prompts):
         row = policy.model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)),
                                     max_new_tokens=7, do_sample=False)[0]
         assert response == row[len(prompt):].tolist()
-    assert (rollout.logp_BT == 0).all(), "a law of one token is certain"
+    assert (rollout.logp_BT == 0).all(), "a distribution over one token is certain"
 
 
 def test_copies_stand_side_by_side_in_the_order_of_the_prompts(gpt2, prompts):
