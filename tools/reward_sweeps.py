@@ -130,7 +130,7 @@ class Seed:
         sizes, usual = self.sizes, self.rankings["as they are"]
         arms = {f"{sizes[size]} prompts": self.arm(usual[:sizes[size]], level=True)
                 for size in ("usual", "few", "prompts")}
-        few, many = usual[:sizes["usual"]], usual[:sizes["prompts"]]
+        few = usual[:sizes["usual"]]
 
         def random_weights() -> Policy:
             return Policy.new(tiny.architecture, self.start.tokenizer, self.seed)
@@ -147,9 +147,6 @@ class Seed:
         arms[f"{sizes['usual']} prompts, 2 an update"] = self.arm(few, batch_size=2)
         arms["from random weights, 2 an update"] = self.arm(few, start=random_weights, batch_size=2)
         arms |= self.arms_of_order(groups, 4)
-        arms |= self.arms_of_K(usual, "equal cost", sizes["updates"])
-        arms[f"{sizes['prompts']} prompts, 2 an update"] = self.arm(many, batch_size=2)
-        arms[f"from random weights, {sizes['prompts']} prompts"] = self.arm(many, start=random_weights)
         return arms
 
     def arms_of_order(self, groups: list[Ranking], epochs: int) -> dict[str, Callable[[], dict]]:
