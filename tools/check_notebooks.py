@@ -172,8 +172,10 @@ def alternative(cell) -> str:
 
 
 def usual(notebook) -> float:
-    """The lines of the median code cell."""
-    return statistics.median(len(cell.source.split("\n")) for cell in notebook.cells if cell.cell_type == "code")
+    """The lines of the median code cell that a page shows open."""
+    shown = [cell for cell in notebook.cells
+             if cell.cell_type == "code" and not {"hide-input", "hide-cell"} & set(tags(cell))]
+    return statistics.median(len(cell.source.split("\n")) for cell in shown)
 
 
 def main() -> int:

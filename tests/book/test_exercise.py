@@ -48,7 +48,7 @@ def test_before_the_first_attempt_there_is_no_verdict_and_no_hint(answer):
 
 @pytest.mark.parametrize("answer, hint", [(without_return, "returned NoneType; a tensor is wanted."),
                                           (constant, "returned float; a tensor is wanted."),
-                                          (lambda p, q: relative_surprise(q, p), "the first argument")])
+                                          (lambda p, q: relative_surprise(q, p), "the arguments exchanged")])
 def test_an_attempt_hears_the_sentence_of_its_check_and_is_no_error(answer, hint):
     said = attempt(checks.check_relative_surprise, answer).data
     assert said.startswith("**Not yet.** ") and hint in said
