@@ -8,12 +8,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from instructgpt_lite.checks.grading import held, tensor
+from instructgpt_lite.checks.grading import hold, tensor
 
 
 def check_gradient_variance(student: Callable) -> None:
     """Variance of (R - baseline) times score, from p, reward_2 and a baseline."""
-    held(student, lambda *case: _variance(*_terms(*case)).item(), [
+    hold(student, lambda *case: _variance(*_terms(*case)), [
         ("Mean of the squares minus the square of the mean, weighed by p and 1 - p.",
          (tensor(0.2), tensor([0.9, 0.4]), 0.25)),
         ("A policy that always says the same has no noise.",
@@ -54,7 +54,7 @@ def _variance(x_2: Tensor, p: Tensor) -> Tensor:
 
 def check_returns(student: Callable) -> None:
     """return_T from reward_T: of each token, what is still to come, with its own."""
-    held(student, lambda reward_T: [sum(reward_T[t:].tolist()) for t in range(4)], [
+    hold(student, lambda reward_T: [sum(reward_T[t:].tolist()) for t in range(4)], [
         ("Of each token the sum of the rewards from it to the end.",
          (tensor([-0.1, 0.4, -0.2, 0.9]),)),
         ("Only the last is paid: every token has it before it.",
@@ -80,7 +80,7 @@ def check_surrogate(student: Callable) -> None:
     """Loss from logp_N, old_logp_N, reward_N, baseline: -mean(ratio (R - baseline))."""
     logp, old = tensor([0.6, 0.3, 0.4]).log(), tensor([0.4, 0.5, 0.4]).log()
     reward = tensor([1.0, 0.0, 1.0])
-    held(student, lambda *case: _surrogate(*case).item(), [
+    hold(student, lambda *case: _surrogate(*case).item(), [
         ("Minus the mean of ratio times advantage.", (logp, old, reward, 0.25)),
         ("Where old and new agree the ratio is 1, and its gradient is the score.",
          (old, old, reward, 0.25))], {

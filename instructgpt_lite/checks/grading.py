@@ -2,81 +2,111 @@
 
 A function under check has the signature of the package's function of that name. Every
 case has a sentence that says what it is about; that of the first case that fails is
-what the student reads. Padding holds nan, so a product with the mask shows. Gradients
-are compared with finite differences of the oracle, one number of the input at a time.
+what the student reads, unless a usual mistake explains all that was returned. Padding
+holds nan, so a product with the mask shows. Gradients are compared with finite
+differences of the oracle, one number of the input at a time.
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor
 
-Case = tuple[str, tuple]                       # what it is about, and the arguments
-Mistakes = dict[str, Callable]                 # what to say, and what it would return
-Mistake = tuple[str, Callable]                 # what to say, and what it would return
+Case = tuple                         # what it is about, and tuples of arguments
+Mistakes = dict[str, Callable]       # what to say, and what it would return
 
 
-def tensor(numbers: list) -> Tensor:
+def tensor(numbers: Any) -> Tensor:
     """float64, where a finite difference still has nine digits."""
-    return torch.tensor(numbers, dtype=torch.float64)
+    return torch.as_tensor(numbers, dtype=torch.float64)
 
 
-def agree(student: Callable, oracle: Callable, cases: list[Case],
-          gradient_in: int | None = None) -> None:
-    """AssertionError at the first case in which the student's function differs.
+def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
+         mistakes: Mistakes | None = None, gradient_in: int | None = None) -> None:
+    """AssertionError unless `student` returns what `oracle` does, in every case.
+
+    A mistake is told if something is wrong and all that was returned is what the
+    mistake returns; cases that only a careful function survives belong in a call of
+    their own. Where the oracle returns a list or a tensor, or a gradient is taken, a
+    tensor is wanted; where it returns a number or a tuple, these will do as well.
 
     gradient_in: the argument by which a loss is differentiated, None for no loss.
     """
     name = getattr(student, "__name__", "your function")
-    for sentence, arguments in cases:
-        def hold(right: bool, said: str, sentence: str = sentence) -> None:
-            assert right, f"{name} {said} {sentence}"
-
-        inputs = [x.clone() if torch.is_tensor(x) else x for x in arguments]
-        if gradient_in is not None:
-            inputs[gradient_in].requires_grad_()
-        got, want = student(*inputs), tensor(oracle(*arguments))
-        hold(torch.is_tensor(got),
-             f"returned {type(got).__name__}; a tensor is wanted.")
-        hold(got.shape == want.shape,
-             f"returned shape {tuple(got.shape)}; {tuple(want.shape)} is wanted.")
-        hold(torch.allclose(got.detach().double(), want, rtol=1e-6, atol=1e-9),
-             f"returned {got.tolist()}; {want.tolist()} is right.")
-        if gradient_in is not None:
-            hold(got.requires_grad,
-                 "lost its gradient: is there a detach, item or tolist?")
-            got.backward()
-            slope = inputs[gradient_in].grad
-            want = finite_difference(oracle, arguments, gradient_in)
-            hold(torch.allclose(slope, want, rtol=1e-5, atol=1e-7),
-                 f"has the gradient {slope.tolist()}; {want.tolist()} is right.")
-
-
-def held(student: Callable, oracle: Callable, cases: list[Case], mistakes: Mistakes,
-         gradient_in: int | None = None) -> None:
-    """`agree`, but who makes a usual mistake in every case hears its own sentence."""
-    name = getattr(student, "__name__", "your function")
-
-    def results(function: Callable) -> list:
-        return [function(*(x.clone() if torch.is_tensor(x) else x for x in arguments))
-                for _, arguments in cases]
-
-    got = results(student)
-    if all(map(same, got, results(oracle))):
-        mistakes = {}
-    for sentence, mistake in mistakes.items():
-        assert not all(map(same, got, results(mistake))), f"{name} {sentence}"
-    agree(student, oracle, cases, gradient_in)
+    cases = [(sentence, case) for sentence, *several in cases for case in several]
+    given = [[deepcopy(x) for x in case] for _, case in cases]
+    if gradient_in is not None:
+        for case in given:
+            case[gradient_in].requires_grad_()
+    got = [student(*case) for case in given]
+    want = [oracle(*case) for _, case in cases]
+    for (_, case), after in zip(cases, given):
+        assert all(map(same, after, case)), (
+            f"{name} changed what it was given: work on a copy.")
+    if all(map(same, got, want)):
+        mistakes = None
+    for sentence, mistake in (mistakes or {}).items():
+        told = all(same(x, mistake(*case)) for x, (_, case) in zip(got, cases))
+        assert not told, f"{name}: {sentence}"
+    for n, (sentence, case) in enumerate(cases):
+        fault = _fault(got[n], want[n], case, gradient_in is not None)
+        if not fault and gradient_in is not None:
+            slope = finite_difference(oracle, case, gradient_in)
+            fault = _fault_in_slope(got[n], given[n][gradient_in], slope)
+        assert not fault, f"{name} {fault} {sentence}"
 
 
-def same(got: object, want: object) -> bool:
-    """Numbers or tensors of one shape, equal to six digits; nan where it should be."""
-    if not torch.is_tensor(got) and not isinstance(got, float | int | list):
-        return False
-    got, want = (torch.as_tensor(x).detach().double() for x in (got, want))
-    return got.shape == want.shape and torch.allclose(got, want, rtol=1e-6, atol=1e-9,
-                                                      equal_nan=True)
+def _fault(got: Any, want: Any, case: tuple, loss: bool) -> str | None:
+    """What is wrong with one answer, None if nothing is."""
+    strict = loss or isinstance(want, list | Tensor)
+    if not torch.is_tensor(got) and (strict or _numbers(got) is None):
+        plain = "a tuple or " if isinstance(want, tuple) else "a number or "
+        return (f"returned {type(got).__name__}; "
+                f"{'' if strict else plain}a tensor is wanted.")
+    shape = tensor(want).shape
+    if torch.is_tensor(got) and got.shape != shape:
+        return f"returned shape {tuple(got.shape)}; {tuple(shape)} is wanted."
+    if same(got, want):
+        return None
+    shown = ", ".join(str(_plain(x)) for x in case)
+    shown = f" for {shown}" if 0 < len(shown) < 60 else ""
+    return f"returned {_plain(got)}{shown}; {_plain(want)} is right."
+
+
+def _fault_in_slope(got: Tensor, at: Tensor, want: Tensor) -> str | None:
+    """What is wrong with the gradient of one loss, None if nothing is."""
+    if got.requires_grad:
+        got.backward()
+    if at.grad is None:
+        return "lost its gradient: is there a detach, item or tolist?"
+    if torch.allclose(at.grad, want, rtol=1e-5, atol=1e-7):
+        return None
+    return f"has the gradient {at.grad.tolist()}; {want.tolist()} is right."
+
+
+def same(got: Any, want: Any) -> bool:
+    """Of one shape, and equal to six digits; nan and infinite where it should be."""
+    x, y = _numbers(got), _numbers(want)
+    if x is None or y is None:
+        return type(got) is type(want) and got == want
+    return x.shape == y.shape and torch.allclose(x, y, rtol=1e-6, atol=1e-9,
+                                                 equal_nan=True)
+
+
+def _numbers(x: Any) -> Tensor | None:
+    try:
+        return tensor(x).detach()
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _plain(x: Any) -> Any:
+    """Without tensors, so that a sentence can be read."""
+    if isinstance(x, list | tuple):
+        return type(x)(map(_plain, x))
+    return x.tolist() if torch.is_tensor(x) else x
 
 
 def finite_difference(oracle: Callable, arguments: tuple, position: int,
@@ -89,40 +119,3 @@ def finite_difference(oracle: Callable, arguments: tuple, position: int,
             moved[position].view(-1)[i] += sign * step
             slope.view(-1)[i] += sign * oracle(*moved) / (2 * step)
     return slope
-
-
-def diagnose(student: Callable, oracle: Callable, cases: Sequence[tuple],
-             mistakes: Sequence[Mistake]) -> None:
-    """AssertionError unless all cases are right; of a usual mistake, its sentence."""
-    name = getattr(student, "__name__", "your function")
-    given = [[x.clone() if torch.is_tensor(x) else x for x in case] for case in cases]
-    got = [student(*arguments) for arguments in given]
-    for case, arguments in zip(cases, given):
-        same = all(torch.equal(x, y) for x, y in zip(case, arguments)
-                   if torch.is_tensor(x))
-        assert same, f"{name} changed what it was given: work on a copy."
-    wrong = [n for n, case in enumerate(cases) if not close(got[n], oracle(*case))]
-    if not wrong:
-        return
-    for sentence, mistake in mistakes:
-        told = all(close(got[n], mistake(*case)) for n, case in enumerate(cases))
-        assert not told, f"{name}: {sentence}"
-    case = cases[wrong[0]]
-    raise AssertionError(f"{name} returned {plain(got[wrong[0]])} for "
-                         f"{', '.join(str(plain(x)) for x in case)}; "
-                         f"{plain(oracle(*case))} is right.")
-
-
-def plain(x: Any) -> Any:
-    """Lists for tensors, so that a sentence can be read."""
-    return x.tolist() if hasattr(x, "tolist") else x
-
-
-def close(got: Any, want: Any) -> bool:
-    """Of one shape, and equal to seven digits; infinite where it should be."""
-    try:
-        got, want = torch.as_tensor(got).double(), torch.as_tensor(want).double()
-    except (TypeError, ValueError, RuntimeError):
-        return False
-    return got.shape == want.shape and torch.allclose(got, want, rtol=1e-7, atol=1e-9,
-                                                      equal_nan=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from instructgpt_lite.checks import oracles
-from instructgpt_lite.checks.grading import agree, tensor
+from instructgpt_lite.checks.grading import hold, tensor
 
 NAN = math.nan                                 # what padding holds
 
@@ -19,7 +19,7 @@ RETURN = tensor([[1.0, 0.2, 0.9, NAN], [0.6, NAN, NAN, NAN], [-0.3, 0.4, 0.8, 0.
 
 def check_masked_mean(student: Callable) -> None:
     """Mean over the True places of a mask."""
-    agree(student, oracles.masked_mean, [
+    hold(student, oracles.masked_mean, [
         ("Without padding it is the mean.", (VALUE[2:], MASK[2:])),
         ("Over all counted tokens at once, not row by row; "
          "nan in padding must not leak.", (VALUE, MASK))], gradient_in=0)
@@ -27,7 +27,7 @@ def check_masked_mean(student: Callable) -> None:
 
 def check_value_loss(student: Callable) -> None:
     """Half the squared error, clipped or not."""
-    agree(student, oracles.value_loss, [
+    hold(student, oracles.value_loss, [
         ("clip = 0: half the mean squared error.",
          (VALUE, OLD_VALUE, RETURN, MASK, 0.0)),
         ("clip = 0.2: the larger of the two errors, token by token.",
@@ -39,7 +39,7 @@ def check_ptx_loss(student: Callable) -> None:
     logits = tensor([[[0.1, 2.0, -1.0], [1.5, 0.3, 0.2], [9.0, 0.0, 0.0]],
                      [[0.4, -1.0, 0.9], [0.0, 1.1, -0.7], [0.0, 0.0, 9.0]]])
     token = torch.tensor([[0, 1, 2], [2, 2, 0]])
-    agree(student, oracles.ptx_loss, [
+    hold(student, oracles.ptx_loss, [
         ("Logits at place t are about token t + 1: the last have nothing to predict.",
          (logits[:1], token[:1])),
         ("The mean over all rows and places.", (logits, token))], gradient_in=0)

@@ -35,6 +35,11 @@ def softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
+def log_sum_exp(x: Row) -> float:
+    """log of the sum of exp(x), with the largest taken out so that exp stays finite."""
+    return max(x) + math.log(sum(math.exp(each - max(x)) for each in x))
+
+
 def masked_mean(x: Numbers, mask: Numbers) -> float:
     """Mean over the places where the mask is True."""
     x, mask = _lists(x, mask)
@@ -63,8 +68,7 @@ def kl_gradient(logp: Numbers, logq: Numbers) -> Row:
 def optimum(ref_logp: Numbers, r: Numbers, beta: float) -> Row:
     """log pi* = log ref + r / beta - log Z."""
     tilted = [lp + x / beta for lp, x in zip(*_lists(ref_logp, r), strict=True)]
-    log_z = max(tilted) + math.log(sum(math.exp(x - max(tilted)) for x in tilted))
-    return [x - log_z for x in tilted]
+    return [x - log_sum_exp(tilted) for x in tilted]
 
 
 def reward_loss(r: Numbers, rank: Numbers, mask: Numbers | None = None) -> float:
@@ -83,9 +87,8 @@ def plackett_luce(r: Numbers, rank: Numbers) -> float:
     left = [x for _, x in sorted(zip(*_lists(rank, r), strict=True))]
     logp = 0.0
     while left:
-        best = max(left)
-        total = sum(math.exp(x - best) for x in left)
-        logp += left.pop(0) - best - math.log(total)
+        total = log_sum_exp(left)
+        logp += left.pop(0) - total
     return logp
 
 
@@ -103,7 +106,7 @@ def token_logp(logits: Numbers, token: Numbers, temperature: float = 1.0) -> Row
     logits, token = _lists(logits, token)
 
     def logp(x, v):
-        return x[v] / temperature - math.log(sum(math.exp(y / temperature) for y in x))
+        return x[v] / temperature - log_sum_exp([y / temperature for y in x])
 
     return [[logp(x, v) for x, v in zip(row, ids, strict=True)]
             for row, ids in zip(logits, token, strict=True)]

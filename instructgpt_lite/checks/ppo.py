@@ -5,19 +5,15 @@ Each usual mistake is computed as well, so that the one who makes it hears of it
 
 import math
 from collections.abc import Callable
-from functools import wraps
 from statistics import fmean, stdev
 
 import torch
 from torch import Tensor
 
 from instructgpt_lite.checks import oracles
-from instructgpt_lite.checks.grading import held, tensor
+from instructgpt_lite.checks.grading import hold, tensor
+from instructgpt_lite.checks.objective import MASK, NAN, VALUE
 
-NAN = math.nan                                 # what padding holds
-
-MASK = torch.tensor([[True, True, True, False], [True, False, False, False],
-                     [True, True, True, True]])
 LOGP = tensor([[-1.0, -2.0, -0.5, NAN], [-0.3, NAN, NAN, NAN],
                [-1.5, -0.2, -0.9, -2.5]])
 OTHER_LOGP = tensor([[-1.2, -1.5, -0.5, NAN], [-0.7, NAN, NAN, NAN],
@@ -25,7 +21,6 @@ OTHER_LOGP = tensor([[-1.2, -1.5, -0.5, NAN], [-0.7, NAN, NAN, NAN],
 ADVANTAGE = tensor([[0.5, -0.3, 1.2, NAN], [0.8, NAN, NAN, NAN],
                     [-0.7, 0.0, -0.4, 0.9]])
 REWARD = tensor([[0.1, -0.2, 0.9, NAN], [0.6, NAN, NAN, NAN], [-0.3, 0.4, 0.8, 0.5]])
-VALUE = tensor([[0.5, 0.6, 0.7, NAN], [0.2, NAN, NAN, NAN], [0.9, -0.4, 0.1, 0.6]])
 SCORE = tensor([1.0, -0.5, 2.0])
 
 
@@ -33,7 +28,7 @@ def check_token_rewards(student: Callable) -> None:
     """Per-token KL penalty and the score at the last counted token."""
     none = torch.zeros_like(MASK[:1])
     case = SCORE, LOGP, OTHER_LOGP, MASK, 0.5
-    held(student, oracles.token_rewards, [
+    hold(student, oracles.token_rewards, [
         ("-beta (logp - ref_logp) at each counted token, and the score at the last.",
          case),
         ("beta = 0: the score alone, at the last token.", (*case[:4], 0.0)),
@@ -83,7 +78,7 @@ def _columns(mask_BT: Tensor) -> Tensor:
 
 def check_gae(student: Callable) -> None:
     """Advantages without discount."""
-    held(student, oracles.gae, [
+    hold(student, oracles.gae, [
         ("In between, later errors count lam, lam^2, ...; a response ends at its own "
          "last counted token, and padding gets 0.", (REWARD, VALUE, MASK, 0.5)),
         ("lam = 0: one-step errors reward_t + V_{t+1} - V_t, "
@@ -136,7 +131,7 @@ def check_policy_loss(student: Callable) -> None:
              for ratio in (0.7, 0.9, 1.1, 1.3) for a in (1.0, -1.0)]
     cases.append(("Mean over counted tokens; nan in padding must not leak, "
                   "nor into the gradient.", (LOGP, OTHER_LOGP, ADVANTAGE, MASK, 0.2)))
-    held(student, oracles.policy_loss, cases, {
+    hold(student, oracles.policy_loss, cases, {
         "has the sign of a gain: a loss is to be minimised.": _loss(sign=1),
         "takes the larger of the two: then the clip acts on the wrong side.":
             _loss(pick=torch.maximum),
@@ -184,7 +179,7 @@ def check_clip_slopes(student: Callable) -> None:
 
     cases = [(ratio, a, 0.2) for ratio in (1.0, 1.3, 0.7, 1.1, 0.9)
              for a in (1.0, -1.0, 2.0)]
-    held(_in_a_tensor(student), slope,
+    hold(student, slope,
          [(f"At ratio {case[0]}, advantage {case[1]:+}.", case) for case in cases], {
         "clips on both sides: who moved the wrong way keeps the full slope.":
             told(outside),
@@ -210,16 +205,6 @@ def check_clip_slopes(student: Callable) -> None:
                                         min(max(ratio, 1 - clip), 1 + clip) * a)})
 
 
-def _in_a_tensor(student: Callable) -> Callable:
-    """The same function, where a plain number is an answer, too."""
-    @wraps(student)
-    def given(*arguments: float) -> object:
-        got = student(*arguments)
-        return tensor(got) if isinstance(got, float | int) else got
-
-    return given
-
-
 def check_leave_one_out(student: Callable) -> None:
     """A_GK from r_GK: each response against the mean of the others in its group."""
     def by(each: Callable) -> Callable:
@@ -229,7 +214,7 @@ def check_leave_one_out(student: Callable) -> None:
 
         return advantages
 
-    held(student, by(lambda x, others, row: x - fmean(others)), [
+    hold(student, by(lambda x, others, row: x - fmean(others)), [
         ("Each reward minus the mean of the *other* rewards of its row.",
          (tensor([[1.0, 0.0, 2.5], [4.0, -1.0, 0.0]]),)),
         ("Equal rewards: nobody is better.", (tensor([[2.0, 2.0, 2.0]]),))], {
@@ -268,7 +253,7 @@ def check_adapted_beta(student: Callable) -> None:
     def added(beta: float, kl: float, target: float, n: int, horizon: float) -> float:
         return beta + min(max(kl / target - 1, -0.2), 0.2) * n / horizon
 
-    held(_in_a_tensor(student), rule(),
+    hold(student, rule(),
          [(f"KL {kl}, target {target}.", (0.3, kl, target, 512, 10_000))
           for kl, target in ((12.0, 6.0), (3.0, 6.0), (6.3, 6.0), (6.0, 6.0),
                              (2.2, 2.0))], {

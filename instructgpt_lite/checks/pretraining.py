@@ -2,34 +2,36 @@
 
 import math
 from collections.abc import Callable
+from functools import wraps
 
 import torch
 from torch import Tensor
 
-from instructgpt_lite.checks.grading import diagnose, tensor
+from instructgpt_lite.checks.grading import hold, tensor
 
 
 def check_weight_of_start(student: Callable) -> None:
     """Share of the start in an average of weights, from its decay and the updates."""
-    diagnose(student, lambda decay, n: decay ** n,
-             [(0.992, 125), (0.9, 12), (0.5, 3), (0.992, 0)], [
-        ("that is the share of all that came after: the start keeps the rest.",
-         lambda decay, n: 1 - decay ** n),
-        ("each update multiplies what is left by decay: a power, not a product.",
-         lambda decay, n: decay * n),
-        ("one update too few: after the first the start has decay, not 1.",
-         lambda decay, n: decay ** (n - 1)),
-        ("one update too many: before the first the start has 1.",
-         lambda decay, n: decay ** (n + 1)),
-        ("that is the share of the new weights to the power of n: decay is what stays.",
-         lambda decay, n: (1 - decay) ** n),
-        ("losing 1 - decay of the *first* value each time would end below 0: of what "
-         "is left, a share is lost.", lambda decay, n: 1 - n * (1 - decay)),
-        ("exp(-n (1 - decay)) is close for decay near 1, but not equal.",
-         lambda decay, n: math.exp(-n * (1 - decay))),
-        ("that is the horizon, the number of updates that count: it has no n.",
-         lambda decay, n: 1 / (1 - decay)),
-        ("give a share, not per cent.", lambda decay, n: 100 * decay ** n)])
+    hold(student, lambda decay, n: decay ** n, [
+        ("Each update leaves the start a share `decay` of what it had.",
+         (0.992, 125), (0.9, 12), (0.5, 3), (0.992, 0))], {
+        "that is the share of all that came after: the start keeps the rest.":
+            lambda decay, n: 1 - decay ** n,
+        "each update multiplies what is left by decay: a power, not a product.":
+            lambda decay, n: decay * n,
+        "one update too few: after the first the start has decay, not 1.":
+            lambda decay, n: decay ** (n - 1),
+        "one update too many: before the first the start has 1.":
+            lambda decay, n: decay ** (n + 1),
+        "that is the share of the new weights to the power of n: decay is what stays.":
+            lambda decay, n: (1 - decay) ** n,
+        "losing 1 - decay of the *first* value each time would end below 0: of what "
+        "is left, a share is lost.": lambda decay, n: 1 - n * (1 - decay),
+        "exp(-n (1 - decay)) is close for decay near 1, but not equal.":
+            lambda decay, n: math.exp(-n * (1 - decay)),
+        "that is the horizon, the number of updates that count: it has no n.":
+            lambda decay, n: 1 / (1 - decay),
+        "give a share, not per cent.": lambda decay, n: 100 * decay ** n})
 
 
 def check_gamma_for_sums(student: Callable) -> None:
@@ -37,43 +39,44 @@ def check_gamma_for_sums(student: Callable) -> None:
 
     A row of `length` tokens predicts length - 1 of them.
     """
-    diagnose(student, lambda gamma, length: gamma / (length - 1),
-             [(0.2, 65), (27.8, 1024), (1.0, 3)], [
-        ("the wrong way round: a sum is larger than a mean, so its gamma is smaller.",
-         lambda gamma, length: gamma * (length - 1)),
-        ("the first token has nothing before it and is not predicted: length - 1.",
-         lambda gamma, length: gamma / length),
-        ("the wrong way round, and the first token is not predicted.",
-         lambda gamma, length: gamma * length),
-        ("gamma changes: the gradient of a sum is (length - 1) times that of a mean.",
-         lambda gamma, length: gamma),
-        ("one token too many: a row of length tokens has length - 1 predictions.",
-         lambda gamma, length: gamma / (length + 1)),
-        ("two tokens too few: only the first is not predicted.",
-         lambda gamma, length: gamma / (length - 2)),
-        ("a sum has length - 1 terms of equal weight: no square root.",
-         lambda gamma, length: gamma / math.sqrt(length - 1)),
-        ("that is the number of predictions, without gamma.",
-         lambda gamma, length: 1 / (length - 1)),
-        ("divided twice.", lambda gamma, length: gamma / (length - 1) ** 2)])
+    hold(student, lambda gamma, length: gamma / (length - 1), [
+        ("Both losses shall pull alike.", (0.2, 65), (27.8, 1024), (1.0, 3))], {
+        "the wrong way round: a sum is larger than a mean, so its gamma is smaller.":
+            lambda gamma, length: gamma * (length - 1),
+        "the first token has nothing before it and is not predicted: length - 1.":
+            lambda gamma, length: gamma / length,
+        "the wrong way round, and the first token is not predicted.":
+            lambda gamma, length: gamma * length,
+        "gamma changes: the gradient of a sum is (length - 1) times that of a mean.":
+            lambda gamma, length: gamma,
+        "one token too many: a row of length tokens has length - 1 predictions.":
+            lambda gamma, length: gamma / (length + 1),
+        "two tokens too few: only the first is not predicted.":
+            lambda gamma, length: gamma / (length - 2),
+        "a sum has length - 1 terms of equal weight: no square root.":
+            lambda gamma, length: gamma / math.sqrt(length - 1),
+        "that is the number of predictions, without gamma.":
+            lambda gamma, length: 1 / (length - 1),
+        "divided twice.": lambda gamma, length: gamma / (length - 1) ** 2})
 
 
 def check_gamma_of_mix(student: Callable) -> None:
     """gamma of eq. (2) that a mix (1 - c) L_PPO + c L_text amounts to, from c."""
-    diagnose(student, lambda c: c / (1 - c), [(0.9,), (0.5,), (0.1,)], [
-        ("c weighs the text in a mix whose PPO part has shrunk: divide by its weight.",
-         lambda c: c),
-        ("that is the weight of PPO.", lambda c: 1 - c),
-        ("upside down: gamma weighs the text, per unit of PPO.",
-         lambda c: (1 - c) / c),
-        ("multiplied where it must be divided: pull (1 - c) out of the bracket.",
-         lambda c: c * (1 - c)),
-        ("the text has weight c, not 1.", lambda c: 1 / (1 - c)),
-        ("PPO has weight 1 - c, not 1 + c.", lambda c: c / (1 + c)),
-        ("no logarithm: these are the odds, not the log-odds.",
-         lambda c: math.log(c / (1 - c))),
-        ("(1 - c) is pulled out once.", lambda c: c / (1 - c) ** 2),
-        ("the difference of two weights is no ratio.", lambda c: 2 * c - 1)])
+    hold(student, lambda c: c / (1 - c), [
+        ("How much does the text weigh, per unit of PPO?", (0.9,), (0.5,), (0.1,))], {
+        "c weighs the text in a mix whose PPO part has shrunk: divide by its weight.":
+            lambda c: c,
+        "that is the weight of PPO.": lambda c: 1 - c,
+        "upside down: gamma weighs the text, per unit of PPO.":
+            lambda c: (1 - c) / c,
+        "multiplied where it must be divided: pull (1 - c) out of the bracket.":
+            lambda c: c * (1 - c),
+        "the text has weight c, not 1.": lambda c: 1 / (1 - c),
+        "PPO has weight 1 - c, not 1 + c.": lambda c: c / (1 + c),
+        "no logarithm: these are the odds, not the log-odds.":
+            lambda c: math.log(c / (1 - c)),
+        "(1 - c) is pulled out once.": lambda c: c / (1 - c) ** 2,
+        "the difference of two weights is no ratio.": lambda c: 2 * c - 1})
 
 
 def check_ptx_step(student: Callable) -> None:
@@ -81,14 +84,13 @@ def check_ptx_step(student: Callable) -> None:
 
     Before it, gradients of an earlier update may be left over.
     """
-    name, right = getattr(student, "__name__", "your function"), _after(_step)
-    got = _after(student)
-    for sentence, mistake in _MISTAKES:
-        told = got is not None and torch.allclose(got, _after(mistake), rtol=1e-9)
-        assert not told, f"{name}: {sentence}"
-    assert got is not None and torch.allclose(got, right, rtol=1e-9), (
-        f"{name} left the weights at {got}; {right.tolist()} is right: the gradient of "
-        "policy_loss plus gamma times that of text_loss, in one step.")
+    def after(update: Callable) -> Callable:
+        return wraps(update)(lambda: _after(update))
+
+    hold(after(student), after(_step), [
+        ("These are the weights it left: they want the gradient of policy_loss plus "
+         "gamma times that of text_loss, in one step.", ())],
+        {sentence: after(mistake) for sentence, mistake in _MISTAKES.items()})
 
 
 def _after(update: Callable) -> Tensor:
@@ -135,21 +137,21 @@ def _nothing(*_: object) -> None:
     """No update."""
 
 
-_MISTAKES = [
-    ("the weights did not move: backward fills the gradients, optimizer.step() uses "
-     "them.", _nothing),
-    ("two steps, one for each loss: the second starts where the first has moved the "
-     "weights. Add the gradients, then take one step.", _two_steps),
-    ("gradients of an earlier update were left over: clear them first.",
-     _one_step_of(lambda a, b, gamma: a + gamma * b, clear=False)),
-    ("the text is not in it.", _one_step_of(lambda a, b, gamma: a)),
-    ("only the text is in it: were the gradients of the policy's loss cleared in "
-     "between?", _one_step_of(lambda a, b, gamma: gamma * b)),
-    ("gamma is not in it.", _one_step_of(lambda a, b, gamma: a + b)),
-    ("gamma weighs the text, not the policy's loss.",
-     _one_step_of(lambda a, b, gamma: gamma * a + b)),
-    ("both are losses, to be minimised: add them.",
-     _one_step_of(lambda a, b, gamma: a - gamma * b)),
-    ("a mix of 1 - gamma and gamma is not eq. (2): the policy's loss keeps weight 1.",
-     _one_step_of(lambda a, b, gamma: (1 - gamma) * a + gamma * b)),
-]
+_MISTAKES = {
+    "the weights did not move: backward fills the gradients, optimizer.step() uses "
+    "them.": _nothing,
+    "two steps, one for each loss: the second starts where the first has moved the "
+    "weights. Add the gradients, then take one step.": _two_steps,
+    "gradients of an earlier update were left over: clear them first.":
+        _one_step_of(lambda a, b, gamma: a + gamma * b, clear=False),
+    "the text is not in it.": _one_step_of(lambda a, b, gamma: a),
+    "only the text is in it: were the gradients of the policy's loss cleared in "
+    "between?": _one_step_of(lambda a, b, gamma: gamma * b),
+    "gamma is not in it.": _one_step_of(lambda a, b, gamma: a + b),
+    "gamma weighs the text, not the policy's loss.":
+        _one_step_of(lambda a, b, gamma: gamma * a + b),
+    "both are losses, to be minimised: add them.":
+        _one_step_of(lambda a, b, gamma: a - gamma * b),
+    "a mix of 1 - gamma and gamma is not eq. (2): the policy's loss keeps weight 1.":
+        _one_step_of(lambda a, b, gamma: (1 - gamma) * a + gamma * b),
+}

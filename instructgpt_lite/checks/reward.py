@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from instructgpt_lite.checks import oracles
-from instructgpt_lite.checks.grading import diagnose, tensor
+from instructgpt_lite.checks.grading import hold, tensor
 
 
 def pushes(r: torch.Tensor, rank: torch.Tensor, push: Callable = lambda m: -m,
            better: Callable = int.__lt__, loser: float = 1.0,
-           divide: Callable = lambda pairs, K: pairs) -> list[float]:
+           divide: Callable = lambda pairs, K: pairs) -> tuple[float, ...]:
     """Sum over pairs of sigma(push(margin)), off the winner and on the loser."""
     r, rank = r.tolist(), rank.tolist()
     K, slope = len(r), [0.0] * len(r)
@@ -26,7 +26,12 @@ def pushes(r: torch.Tensor, rank: torch.Tensor, push: Callable = lambda m: -m,
         chance = oracles.sigmoid(push(r[w] - r[l]))
         slope[w] -= chance
         slope[l] += loser * chance
-    return [x / divide(len(pairs), K) for x in slope]
+    return tuple(x / divide(len(pairs), K) for x in slope)
+
+
+def over(each: Callable, total: Callable = fmean) -> Callable:
+    """A function of tensors: the total of what `each` makes of their numbers."""
+    return lambda *tables: total(map(each, *(table.tolist() for table in tables)))
 
 
 def check_reward_gradient(student: Callable) -> None:
@@ -41,24 +46,25 @@ def check_reward_gradient(student: Callable) -> None:
     def times(by: float, **options: Any) -> Callable:
         return lambda r, rank: [by * x for x in pushes(r, rank, **options)]
 
-    diagnose(student, pushes, [three, four, far], [
-        ("that is the way the chance rises; the loss's gradient is its opposite.",
-         times(-1)),
-        ("that is the sum over pairs; eq. (1) has their mean, so divide by their "
-         "number.", times(1, divide=lambda pairs, K: 1)),
-        ("divide by the number of pairs, not by the number of responses.",
-         times(1, divide=lambda pairs, K: K)),
-        ("a tie makes no pair: divide by the pairs that are left, not by C(K, 2).",
-         times(1, divide=lambda pairs, K: K * (K - 1) / 2)),
-        ("divided twice: the mean over pairs is the only 1/C(K, 2) there is.",
-         times(1, divide=lambda pairs, K: pairs ** 2)),
-        ("a pair pushes by sigma(-margin), so that the wrong ones push most; yours is "
-         "sigma(margin).", times(1, push=lambda margin: margin)),
-        ("rank 1 is the best.", times(1, better=int.__gt__)),
-        ("the loser is pushed as well, up by as much as the winner is down.",
-         times(1, loser=0.0)),
-        ("all pairs count, not only neighbours in the ranking.",
-         times(1, better=neighbours))])
+    hold(student, pushes, [
+        ("The mean over pairs of what each adds to the slope.", three, four, far)], {
+        "that is the way the chance rises; the loss's gradient is its opposite.":
+            times(-1),
+        "that is the sum over pairs; eq. (1) has their mean, so divide by their "
+        "number.": times(1, divide=lambda pairs, K: 1),
+        "divide by the number of pairs, not by the number of responses.":
+            times(1, divide=lambda pairs, K: K),
+        "a tie makes no pair: divide by the pairs that are left, not by C(K, 2).":
+            times(1, divide=lambda pairs, K: K * (K - 1) / 2),
+        "divided twice: the mean over pairs is the only 1/C(K, 2) there is.":
+            times(1, divide=lambda pairs, K: pairs ** 2),
+        "a pair pushes by sigma(-margin), so that the wrong ones push most; yours is "
+        "sigma(margin).": times(1, push=lambda margin: margin),
+        "rank 1 is the best.": times(1, better=int.__gt__),
+        "the loser is pushed as well, up by as much as the winner is down.":
+            times(1, loser=0.0),
+        "all pairs count, not only neighbours in the ranking.":
+            times(1, better=neighbours)})
 
 
 def check_responses_read(student: Callable) -> None:
@@ -66,50 +72,48 @@ def check_responses_read(student: Callable) -> None:
     def pairs(K: int) -> int:
         return K * (K - 1) // 2
 
-    diagnose(student, lambda K: (K, K * (K - 1)), [(2,), (4,), (9,)], [
-        ("a pair is two responses to read: twice C(K, 2).", lambda K: (K, pairs(K))),
-        ("together, each response is read once, however many pairs it is in.",
-         lambda K: (K * (K - 1), K * (K - 1))),
-        ("together it is K responses, not one reading for each pair.",
-         lambda K: (pairs(K), K * (K - 1))),
-        ("one batch element is still K responses to read.",
-         lambda K: (1, K * (K - 1))),
-        ("the other way round: (together, as pairs).", lambda K: (K * (K - 1), K)),
-        ("as pairs, a response is read again for each of its K - 1 partners.",
-         lambda K: (K, K)),
-        ("no response meets itself: K - 1 partners, not K.", lambda K: (K, K * K)),
-        ("every response meets all others, not only its neighbours.",
-         lambda K: (K, 2 * (K - 1)))])
+    hold(student, lambda K: (K, K * (K - 1)), [
+        ("How often is a response read?", (2,), (4,), (9,))], {
+        "a pair is two responses to read: twice C(K, 2).": lambda K: (K, pairs(K)),
+        "together, each response is read once, however many pairs it is in.":
+            lambda K: (K * (K - 1), K * (K - 1)),
+        "together it is K responses, not one reading for each pair.":
+            lambda K: (pairs(K), K * (K - 1)),
+        "one batch element is still K responses to read.":
+            lambda K: (1, K * (K - 1)),
+        "the other way round: (together, as pairs).": lambda K: (K * (K - 1), K),
+        "as pairs, a response is read again for each of its K - 1 partners.":
+            lambda K: (K, K),
+        "no response meets itself: K - 1 partners, not K.": lambda K: (K, K * K),
+        "every response meets all others, not only its neighbours.":
+            lambda K: (K, 2 * (K - 1))})
 
 
 def check_brier(student: Callable) -> None:
     """Mean squared error of p_P, the chance given to the first, and won_P, 1 or 0."""
-    def over(each: Callable, total: Callable = fmean) -> Callable:
-        return lambda p, won: total(each(*pair) for pair in zip(p.tolist(),
-                                                                won.tolist()))
-
     square = over(lambda p, won: (p - won) ** 2)
-    cases = [(tensor([0.9, 0.6, 0.2]), tensor([1.0, 0.0, 0.0])),
-             (tensor([0.5]), tensor([1.0]))]
-    diagnose(student, square, cases, [
-        ("that is the sum; take the mean over pairs.",
-         over(lambda p, won: (p - won) ** 2, sum)),
-        ("no root: the Brier score is the mean square itself.",
-         lambda p, won: math.sqrt(square(p, won))),
-        ("squared, not absolute: absolute errors reward forecasts of 0 and 1.",
-         over(lambda p, won: abs(p - won))),
-        ("that counts wrong guesses; the chances themselves have to enter.",
-         over(lambda p, won: float((p > 0.5) != won))),
-        ("that is the expected score of honest forecasts, p(1 - p); compare p with "
-         "what happened.", over(lambda p, won: p * (1 - p))),
-        ("won is 1 where the first was chosen, and p is the chance of the first.",
-         over(lambda p, won: (1 - p - won) ** 2)),
-        ("both outcomes of a pair are counted; they are the same error twice.",
-         over(lambda p, won: 2 * (p - won) ** 2)),
-        ("that is the log loss; Brier squares the difference.",
-         over(lambda p, won: -math.log(p if won else 1 - p))),
-        ("square first, then average: errors of both signs must not cancel.",
-         lambda p, won: (fmean(p.tolist()) - fmean(won.tolist())) ** 2)])
+    hold(student, square, [
+        ("How far is each chance from what happened?",
+         (tensor([0.9, 0.6, 0.2]), tensor([1.0, 0.0, 0.0])),
+         (tensor([0.5]), tensor([1.0])))], {
+        "that is the sum; take the mean over pairs.":
+            over(lambda p, won: (p - won) ** 2, sum),
+        "no root: the Brier score is the mean square itself.":
+            lambda p, won: math.sqrt(square(p, won)),
+        "squared, not absolute: absolute errors reward forecasts of 0 and 1.":
+            over(lambda p, won: abs(p - won)),
+        "that counts wrong guesses; the chances themselves have to enter.":
+            over(lambda p, won: float((p > 0.5) != won)),
+        "that is the expected score of honest forecasts, p(1 - p); compare p with "
+        "what happened.": over(lambda p, won: p * (1 - p)),
+        "won is 1 where the first was chosen, and p is the chance of the first.":
+            over(lambda p, won: (1 - p - won) ** 2),
+        "both outcomes of a pair are counted; they are the same error twice.":
+            over(lambda p, won: 2 * (p - won) ** 2),
+        "that is the log loss; Brier squares the difference.":
+            over(lambda p, won: -math.log(p if won else 1 - p)),
+        "square first, then average: errors of both signs must not cancel.":
+            lambda p, won: (fmean(p.tolist()) - fmean(won.tolist())) ** 2})
 
 
 def check_floor(student: Callable) -> None:
@@ -120,57 +124,55 @@ def check_floor(student: Callable) -> None:
     def entropy(q: float) -> float:
         return -q * log(q) - (1 - q) * log(1 - q)
 
-    def over(each: Callable, total: Callable = fmean) -> Callable:
-        return lambda q: total(map(each, q.tolist()))
-
     def literal(q: float) -> float:
         return math.nan if q in (0, 1) else entropy(q)
 
-    diagnose(student, over(entropy), [
-        (tensor([0.5, 0.9]),), (tensor([0.7, 0.2, 1.0, 0.0]),)], [
-        ("nats, not bits: the natural logarithm.",
-         over(lambda q: entropy(q) / math.log(2))),
-        ("0 log 0 is nan in floats; a certain pair has entropy 0.", over(literal)),
-        ("that is one half of it: the loser's -(1 - q) log(1 - q) is missing.",
-         over(lambda q: -q * log(q))),
-        ("that is the surprise if the first always wins; weigh both outcomes by their "
-         "chances.", over(lambda q: -log(q) if q else math.inf)),
-        ("that is the surprise of the likelier outcome; the other one happens too.",
-         over(lambda q: -log(max(q, 1 - q)))),
-        ("that is the sum; take the mean over pairs.", over(entropy, sum)),
-        ("that is the least error rate; the log loss has a floor of its own.",
-         over(lambda q: min(q, 1 - q))),
-        ("that is the floor of the Brier score, q(1 - q).",
-         over(lambda q: q * (1 - q))),
-        ("entropy of each pair first, then the mean: not of the mean chance.",
-         lambda q: entropy(fmean(q.tolist()))),
-        ("the sign: surprise is minus the logarithm.", over(lambda q: -entropy(q)))])
+    hold(student, over(entropy), [
+        ("The mean surprise of one who knows the chances.",
+         (tensor([0.5, 0.9]),), (tensor([0.7, 0.2, 1.0, 0.0]),))], {
+        "nats, not bits: the natural logarithm.":
+            over(lambda q: entropy(q) / math.log(2)),
+        "0 log 0 is nan in floats; a certain pair has entropy 0.": over(literal),
+        "that is one half of it: the loser's -(1 - q) log(1 - q) is missing.":
+            over(lambda q: -q * log(q)),
+        "that is the surprise if the first always wins; weigh both outcomes by their "
+        "chances.": over(lambda q: -log(q) if q else math.inf),
+        "that is the surprise of the likelier outcome; the other one happens too.":
+            over(lambda q: -log(max(q, 1 - q))),
+        "that is the sum; take the mean over pairs.": over(entropy, sum),
+        "that is the least error rate; the log loss has a floor of its own.":
+            over(lambda q: min(q, 1 - q)),
+        "that is the floor of the Brier score, q(1 - q).":
+            over(lambda q: q * (1 - q)),
+        "entropy of each pair first, then the mean: not of the mean chance.":
+            lambda q: entropy(fmean(q.tolist())),
+        "the sign: surprise is minus the logarithm.": over(lambda q: -entropy(q))})
 
 
 def check_center(student: Callable) -> None:
     """r_BK moved by one constant so that demonstrations, scored demo_N, average 0."""
-    cases = [(tensor([[3.0, 1.0], [0.0, -2.0]]), tensor([2.0, 2.0, 5.0])),
-             (tensor([[61.0, 62.0, 66.0]]), tensor([60.0, 70.0]))]
-
     def mean(demo: torch.Tensor) -> float:
         return fmean(demo.tolist())
 
-    diagnose(student, lambda r, demo: r - mean(demo), cases, [
-        ("the demonstrations shall average 0, not the responses.",
-         lambda r, demo: r - r.mean()),
-        ("subtract their mean, do not add it.", lambda r, demo: r + mean(demo)),
-        ("the spread stays as it is: only the mean is set.",
-         lambda r, demo: (r - mean(demo)) / pstdev(demo.tolist())),
-        ("one constant for all, not one for each prompt.",
-         lambda r, demo: r - r.mean(dim=1, keepdim=True)),
-        ("the mean of the demonstrations, not their median.",
-         lambda r, demo: r - median(demo.tolist())),
-        ("the mean of the demonstrations, not the best of them.",
-         lambda r, demo: r - demo.max()),
-        ("multiplying by a constant changes differences, and with them the chances.",
-         lambda r, demo: r / mean(demo)),
-        ("nothing has moved.", lambda r, demo: r),
-        ("that is the constant; give the moved rewards.", lambda r, demo: mean(demo))])
+    hold(student, lambda r, demo: r - mean(demo), [
+        ("Moved alike, the demonstrations would average 0.",
+         (tensor([[3.0, 1.0], [0.0, -2.0]]), tensor([2.0, 2.0, 5.0])),
+         (tensor([[61.0, 62.0, 66.0]]), tensor([60.0, 70.0])))], {
+        "the demonstrations shall average 0, not the responses.":
+            lambda r, demo: r - r.mean(),
+        "subtract their mean, do not add it.": lambda r, demo: r + mean(demo),
+        "the spread stays as it is: only the mean is set.":
+            lambda r, demo: (r - mean(demo)) / pstdev(demo.tolist()),
+        "one constant for all, not one for each prompt.":
+            lambda r, demo: r - r.mean(dim=1, keepdim=True),
+        "the mean of the demonstrations, not their median.":
+            lambda r, demo: r - median(demo.tolist()),
+        "the mean of the demonstrations, not the best of them.":
+            lambda r, demo: r - demo.max(),
+        "multiplying by a constant changes differences, and with them the chances.":
+            lambda r, demo: r / mean(demo),
+        "nothing has moved.": lambda r, demo: r,
+        "that is the constant; give the moved rewards.": lambda r, demo: mean(demo)})
 
 
 SHIFTED = {                                    # moves with the level?, and why
@@ -219,21 +221,22 @@ def check_longer_share(student: Callable) -> None:
         return fmean(float(long[rank.index(1)] == max(long))
                      for long, rank in zip(lengths, ranks))
 
-    cases = [([[5, 3, 3, 9], [4, 6]], [[1, 2, 3, 3], [2, 1]]),
-             ([[7, 2, 4], [1, 1], [8, 3]], [[2, 1, 3], [1, 2], [1, 2]])]
-    diagnose(student, pooled(), cases, [
-        ("equal lengths count half: a ruler would toss a coin.", pooled(tie=0.0)),
-        ("equal lengths count half, not whole.", pooled(tie=1.0)),
-        ("rank 1 is the best; yours counts pairs in which the worse is longer.",
-         pooled(sign=-1)),
-        ("equal ranks make no pair.", pooled(kept=lambda one, other: one <= other)),
-        ("every pair counts the same here: one mean over all pairs.",
-         lambda lengths, ranks: fmean(map(fmean, share(lengths, ranks)))),
-        ("all pairs of a ranking, not only the best against the longest.",
-         best_is_longest),
-        ("count each pair once, winner first: both ways round it is one half.",
-         pooled(kept=lambda one, other: one != other)),
-        ("that is the number of pairs; divide by how many there are.",
-         lambda lengths, ranks: sum(sum(share(lengths, ranks), []))),
-        ("all pairs, not only neighbours in the ranking.",
-         pooled(kept=lambda one, other: other - one == 1))])
+    hold(student, pooled(), [
+        ("Of all ranked pairs, in how many is the better one longer?",
+         ([[5, 3, 3, 9], [4, 6]], [[1, 2, 3, 3], [2, 1]]),
+         ([[7, 2, 4], [1, 1], [8, 3]], [[2, 1, 3], [1, 2], [1, 2]]))], {
+        "equal lengths count half: a ruler would toss a coin.": pooled(tie=0.0),
+        "equal lengths count half, not whole.": pooled(tie=1.0),
+        "rank 1 is the best; yours counts pairs in which the worse is longer.":
+            pooled(sign=-1),
+        "equal ranks make no pair.": pooled(kept=lambda one, other: one <= other),
+        "every pair counts the same here: one mean over all pairs.":
+            lambda lengths, ranks: fmean(map(fmean, share(lengths, ranks))),
+        "all pairs of a ranking, not only the best against the longest.":
+            best_is_longest,
+        "count each pair once, winner first: both ways round it is one half.":
+            pooled(kept=lambda one, other: one != other),
+        "that is the number of pairs; divide by how many there are.":
+            lambda lengths, ranks: sum(sum(share(lengths, ranks), [])),
+        "all pairs, not only neighbours in the ranking.":
+            pooled(kept=lambda one, other: other - one == 1)})

@@ -5,44 +5,11 @@ hears about that mistake, any other the first case that it gets wrong.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import combinations
 from statistics import mean
 
-Mistakes = dict[str, Callable]                 # the sentence it hears, what it computes
-
-
-def hold(student: Callable, right: Callable, cases: Sequence[tuple],
-         mistakes: Mistakes, how: str) -> None:
-    """AssertionError where the student's answers are not those of `right`."""
-    def answers(function: Callable) -> list:
-        return [function(*map(fresh, case)) for case in cases]
-
-    got, want = answers(student), answers(right)
-    if all(map(same, got, want)):
-        return
-    for sentence, wrong in mistakes.items():
-        assert not all(map(same, got, answers(wrong))), sentence
-    for case, ours, theirs in zip(cases, want, got):
-        assert same(theirs, ours), (
-            f"For {', '.join(map(str, case))} it returned {theirs}; {ours} is right. "
-            f"{how}")
-
-
-def fresh(argument: object) -> object:
-    """A copy, so that an answer which changes its input changes no other case."""
-    return list(argument) if isinstance(argument, list) else argument
-
-
-def same(got: object, want: object) -> bool:
-    """Whether two numbers, or tuples of numbers, are equal up to rounding."""
-    if isinstance(want, tuple):
-        return (isinstance(got, tuple | list) and len(got) == len(want)
-                and all(map(same, got, want)))
-    try:
-        return math.isclose(float(got), want, rel_tol=1e-9, abs_tol=1e-12)
-    except (TypeError, ValueError):
-        return False
+from instructgpt_lite.checks.grading import hold
 
 
 def check_comparisons(student: Callable) -> None:
@@ -50,8 +17,10 @@ def check_comparisons(student: Callable) -> None:
     def right(ranks: list) -> int:
         return sum(a != b for a, b in combinations(ranks, 2))
 
-    hold(student, right, [([1, 2, 3, 4],), ([1, 2, 2, 3, 4],), ([1, 1, 2],),
-                          ([3, 1, 2, 3],), ([2, 2],), ([5, 1, 3, 2, 4, 4],)], {
+    hold(student, right, [
+        ("Count the pairs in which one rank is below the other.",
+         ([1, 2, 3, 4],), ([1, 2, 2, 3, 4],), ([1, 1, 2],), ([3, 1, 2, 3],), ([2, 2],),
+         ([5, 1, 3, 2, 4, 4],))], {
         "A tie makes no comparison: leave out pairs of equal rank.":
             lambda ranks: math.comb(len(ranks), 2),
         "Each pair counts once, and you have counted it from both sides.":
@@ -66,8 +35,7 @@ def check_comparisons(student: Callable) -> None:
             lambda ranks: sum(a < b for a, b in combinations(ranks, 2)),
         "That is the number of answers, not of pairs of them.": len,
         "A pair of equal rank is what does not count; you count only those.":
-            lambda ranks: math.comb(len(ranks), 2) - right(ranks),
-    }, "Count the pairs in which one rank is below the other.")
+            lambda ranks: math.comb(len(ranks), 2) - right(ranks)})
 
 
 def check_chosen(student: Callable) -> None:
@@ -76,9 +44,10 @@ def check_chosen(student: Callable) -> None:
         return rewards.index(max(rewards))
 
     hold(student, lambda rewards, gold: gold[place(rewards)], [
-        ([0.1, 2.0, -1.0], [0.5, 0.2, 1.0]), ([3.0, 1.0], [0.4, 0.9]),
-        ([-2.0, -1.0, -3.0, -0.5], [0.1, 0.8, 0.6, 0.3]),
-        ([-1.0, -3.0, -2.0], [0.7, 0.9, 0.2])], {
+        ("The answer with the highest reward is chosen, and its gold score counts.",
+         ([0.1, 2.0, -1.0], [0.5, 0.2, 1.0]), ([3.0, 1.0], [0.4, 0.9]),
+         ([-2.0, -1.0, -3.0, -0.5], [0.1, 0.8, 0.6, 0.3]),
+         ([-1.0, -3.0, -2.0], [0.7, 0.9, 0.2]))], {
         "The best is not always the second: find its place in the rewards.":
             lambda rewards, gold: gold[1],
         "The best is not always the first: find its place in the rewards.":
@@ -96,14 +65,15 @@ def check_chosen(student: Callable) -> None:
         "That is the place of the chosen answer; its gold score is wanted.":
             lambda rewards, gold: place(rewards),
         "That is the mean of all gold scores; only that of the chosen counts.":
-            lambda rewards, gold: mean(gold),
-    }, "The answer with the highest reward is chosen, and its gold score counts.")
+            lambda rewards, gold: mean(gold)})
 
 
 def check_expected_comparisons(student: Callable) -> None:
     """Comparisons of n prompts when K is 4 to 9, equally often."""
     pairs = [math.comb(K, 2) for K in range(4, 10)]
-    hold(student, lambda n: n * mean(pairs), [(6,), (1,), (33_207,)], {
+    hold(student, lambda n: n * mean(pairs), [
+        ("One prompt of each K makes 6 + 10 + 15 + 21 + 28 + 36 comparisons.",
+         (6,), (1,), (33_207,))], {
         "That is right for six prompts only: let it grow with n.":
             lambda n: sum(pairs),
         "Each prompt has one K: divide by the six values that it may have.":
@@ -120,8 +90,7 @@ def check_expected_comparisons(student: Callable) -> None:
             lambda n: n * mean(math.comb(K + 1, 2) for K in range(4, 10)),
         "That is the number of answers, not of pairs of them.": lambda n: n * 6.5,
         "Ten times is the paper's round number; what does the mean over K say?":
-            lambda n: 10 * n,
-    }, "One prompt of each K makes 6 + 10 + 15 + 21 + 28 + 36 comparisons.")
+            lambda n: 10 * n})
 
 
 def check_updates_until(student: Callable) -> None:
@@ -129,7 +98,9 @@ def check_updates_until(student: Callable) -> None:
     def right(left: float, a: float) -> float:
         return math.log(left) / math.log(a)
 
-    hold(student, right, [(0.25, 0.5), (0.5, 0.992), (0.01, 0.9), (0.1, 0.999)], {
+    hold(student, right, [
+        ("After n updates the share a ** n is left.",
+         (0.25, 0.5), (0.5, 0.992), (0.01, 0.9), (0.1, 0.999))], {
         "Turned round: a ** n = left, so log(left) is on top.":
             lambda left, a: 1 / right(left, a),
         "The start keeps the share a at each update, not 1 - a.":
@@ -147,8 +118,7 @@ def check_updates_until(student: Callable) -> None:
         "Shares shrink by a factor, not by a difference: take logarithms.":
             lambda left, a: (1 - left) / (1 - a),
         "Do not round: the exact number of updates is wanted.":
-            lambda left, a: math.ceil(right(left, a) - 1e-9),
-    }, "After n updates the share a ** n is left.")
+            lambda left, a: math.ceil(right(left, a) - 1e-9)})
 
 
 def check_agreement_and_best(student: Callable) -> None:
@@ -159,7 +129,8 @@ def check_agreement_and_best(student: Callable) -> None:
     cases = [(1.0,), (0.0,), (0.452,), (0.2,), (0.75,)]
     assert all(isinstance(student(*case), tuple | list) and len(student(*case)) == 2
                for case in cases), "Return two numbers: the agreement, the best model."
-    hold(student, lambda clear: (half(clear), half(clear)), cases, {
+    hold(student, lambda clear: (half(clear), half(clear)), [
+        ("Clear pairs: always. The others: half of the time.", *cases)], {
         "Two coins agree half of the time: add that to the clear pairs.":
             lambda clear: (clear, half(clear)),
         "On the hard pairs, too, the best model is right half of the time.":
@@ -177,5 +148,4 @@ def check_agreement_and_best(student: Callable) -> None:
         "A pair is clear to both labelers at once: do not square the share.":
             lambda clear: (half(clear ** 2), half(clear)),
         "Whether they agree by chance is counted twice: clear + (1 - clear) / 2.":
-            lambda clear: (clear + (1 - clear), half(clear)),
-    }, "Clear pairs: always. The others: half of the time.")
+            lambda clear: (clear + (1 - clear), half(clear))})

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from instructgpt_lite import checks
-from instructgpt_lite.checks.grading import held
 
 
 def refused(check, mistake, sentence):
@@ -200,7 +199,3 @@ def adapted(beta, kl, target, n, horizon, clip=0.2):
 def test_mistakes_in_the_controller(mistake, sentence):
     checks.check_adapted_beta(adapted)
     refused(checks.check_adapted_beta, mistake, sentence)
-
-
-def test_who_is_right_is_not_told_of_a_mistake_that_gives_the_same_here():
-    held(torch.abs, lambda x: x.tolist(), [("of 2", (torch.tensor([2.0]),))], {"forgets the sign": lambda x: x})

@@ -242,7 +242,7 @@ def unexpected(ahead):
 def test_mistakes_in_elo_get_their_sentence():
     checks.check_elo_update(elo_update)
     refused(checks.check_elo_update, {
-        in_place: "work on a clone",
+        in_place: "work on a copy",
         game(lambda ahead: torch.sigmoid(-ahead / 400)): "not of e to one",
         game(lambda ahead: 0.5): "Always half",
         game(lambda ahead: 1.0): "All of k moves",

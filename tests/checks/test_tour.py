@@ -29,8 +29,8 @@ WRONG = {
         (lambda r: sum(a < b for a, b in combinations(r, 2)), "whichever of the two comes first"),
         (len, "the number of answers"),
         (lambda r: sum(a == b for a, b in combinations(r, 2)), "you count only those"),
-        (lambda r: 6, "it returned 6; 9 is right"),
-        (lambda r: None, "it returned None; 6 is right")]),
+        (lambda r: 6, "returned 6 for [1, 2, 2, 3, 4]; 9 is right"),
+        (lambda r: None, "returned NoneType; a number")]),
     checks.check_chosen: (lambda r, g: g[best(r)], [
         (lambda r, g: g[1], "not always the second"),
         (lambda r, g: g[0], "not always the first"),
@@ -41,7 +41,7 @@ WRONG = {
         (lambda r, g: max(r), "the reward of the chosen"),
         (lambda r, g: best(r), "the place of the chosen"),
         (lambda r, g: sum(g) / len(g), "the mean of all"),
-        (lambda r, g: 0.2, "it returned 0.2; 0.4 is right")]),
+        (lambda r, g: 0.2, "returned 0.2 for [3.0, 1.0], [0.4, 0.9]; 0.4 is right")]),
     checks.check_expected_comparisons: (lambda n: n * sum(COUNTS) / 6, [
         (lambda n: 116, "let it grow with n"),
         (lambda n: 116 * n, "divide by the six values"),
@@ -53,7 +53,7 @@ WRONG = {
         (lambda n: n * mean(K * (K + 1) / 2 for K in range(4, 10)), "with itself"),
         (lambda n: 6.5 * n, "the number of answers"),
         (lambda n: 10 * n, "the paper's round number"),
-        (lambda n: None, "it returned None; 116.0 is right")]),
+        (lambda n: None, "returned NoneType; a number")]),
     checks.check_updates_until: (updates, [
         (lambda left, a: math.log(a) / math.log(left), "Turned round"),
         (lambda left, a: math.log(left, 1 - a), "not 1 - a"),
@@ -64,7 +64,7 @@ WRONG = {
         (lambda left, a: a ** left, "not their number"),
         (lambda left, a: (1 - left) / (1 - a), "by a factor"),
         (lambda left, a: math.ceil(updates(left, a)), "Do not round"),
-        (lambda left, a: 2, "it returned 2; 86.29")]),
+        (lambda left, a: 2, "returned 2 for 0.5, 0.992; 86.29")]),
     checks.check_agreement_and_best: (lambda c: (c + (1 - c) / 2, c + (1 - c) / 2), [
         (lambda c: c, "Return two numbers"),
         (lambda c: None, "Return two numbers"),
@@ -77,7 +77,7 @@ WRONG = {
         (lambda c: (c + (1 - c) / 4, (1 + c) / 2), "not a quarter"),
         (lambda c: ((1 + c * c) / 2, (1 + c) / 2), "do not square"),
         (lambda c: (1, (1 + c) / 2), "counted twice"),
-        (lambda c: ((1 + c) / 2, 0.726), "it returned (1.0, 0.726); (1.0, 1.0) is right")]),
+        (lambda c: ((1 + c) / 2, 0.726), "returned (1.0, 0.726) for 1.0; (1.0, 1.0) is right")]),
 }
 
 
@@ -96,4 +96,4 @@ def test_every_wrong_answer_hears_about_its_own_mistake(check, wrong, sentence):
 
 def test_every_exercise_has_eight_wrong_answers_with_a_sentence_each():
     for _, wrong in WRONG.values():
-        assert len({sentence for _, sentence in wrong if "it returned" not in sentence}) >= 8
+        assert len({sentence for _, sentence in wrong if "returned " not in sentence}) >= 8
