@@ -127,10 +127,15 @@ class PPO:
     seed: int = 0                    # of prompts and responses; ours
 
     def __post_init__(self) -> None:
-        """ValueError where the sizes do not divide: a short one takes a full step."""
+        """ValueError where a minibatch would be short, or beta might turn negative."""
         if self.minibatch_size < 1 or self.batch_size % self.minibatch_size:
             raise ValueError(f"minibatch_size is {self.minibatch_size}, which does not "
                              f"divide batch_size, {self.batch_size}: take another")
+        if self.kl_target and self.batch_size >= 5 * self.kl_horizon:
+            raise ValueError(f"kl_horizon is {self.kl_horizon}: take more than a fifth "
+                             f"of batch_size, {self.batch_size}: beta would be < 0")
+        if self.kl_target < 0:
+            raise ValueError(f"kl_target is {self.kl_target}: KL is never below 0")
 
     @property
     def iterations(self) -> int:

@@ -194,6 +194,8 @@ TRAINING = [
            "the error not clipped"),
     Mutant("beta-never-charged", PPO, 'config = replace(config, beta=resume.numbers.setdefault("beta", config.beta))',
            'resume.numbers.setdefault("beta", config.beta)', "adapted, logged, and not used"),
+    Mutant("beta-may-turn-negative", CONFIG, "self.batch_size >= 5 * self.kl_horizon", "self.batch_size < 0",
+           "a price that pays for leaving the start"),
     Mutant("beta-not-remembered", RESUME, 'state.get("numbers", {})', "{}", "resumed at the first beta"),
     Mutant("gamma-ignored", PPO, '(config.gamma * row["ptx_loss"])', 'row["ptx_loss"]',
            "ptx with coefficient 1"),

@@ -56,7 +56,7 @@ def adapted_beta(beta: float, kl: float, target: float, episodes: int,
     """beta for the next batch, which brings KL (nats a response) closer to `target`.
 
     It moves by at most a fifth in `horizon` episodes, in proportion to the relative
-    error before that (Ziegler et al., 2019; lm-human-preferences). 0: it stays.
+    error before that (Ziegler et al., 2019; lm-human-preferences). Target 0: it stays.
     """
     error = min(max(kl / target - 1, -0.2), 0.2) if target else 0.0
     return beta * (1 + error * episodes / horizon)

@@ -78,11 +78,11 @@ def ppo_ptx(policy: Policy, reference: Policy, reward: Reward, prompts: Sequence
             loop.update("ppo", step, networks, config.clip_norm, **row)
             loop.update_average(average, policy, config.ema)
             updates.append(logged(row, *surrogate))
-        resume.step, resume.numbers["beta"] = step + 1, next_beta(config, experience.kl)
+        seen = {"beta": config.beta, **summary(experience, updates)}
+        resume.step, resume.numbers["beta"] = step + 1, next_beta(config, seen["kl"])
         if resume.step == config.iterations:
             policy.load_state_dict(average.state_dict())
-        yield {"step": resume.step, "steps": config.iterations, "beta": config.beta,
-               **summary(experience, updates)}
+        yield {"step": resume.step, "steps": config.iterations, **seen}
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,6 @@ class Experience:
     value_BT: Tensor
     return_BT: Tensor
     advantage_BT: Tensor
-
-    @property
-    def kl(self) -> float:
-        """From the reference, nats a response: the mean of the log-ratios."""
-        return (self.logp_BT - self.ref_logp_BT).sum(dim=1).mean().item()
 
     def __getitem__(self, rows: Tensor) -> "Experience":
         """The responses picked by an index tensor."""
@@ -175,7 +170,7 @@ def summary(experience: Experience, updates: list[dict]) -> dict[str, float]:
     means = {name: sum(row[name] for row in updates) / len(updates)
              for name in updates[0]}
     return {"score": experience.score_B.mean().item(),
-            "kl": experience.kl,
+            "kl": (logp_BT - experience.ref_logp_BT).sum(dim=1).mean().item(),
             "surprise": -masked_mean(logp_BT, mask_BT).item(),
             "length": mask_BT.sum(dim=1).double().mean().item(),
             "ended": experience.rollout.ended_B.double().mean().item(),

@@ -9,6 +9,7 @@ import torch
 from instructgpt_lite.checks import oracles
 from instructgpt_lite.config import PPO
 from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.theory.objective import adapted_beta
 from instructgpt_lite.training import ppo_ptx as stage
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.training.resume import ResumeState
@@ -484,3 +485,17 @@ def test_policy_reference_reward_and_value_read_the_same_ids(policy, reward):
         given = {"reference": policy.frozen(), "reward": reward, "value": ScalarModel.on(reward), name: network}
         with pytest.raises(ValueError, match=rf"{name} .*have different tokenizers|and {name} have different"):
             next(ppo_ptx(policy, prompts=PROMPTS, config=CONFIG, **given))
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 51, 102.4])
+def test_a_horizon_so_short_that_a_batch_might_turn_beta_negative_is_refused(horizon):
+    assert adapted_beta(1.0, 0.0, 1.0, 512, 102.5) > 0 >= adapted_beta(1.0, 0.0, 1.0, 512, 102.4)
+    with pytest.raises(ValueError, match=f"kl_horizon is {horizon}: take more than a fifth of batch_size, 512"):
+        PPO(batch_size=512, kl_target=6.0, kl_horizon=horizon)
+    assert PPO(kl_target=6.0, kl_horizon=102.5).kl_horizon == 102.5
+    assert PPO(kl_horizon=horizon).kl_target == 0                # a fixed beta has no horizon
+
+
+def test_a_target_below_0_is_refused():
+    with pytest.raises(ValueError, match="kl_target is -1.0: KL is never below 0"):
+        PPO(kl_target=-1.0)
