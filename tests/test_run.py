@@ -17,14 +17,14 @@ from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.run import stages
 from instructgpt_lite.run.folder import Damaged, RunFolder, check_model
-from instructgpt_lite.run.stages import STAGES, Stopped, run
+from instructgpt_lite.run.stages import Stopped, run
 from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.training.sft import demonstrated
 from instructgpt_lite.world.world import World
 
 MICRO = replace(presets.micro, checkpoint_every=0.0,            # a checkpoint after every step
                 best_of_n=replace(presets.micro.best_of_n, n=2))
-NAMES = [stage.name for stage in STAGES]
+NAMES = [stage.name for stage in stages.stages_of(MICRO)]
 
 
 @pytest.fixture(scope="module")

@@ -53,8 +53,13 @@ class Network(nn.Module):
         return copy.deepcopy(self).requires_grad_(False)
 
     def encode(self, prompts: list[str]) -> list[list[int]]:
-        """Token ids of each prompt, and of the line break before the response."""
-        return loading.prompt_ids(self.tokenizer, prompts)
+        """Token ids of each prompt as `template` has it."""
+        return loading.prompt_ids(self.tokenizer, prompts, self.template)
+
+    @property
+    def template(self) -> str:
+        """How a prompt is read: "{prompt}" with what stands before and after it."""
+        return getattr(self.model.config, "prompt_template", "{prompt}\n")
 
     def _road(self) -> ModuleType:
         """What reads rows: `fast` for a GPT-2 that nobody has changed, or `forward`."""
@@ -73,6 +78,8 @@ class Policy(Network):
     def __init__(self, model: nn.Module, tokenizer: Any) -> None:
         super().__init__(model, tokenizer)
         self.ends = loading.end_ids(model, tokenizer)
+        if getattr(model.config, "fixed_length", False):
+            self.ends = ()
         self.fast = self_test.policy_road(model, fast)
 
     @classmethod
@@ -90,6 +97,19 @@ class Policy(Network):
         tokenizer = loading.open_tokenizer(folder)
         loading.give_pad(model, tokenizer)
         return cls(model, tokenizer)
+
+    def speak(self, template: str, fixed_length: bool) -> None:
+        """How it is asked, and whether an end ends its responses; saved with it.
+
+        fixed_length: every response has max_new_tokens (Ziegler et al., 2019).
+        ValueError where the template has no place for the prompt.
+        """
+        if template.count("{prompt}") != 1:
+            raise ValueError(f"template is {template!r}: write {{prompt}} where the "
+                             "prompt goes, once")
+        config = self.model.config
+        config.prompt_template, config.fixed_length = template, fixed_length
+        self.ends = () if fixed_length else loading.end_ids(self.model, self.tokenizer)
 
     def texts(self, rollout: Rollout) -> list[str]:
         """The responses as text, special tokens left out."""
@@ -191,8 +211,13 @@ class ScalarModel(Network):
         super().save(folder, weights)
 
     def forward(self, rollout: Rollout) -> Tensor:
-        """r_B: read at each row's last counted token."""
+        """r_B: read at each row's last counted token.
+
+        Of responses that nothing ends (`Policy.speak`), at an EOS put after each.
+        """
         rollout = rollout.to(self.device)
+        if rollout.eos == ():
+            rollout = rollout.with_end(self.eos)
         return self._at(rollout, rollout.last_B)
 
     def values(self, rollout: Rollout) -> Tensor:

@@ -17,68 +17,70 @@ from filelock import FileLock, Timeout
 
 from instructgpt_lite.config import SFT, Run
 from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
+from instructgpt_lite.data.protocols import Source
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 from instructgpt_lite.files import Metrics, digests, write_json
 from instructgpt_lite.judging import table
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.run.folder import RunFolder, shipped_base
+from instructgpt_lite.run.sources import located, open_source
 from instructgpt_lite.training.best_of_n import best_of_n
 from instructgpt_lite.training.loop import generator
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.training.pretrain import pretrain
 from instructgpt_lite.training.resume import ResumeState
-from instructgpt_lite.training.reward import center, collect, train_reward
+from instructgpt_lite.training.reward import center, to_rank, train_reward
 from instructgpt_lite.training.sft import finetune
-from instructgpt_lite.world.world import World
 
 Rows = Iterator[dict]
 
 
-def base(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
-    """Next-token prediction. The paper starts from GPT-3; we make, or ship, our own."""
-    shipped = shipped_base(config)
-    if shipped:
-        policy = Policy.load(shipped)
+def base(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
+    """Next-token prediction. The paper starts from GPT-3, we from any model, or ours."""
+    ready = config.base_model or shipped_base(config)
+    if ready:
+        policy = Policy.load(located(ready))
     else:
-        words = world.tokenizer()
+        words = source.tokenizer()
         policy = Policy.new(config.architecture, words, config.pretrain.seed)
-        corpus = world.corpus(policy.tokenizer)
+        corpus = source.corpus(policy.tokenizer)
         yield from pretrain(policy, corpus, config.pretrain, resume)
+    policy.speak(config.template, config.fixed_length)
     folder.save("base", policy)
 
 
-def supervised(config: Run, world: World, folder: RunFolder,
+def supervised(config: Run, source: Source, folder: RunFolder,
                resume: ResumeState) -> Rows:
     """Step 1: labelers show what to say, and the base model learns it (§3.5)."""
-    shown = world.demonstrations(config.sft.demonstrations, config.sft.seed)
-    yield from finetuned("sft", "base", shown, config.sft, world, folder, resume)
+    shown = source.demonstrations(config.sft.demonstrations, config.sft.seed)
+    yield from finetuned("sft", "base", shown, config.sft, source, folder, resume)
 
 
-def rl_start(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+def rl_start(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
     """Where RL starts: fewer passes, and pretraining text mixed in (App. C.3)."""
-    shown = world.demonstrations(config.rl_init.demonstrations, config.rl_init.seed)
-    yield from finetuned("rl_init", "base", shown, config.rl_init, world, folder,
+    shown = source.demonstrations(config.rl_init.demonstrations, config.rl_init.seed)
+    yield from finetuned("rl_init", "base", shown, config.rl_init, source, folder,
                          resume)
 
 
 def finetuned(name: str, start: str, shown: list[Demonstration], config: SFT,
-              world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+              source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
     """The policy `start`, trained to say what is shown."""
     policy = Policy.load(folder.model(start))
-    corpus = world.corpus(policy.tokenizer)
+    corpus = source.corpus(policy.tokenizer)
     yield from finetune(policy, shown, config, corpus, resume)
     folder.save(name, policy)
 
 
-def rankings(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+def rankings(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
     """Step 2, first half: labelers rank what the RL start says, K answers a prompt."""
     policy = Policy.load(folder.model("rl_init"))
-    prompts, _ = unseen_prompts(config, world)
-    labelers = table.calibrate(world, policy, config.collect)
-    write_json(folder.path / "labelers.json", labelers)
+    prompts, _ = unseen_prompts(config, source)
+    known = table.calibrate(source, policy, config.collect)
+    write_json(folder.path / "labelers.json", known)
 
     def make(batch: int) -> list[Ranking]:
-        return collect(policy, prompts, world.labelers, config.collect, batch)
+        return source.rank(*to_rank(policy, prompts, config.collect, batch))
 
     batches = kept(folder, "collect", Ranking, make, len(prompts),
                    config.collect.batch_size)
@@ -87,23 +89,32 @@ def rankings(config: Run, world: World, folder: RunFolder, resume: ResumeState) 
         yield row | {"rankings": len(ranked), "pairs": pairs}
 
 
-def reward_model(config: Run, world: World, folder: RunFolder,
+def reward_model(config: Run, source: Source, folder: RunFolder,
                  resume: ResumeState) -> Rows:
     """Step 2, second half: a model learns what labelers prefer, eq. (1)."""
     policy = Policy.load(folder.model("rl_init"))
     reward = ScalarModel.on(policy, config.reward.seed)
     ranked = folder.records("collect", Ranking)
     yield from train_reward(reward, ranked, config.reward, resume)
-    center(reward, policy, world.demonstrations(config.rl_init.demonstrations))
+    center(reward, policy, source.demonstrations(config.rl_init.demonstrations))
     folder.save("reward", reward)
 
 
-def rejection_sampled(config: Run, world: World, folder: RunFolder,
+def judge_model(config: Run, source: Source, folder: RunFolder,
+                resume: ResumeState) -> Rows:
+    """A second reward model, from texts and people that the first has not seen."""
+    policy = Policy.load(folder.model("rl_init"))
+    judge = ScalarModel.on(policy, config.reward.seed)
+    yield from train_reward(judge, source.second(), config.reward, resume)
+    folder.save("judge", judge)
+
+
+def rejection_sampled(config: Run, source: Source, folder: RunFolder,
                       resume: ResumeState) -> Rows:
     """A baseline for PPO: learn the best of n answers, by the reward model, at once."""
     policy = Policy.load(folder.model("rl_init"))
     reward = ScalarModel.load(folder.model("reward")).frozen()
-    prompts = unseen_prompts(config, world)[1][:config.best_of_n.demonstrations]
+    prompts = unseen_prompts(config, source)[1][:config.best_of_n.demonstrations]
     size, n = config.collect.batch_size, config.best_of_n.n
 
     def make(batch: int) -> list[Demonstration]:
@@ -113,56 +124,56 @@ def rejection_sampled(config: Run, world: World, folder: RunFolder,
 
     batches = kept(folder, "best_of_n", Demonstration, make, len(prompts), size)
     best = [shown for _, batch in batches for shown in batch]
-    yield from finetuned("best_of_n", "rl_init", best, config.best_of_n, world, folder,
+    yield from finetuned("best_of_n", "rl_init", best, config.best_of_n, source, folder,
                          resume)
 
 
-def ppo(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+def ppo(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
     """Step 3 without pretraining gradients: eq. (2) with gamma = 0."""
     without = replace(config, ppo=replace(config.ppo, gamma=0.0))
-    yield from reinforced("ppo", without, world, folder, resume)
+    yield from reinforced("ppo", without, source, folder, resume)
 
 
-def ppo_with_pretraining(config: Run, world: World, folder: RunFolder,
+def ppo_with_pretraining(config: Run, source: Source, folder: RunFolder,
                          resume: ResumeState) -> Rows:
     """Step 3, eq. (2): the model that the paper calls InstructGPT."""
-    yield from reinforced("ppo_ptx", config, world, folder, resume)
+    yield from reinforced("ppo_ptx", config, source, folder, resume)
 
 
-def reinforced(name: str, config: Run, world: World, folder: RunFolder,
+def reinforced(name: str, config: Run, source: Source, folder: RunFolder,
                resume: ResumeState) -> Rows:
     """Answer, be scored, improve; the reference is where it starts."""
     policy = Policy.load(folder.model("rl_init"))
     reward = ScalarModel.load(folder.model("reward")).frozen()
-    prompts = [prompt.prompt for prompt in unseen_prompts(config, world)[1]]
-    corpus = world.corpus(policy.tokenizer)
+    prompts = [prompt.prompt for prompt in unseen_prompts(config, source)[1]]
+    corpus = source.corpus(policy.tokenizer)
     yield from ppo_ptx(policy, policy.frozen(), reward, prompts, config.ppo, corpus,
                        resume)
     folder.save(name, policy)
 
 
-def evaluation(config: Run, world: World, folder: RunFolder,
+def evaluation(config: Run, source: Source, folder: RunFolder,
                resume: ResumeState) -> Rows:
     """Everyone on held-out prompts, judged by people and by the gold score (§3.6)."""
     folder.check("collect")
-    labelers = folder.json("labelers.json")
-    for people in (world.labelers, world.heldout_labelers):
-        people.noise = labelers["noise"][people.population]
+    known = folder.json("labelers.json")
+    source.recall(known)
     policies = {stage.name: Policy.load(folder.model(stage.name))
                 for stage in stages_of(config) if stage.is_policy}
     longest = config.collect.max_new_tokens
-    answers = table.answers_of(policies, world, config.evaluate, longest)
-    judged = table.judge_policies(policies, answers, world, config.evaluate.seed)
-    write_json(folder.path / "samples.json", table.samples(answers))
+    answers = table.answers_of(policies, source, config.evaluate, longest)
+    judge = ScalarModel.load(folder.model("judge")) if "judge" in folder.stages else None
+    judged = table.judge_policies(policies, answers, source, config.evaluate, judge)
+    write_json(folder.path / "samples.json", table.samples(answers, source))
     yield {"step": 1, "steps": 2} | {f"{name} {what}": interval.mean
                                      for name, row in judged.items()
                                      for what, interval in row.items()}
     reward = ScalarModel.load(folder.model("reward"))
-    found = table.judge_reward(reward, policies["rl_init"], world, config.evaluate,
+    found = table.judge_reward(reward, policies["rl_init"], source, config.evaluate,
                                longest)
     yield {"step": 2, "steps": 2} | {name: share.mean for name, share in found.items()}
     write_json(folder.path / "evaluation.json",
-               {"policies": judged, "reward": found, "labelers": labelers})
+               {"policies": judged, "reward": found, "labelers": known})
 
 
 @dataclass(frozen=True)
@@ -171,7 +182,7 @@ class Stage:
 
     name: str
     title: str
-    make: Callable[[Run, World, RunFolder, ResumeState], Rows]
+    make: Callable[[Run, Source, RunFolder, ResumeState], Rows]
     needs: tuple[str, ...] = ()        # stages of whose files it is made
     watch: tuple[str, ...] = ()        # what of a row is worth watching
     is_policy: bool = True             # what it makes: a policy, or something else
@@ -184,22 +195,26 @@ STAGES = (
     Stage("collect", "Rankings", rankings, ("rl_init",), ("rankings", "pairs"), False),
     Stage("reward", "Reward model", reward_model, ("rl_init", "collect"),
           ("loss", "accuracy"), False),
+    Stage("judge", "Judge", judge_model, ("rl_init",), ("loss", "accuracy"), False),
     Stage("best_of_n", "BoN SFT", rejection_sampled, ("rl_init", "reward"),
           ("loss", "ptx_loss")),
     Stage("ppo", "PPO", ppo, ("rl_init", "reward"), ("score", "kl", "length")),
     Stage("ppo_ptx", "PPO-ptx", ppo_with_pretraining, ("rl_init", "reward"),
           ("score", "kl", "ptx_loss")),
     Stage("evaluate", "Evaluation", evaluation,
-          ("base", "sft", "rl_init", "collect", "reward", "best_of_n", "ppo",
-           "ppo_ptx"), ("sft gold", "ppo_ptx gold"), False),
+          ("base", "sft", "rl_init", "collect", "reward", "judge", "best_of_n", "ppo",
+           "ppo_ptx"), ("sft gold", "ppo_ptx gold", "sft judge", "ppo_ptx judge"),
+          False),
 )
 
 
 def stages_of(config: Run) -> list[Stage]:
-    """The stages that a run has; best-of-n only where it is asked for."""
-    off = "" if config.best_of_n.n else "best_of_n"
-    return [replace(stage, needs=tuple(name for name in stage.needs if name != off))
-            for stage in STAGES if stage.name != off]
+    """The stages that a run has; some only where they are asked for."""
+    asked = {"best_of_n": config.best_of_n.n, "judge": config.data and config.data.judge,
+             "ppo": config.without_ptx}
+    off = {name for name, number in asked.items() if not number}
+    return [replace(stage, needs=tuple(name for name in stage.needs if name not in off))
+            for stage in STAGES if stage.name not in off]
 
 
 def kept(folder: RunFolder, stage: str, kind: type, make: Callable[[int], list],
@@ -234,7 +249,7 @@ def run(config: Run, folder: str | Path,
     when another process is at it, OSError when the disk is full.
     """
     torch.set_num_threads(config.threads)
-    place, world = RunFolder(folder), None
+    place, source = RunFolder(folder), None
     place.path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(place.path / ".lock")
     try:
@@ -247,13 +262,13 @@ def run(config: Run, folder: str | Path,
         place.settle(config, {stage.name: stage.title for stage in stages})
         for stage in stages:
             if not place.is_done(stage.name, stage.needs):
-                world = world or World(config.world)
-                yield from advance(stage, seeded(config), world, place, stopping)
+                source = source or open_source(config)
+                yield from advance(stage, seeded(config), source, place, stopping)
     finally:
         lock.release()
 
 
-def advance(stage: Stage, config: Run, world: World, folder: RunFolder,
+def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
             stopping: Callable[[], bool]) -> Rows:
     """One stage, from its newest whole checkpoint to its end."""
     log = Metrics(folder.path / "metrics.jsonl")
@@ -261,7 +276,7 @@ def advance(stage: Stage, config: Run, world: World, folder: RunFolder,
     resume = ResumeState.newest(checkpoints)
     log.keep(stage.name, resume.step)
     began, saved = time.process_time() - resume.seconds, time.monotonic()
-    for row in stage.make(config, world, folder, resume):
+    for row in stage.make(config, source, folder, resume):
         row = {"stage": stage.name, **row}
         log.append(row)
         stop = stopping()
@@ -287,16 +302,16 @@ def seeded(config: Run) -> Run:
                               if hasattr(stage, "seed") and name != "pretrain"})
 
 
-def unseen_prompts(config: Run, world: World) -> tuple[list[Prompt], list[Prompt]]:
+def unseen_prompts(config: Run, source: Source) -> tuple[list[Prompt], list[Prompt]]:
     """Training prompts to rank answers to, and for RL: none serves twice (Table 6).
 
-    ValueError when the world has fewer than are asked for.
+    ValueError when there are fewer than are asked for.
     """
     shown = max(config.sft.demonstrations, config.rl_init.demonstrations)
     ranked = shown + config.collect.prompts
     end = ranked + config.ppo.prompts
-    if end > len(world.train):
+    if end > len(source.train):
         raise ValueError(f"sft.demonstrations + collect.prompts + ppo.prompts = {end}, "
-                         f"but world {config.world} has {len(world.train)} training "
-                         "prompts: ask for fewer")
-    return world.train[shown:ranked], world.train[ranked:end]
+                         f"but there are {len(source.train)} training prompts: ask "
+                         "for fewer")
+    return source.train[shown:ranked], source.train[ranked:end]

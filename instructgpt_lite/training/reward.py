@@ -11,7 +11,7 @@ from random import Random
 import torch
 
 from instructgpt_lite.config import Collect, Reward
-from instructgpt_lite.data.protocols import Labelers
+from instructgpt_lite.data.protocols import Answer, Labelers
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 from instructgpt_lite.models.loading import check_same_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
@@ -27,17 +27,26 @@ def collect(policy: Policy, prompts: Sequence[Prompt], labelers: Labelers,
 
     Fewer than prompts: equal responses count once, and one alone is no ranking.
     """
-    random = loop.generator(config.seed, "collect", batch)
-    rng = Random(f"{config.seed} rank {batch}")
-    prompts = prompts[batch * config.batch_size:(batch + 1) * config.batch_size]
-    K = torch.randint(config.K_min, config.K_max + 1, (len(prompts),), generator=random)
-    rollout = policy.sample([prompt.prompt for prompt in prompts], copies=K.tolist(),
-                            temperature=config.temperature, generator=random,
-                            max_new_tokens=config.max_new_tokens)
-    texts = iter(policy.texts(rollout))
-    ranked = [labelers.rank(prompt, [next(texts) for _ in range(k)], rng)
-              for prompt, k in zip(prompts, K.tolist())]
+    asked, answer, rng = to_rank(policy, prompts, config, batch)
+    ranked = [labelers.rank(*each, rng) for each in zip(asked, answer(asked))]
     return [ranking for ranking in ranked if ranking]
+
+
+def to_rank(policy: Policy, prompts: Sequence[Prompt], config: Collect,
+            batch: int) -> tuple[Sequence[Prompt], Answer, Random]:
+    """The prompts of a batch, what answers each K times, and the labelers' chance."""
+    def answer(asked: Sequence[Prompt]) -> list[list[str]]:
+        random = loop.generator(config.seed, "collect", batch)
+        K = torch.randint(config.K_min, config.K_max + 1, (len(asked),),
+                          generator=random).tolist()
+        rollout = policy.sample([prompt.prompt for prompt in asked], copies=K,
+                                temperature=config.temperature, generator=random,
+                                max_new_tokens=config.max_new_tokens)
+        texts = iter(policy.texts(rollout))
+        return [[next(texts) for _ in range(k)] for k in K]
+
+    asked = prompts[batch * config.batch_size:(batch + 1) * config.batch_size]
+    return asked, answer, Random(f"{config.seed} rank {batch}")
 
 
 def tokens(reward: ScalarModel, rankings: Sequence[Ranking]

@@ -21,12 +21,17 @@ from instructgpt_lite.training.resume import ResumeState
 
 
 def demonstrated(policy: Policy, demonstrations: Sequence[Demonstration]) -> Rollout:
-    """The demonstrations as rows of tokens, EOS after each completion."""
+    """The demonstrations as rows of tokens, EOS after each completion.
+
+    None for a policy whose responses nothing ends (`Policy.speak`).
+    """
     if not demonstrations:
         raise ValueError("there are no demonstrations: give one at least")
     completions = policy.tokenizer([each.completion for each in demonstrations],
                                    add_special_tokens=False)["input_ids"]
     prompts = policy.encode([each.prompt for each in demonstrations])
+    if getattr(policy, "ends", True) == ():
+        return Rollout.of(prompts, completions, policy.pad, ())
     responses = [[*completion, policy.eos] for completion in completions]
     return Rollout.of(prompts, responses, policy.pad, policy.eos)
 
