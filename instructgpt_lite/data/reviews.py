@@ -35,7 +35,8 @@ def reviews(config: Run, ratings: Path, text: Path) -> Given:
     known = {"texts": {"held out": len(heldout), "ranked": len(ranked),
                        "put aside": len(aside), "shown": len(rest)},
              "prompts left out (too short, alike, personal data)": len(rest) - len(kept),
-             "correlation of lexicon and people": np.corrcoef(people, measured)[0, 1]}
+             "correlation of lexicon and people":
+                 float(np.corrcoef(people, measured)[0, 1])}
     return Given(
         kept, rankings(ranked, data, data.passes, seed, *K),
         rankings(aside, data, data.passes, seed, *K),
