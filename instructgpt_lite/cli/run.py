@@ -33,7 +33,7 @@ def preset_of(arguments: list[str]) -> Run:
 class RunCommand:
     """Train InstructGPT end to end: SFT, rankings, reward model, PPO, evaluation."""
 
-    config: Annotated[Run, tyro.conf.arg(name="")]
+    config: Annotated[Run, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
     out: Path | None = None
     """Run directory; runs/PRESET if not given. The same command goes on there."""
 
