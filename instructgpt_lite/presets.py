@@ -22,8 +22,8 @@ from instructgpt_lite.config import (
     Evaluate,
     Files,
     Pretrain,
-    Reward,
     Reviews,
+    Reward,
     RLInit,
     Run,
 )

@@ -12,7 +12,19 @@ import pytest
 import torch
 
 from instructgpt_lite import config, presets
-from instructgpt_lite.config import PPO, SFT, Architecture, BestOfN, Collect, Evaluate, Pretrain, Reward, RLInit, Run
+from instructgpt_lite.config import (
+    PPO,
+    SFT,
+    Architecture,
+    BestOfN,
+    Collect,
+    Evaluate,
+    Pretrain,
+    Reviews,
+    Reward,
+    RLInit,
+    Run,
+)
 from instructgpt_lite.data.records import Prompt, Ranking
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
@@ -20,7 +32,7 @@ from instructgpt_lite.run import folder as folders
 from instructgpt_lite.run import stages
 from instructgpt_lite.run.folder import RunFolder, made_by, shipped_base
 from instructgpt_lite.training.resume import ResumeState
-from instructgpt_lite.world.world import World
+from instructgpt_lite.world.world import World, ranked_by
 from tests.training.conftest import (
     LETTERS,
     Corpus,
@@ -144,10 +156,11 @@ MICRO = Run(
     ppo=PPO(prompts=12, episodes=36, batch_size=12, minibatch_size=3, inner_epochs=2, lr=3e-2, value_lr=3e-2,
             warmup=1, beta=0.3, kl_target=0.6, kl_horizon=60, gamma=0.5, ptx_ratio=0.5, ptx_length=6, clip=0.1,
             value_clip=0.1, temperature=0.8, max_new_tokens=4, ema=0.8, clip_norm=0.5),
-    evaluate=Evaluate(prompts=4, shots=1),
+    evaluate=Evaluate(prompts=4, shots=1, text_length=32),
     checkpoint_every=1e9,
 )
-OTHER = {"checkpoint_every": 0.0, "preset": "other"}
+OTHER = {"checkpoint_every": 0.0, "preset": "other", "data": Reviews(), "base_model": "another",
+         "template": "Q: {prompt}"}
 
 
 def changed(name: str, value):
@@ -178,6 +191,9 @@ class World7:
     def demonstrations(self, count: int, seed: int = 0):
         return demonstrations(count)
 
+    def rank(self, prompts, answer, rng):
+        return ranked_by(self.labelers, prompts, answer(prompts), rng)
+
 
 class MicroFolder(RunFolder):
     """A run folder whose models are random; what a stage makes of them is kept in memory."""
@@ -199,7 +215,7 @@ class MicroFolder(RunFolder):
 
 @pytest.fixture(autouse=True)
 def micro_world(monkeypatch):
-    monkeypatch.setattr(stages, "World", World7)
+    monkeypatch.setattr(stages, "open_source", lambda config: World7(config.world))
     monkeypatch.setattr(stages.table, "calibrate", lambda *_: {})
     monkeypatch.setattr(Policy, "load", lambda name: new_policy())
     monkeypatch.setattr(ScalarModel, "load", lambda name: new_reward())
@@ -306,7 +322,26 @@ def seeds(run: Run, *_) -> list[int]:
     return [getattr(seeded, name).seed for name in SECTIONS if name != "architecture"]
 
 
+def base_of(run: Run, folder: Path, monkeypatch) -> tuple:
+    """Which model the first stage opens, how that is asked, and whether an end ends what it says."""
+    opened, saved = [], []
+    monkeypatch.setattr(stages, "located", lambda name: name)
+    monkeypatch.setattr(Policy, "load", lambda name: opened.append(name) or new_policy())
+    monkeypatch.setattr(RunFolder, "save", lambda self, stage, policy: saved.append(policy))
+    assert list(stages.base(replace(run, base_model=run.base_model or "one"), World7(), RunFolder(folder), None)) == []
+    return opened[0], saved[0].template, saved[0].ends
+
+
+def names_of_stages(run: Run, *_) -> list[str]:
+    return [stage.name for stage in stages.stages_of(run)]
+
+
 RUN_FIELDS = {
+    "data": names_of_stages,
+    "without_ptx": names_of_stages,
+    "base_model": base_of,
+    "template": base_of,
+    "fixed_length": base_of,
     "preset": whether_the_shipped_base_is_taken,
     "world": world_of,
     "seed": seeds,

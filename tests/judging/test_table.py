@@ -218,7 +218,8 @@ def test_a_reward_model_is_judged_on_held_out_prompts_by_each_population(source)
 def test_without_gold_instruments_and_a_second_reward_model_judge(source):
     """Scores of Lengths are the numbers of letters: of SFT's answers 3 and 5, mean 4, deviation sqrt(2)."""
     source.gold, source.people, source.instruments = None, {}, {"capitals": lambda text: float(text.isupper())}
-    answers = {"sft": Answers(source.test[:2], ["abc", "abcde"], []), "ppo": Answers(source.test[:2], ["ABCDEFG", "abc"], [])}
+    answers = {"sft": Answers(source.test[:2], ["abc", "abcde"], []),
+               "ppo": Answers(source.test[:2], ["ABCDEFG", "abc"], [])}
     judge = SimpleNamespace(seen=[])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(policies, "scores", lambda judge, said: [float(len(text)) for text in said.texts])
