@@ -9,6 +9,7 @@ import tyro
 
 from instructgpt_lite.cli.chat import ChatCommand
 from instructgpt_lite.cli.evaluate import EvaluateCommand
+from instructgpt_lite.cli.fetch import FetchCommand
 from instructgpt_lite.cli.reward import RewardCommand, defaults
 from instructgpt_lite.cli.run import RunCommand, preset_of
 
@@ -22,6 +23,7 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         Annotated[RunCommand, named("run", default=RunCommand(preset_of(arguments)))]
         | Annotated[ChatCommand, named("chat")]
         | Annotated[EvaluateCommand, named("evaluate")]
+        | Annotated[FetchCommand, named("fetch")]
         | Annotated[RewardCommand, named("reward", default=defaults(arguments))]
     )
     return tyro.cli(kinds, args=arguments, prog="python -m instructgpt_lite",
@@ -34,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = tell
             return parse(sys.argv[1:] if arguments is None else arguments)()
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
