@@ -28,8 +28,8 @@ def all_in(archive: bytes, ending: str, name: str) -> Iterator[tuple[str, bytes]
             if path.endswith(ending):
                 data = file.read(MOST + 1)
                 if len(data) > MOST:
-                    raise DataError(f"{name}: got {path} of more than {MOST:,} bytes; is "
-                                    "it the right archive? Unpack it, if so")
+                    raise DataError(f"{name}: got {path} of more than {MOST:,} bytes; "
+                                    "is it the right archive? Unpack it, if so")
                 yield path, data
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error,
             RuntimeError) as error:

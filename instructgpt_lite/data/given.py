@@ -24,8 +24,8 @@ class Text:
 
     def __init__(self, text: str, tokenizer: Any) -> None:
         if len(text.split()) < 2:
-            raise DataError("text: got no words, expected pretraining text; give a file "
-                            "with some")
+            raise DataError("text: got no words, expected pretraining text; give a "
+                            "file with some")
         self.text, self.tokenizer = text.replace(END, tokenizer.eos_token), tokenizer
 
     def rows(self, count: int, length: int, generator: torch.Generator) -> Tensor:
@@ -117,5 +117,5 @@ class Given:
 
     def tokenizer(self) -> Any:
         """ValueError: a model of people's words starts from one that has read."""
-        raise ValueError("base_model is empty: name a fetched model, a folder or one on "
-                         "the Hub, since this data has no words of its own")
+        raise ValueError("base_model is empty: name a fetched model, a folder or one "
+                         "on the Hub, since this data has no words of its own")

@@ -61,15 +61,16 @@ def rows(name: str, revision: str, split: str, subset: str | None,
 
 
 def model_folder(name: str) -> Path:
-    """The folder of NAME@COMMIT, fetched from the Hub or its cache: no pickles, no code.
+    """The folder of NAME@COMMIT, from the Hub or its cache: no pickles, no code.
 
     ValueError without a commit, ConnectionError within seconds when out of reach.
     """
     from huggingface_hub import constants, snapshot_download
     name, _, commit = name.partition("@")
     if not re.fullmatch("[0-9a-f]{40}", commit):
-        raise ValueError(f"base_model: got {name!r}, expected a folder, what was fetched,"
-                         " or NAME@COMMIT with the 40 signs of a commit on the Hub")
+        raise ValueError(f"base_model: got {name!r}, expected a folder, what was "
+                         "fetched, or NAME@COMMIT with the 40 signs of a commit on the "
+                         "Hub")
     if not constants.HF_HUB_OFFLINE:
         check_reachable(constants.ENDPOINT)
     files = ["*.safetensors", "*.json", "*.txt", "*.model"]

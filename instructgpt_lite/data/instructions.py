@@ -28,7 +28,8 @@ R = TypeVar("R", Demonstration, Ranking)
 def instructions(config: Run, tokenizer: Any) -> Given:
     """The source of a run whose `data` names files, read by a model's tokenizer."""
     data, known = config.data, {}
-    shown = tidy(read(Demonstration, data.demonstrations, data.drop_bad), "demonstrations", config, tokenizer, known)
+    shown = tidy(read(Demonstration, data.demonstrations, data.drop_bad),
+                 "demonstrations", config, tokenizer, known)
     ranked = tidy(read(Ranking, data.rankings, data.drop_bad),
                   "rankings", config, tokenizer, known)
     (shown, asked), (ranked, heldout) = (by_prompt(each, data.heldout, "heldout")
@@ -57,7 +58,7 @@ def read(kind: type[R], name: str, drop_bad: bool) -> list[R]:
 
 def tidy(records: Sequence[R], name: str, config: Run, tokenizer: Any,
          known: dict) -> list[R]:
-    """Without personal data, prompts alike and rows too long; how many goes to known."""
+    """Without personal data, prompts alike and rows too long; known gets the counts."""
     def length(text: str) -> int:
         return len(tokenizer.encode(text, add_special_tokens=False))
 
@@ -75,8 +76,8 @@ def tidy(records: Sequence[R], name: str, config: Run, tokenizer: Any,
                    "prompts alike": len(left) - len(alone),
                    "too long": len(alone) - len(kept)}
     if not kept:
-        raise DataError(f"{name}: none of {len(records)} is left ({known[name]}); raise "
-                        "data.tokens, or give others")
+        raise DataError(f"{name}: none of {len(records)} is left ({known[name]}); "
+                        "raise data.tokens, or give others")
     return kept
 
 

@@ -1,4 +1,4 @@
-"""People's ratings as a source: write on from the first words of a text, as people like.
+"""People's ratings as a source: go on from the first words of a text, as people like.
 
 After Ziegler et al. (2019), "Fine-tuning language models from human preferences", who
 rewarded positive continuations. Each text is on one side: held out, ranked, ranked for
@@ -24,7 +24,8 @@ LEAST = 3                             # words after a prompt, to demonstrate som
 
 def reviews(config: Run, ratings: Path, text: Path) -> Given:
     """The source of a run from the archive of ratings and a file of plain text."""
-    data, seed, K = config.data, config.seed, (config.collect.K_min, config.collect.K_max)
+    data, seed = config.data, config.seed
+    K = config.collect.K_min, config.collect.K_max
     heldout, ranked, aside, rest = split(read_ratings(ratings), data)
     shown = [beginning(one, data) for one in rest if long_enough(one, data)]
     kept = curation.drop_pii(curation.drop_long_common_prefix(shown))
@@ -34,7 +35,7 @@ def reviews(config: Run, ratings: Path, text: Path) -> Given:
     measured = [lexicon(one.text) for one in heldout]
     known = {"texts": {"held out": len(heldout), "ranked": len(ranked),
                        "put aside": len(aside), "shown": len(rest)},
-             "prompts left out (too short, alike, personal data)": len(rest) - len(kept),
+             "left out (too short, alike, personal data)": len(rest) - len(kept),
              "correlation of lexicon and people":
                  float(np.corrcoef(people, measured)[0, 1])}
     return Given(

@@ -108,7 +108,8 @@ def samples(answers: Mapping[str, Answers], source: Source,
 
     prompts = answers[BASELINE].prompts[:count]
     return [{"prompt": prompt.prompt, "category": prompt.category,
-             **{name: [said.texts[n], worth(said, n)] for name, said in answers.items()}}
+             **{name: [said.texts[n], worth(said, n)]
+                for name, said in answers.items()}}
             for n, prompt in enumerate(prompts)]
 
 

@@ -108,7 +108,7 @@ class Rollout:
     def ended_B(self) -> Tensor:
         """True where the last counted token is an end, False where it was cut off.
 
-        True of all where nothing ends a response (eos is ()): they are as long as asked.
+        True of all where nothing ends a response (eos is ()): they are all of a length.
         """
         if self.eos == ():
             return self.mask_BT.any(dim=1)

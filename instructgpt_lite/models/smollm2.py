@@ -1,7 +1,7 @@
 """SmolLM2-135M-Instruct from 4 bits to a Hugging Face folder in float32.
 
 It has been taught to chat (SFT and DPO), so it is no raw base model; asked without a
-chat it goes on with any text. Its weights are rounded to 4 bits, which cannot be undone.
+chat it goes on with any text. Its weights were rounded to 4 bits, which stays.
 """
 
 import tempfile
@@ -14,7 +14,7 @@ from instructgpt_lite.data.fetch import ITEMS, cache, record
 from instructgpt_lite.files import replacing
 from instructgpt_lite.models.loading import quiet
 
-DOCUMENT, PAD = "<|endoftext|>", "<|im_end|>"    # ids 0 and 2: what ends a text, and PAD
+DOCUMENT, PAD = "<|endoftext|>", "<|im_end|>"    # ids 0 and 2
 
 
 def convert(wheel: bytes) -> Path:

@@ -36,7 +36,7 @@ Rows = Iterator[dict]
 
 
 def base(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
-    """Next-token prediction. The paper starts from GPT-3, we from any model, or ours."""
+    """Next-token prediction. The paper has GPT-3; we have any model, or our own."""
     ready = config.base_model or shipped_base(config)
     if ready:
         policy = Policy.load(located(ready))
@@ -56,7 +56,8 @@ def supervised(config: Run, source: Source, folder: RunFolder,
     yield from finetuned("sft", "base", shown, config.sft, source, folder, resume)
 
 
-def rl_start(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
+def rl_start(config: Run, source: Source, folder: RunFolder,
+             resume: ResumeState) -> Rows:
     """Where RL starts: fewer passes, and pretraining text mixed in (App. C.3)."""
     shown = source.demonstrations(config.rl_init.demonstrations, config.rl_init.seed)
     yield from finetuned("rl_init", "base", shown, config.rl_init, source, folder,
@@ -72,7 +73,8 @@ def finetuned(name: str, start: str, shown: list[Demonstration], config: SFT,
     folder.save(name, policy)
 
 
-def rankings(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
+def rankings(config: Run, source: Source, folder: RunFolder,
+             resume: ResumeState) -> Rows:
     """Step 2, first half: labelers rank what the RL start says, K answers a prompt."""
     policy = Policy.load(folder.model("rl_init"))
     prompts, _ = unseen_prompts(config, source)
@@ -162,7 +164,9 @@ def evaluation(config: Run, source: Source, folder: RunFolder,
                 for stage in stages_of(config) if stage.is_policy}
     longest = config.collect.max_new_tokens
     answers = table.answers_of(policies, source, config.evaluate, longest)
-    judge = ScalarModel.load(folder.model("judge")) if "judge" in folder.stages else None
+    judge = None
+    if "judge" in folder.stages:
+        judge = ScalarModel.load(folder.model("judge"))
     judged = table.judge_policies(policies, answers, source, config.evaluate, judge)
     write_json(folder.path / "samples.json", table.samples(answers, source))
     yield {"step": 1, "steps": 2} | {f"{name} {what}": interval.mean
@@ -210,8 +214,8 @@ STAGES = (
 
 def stages_of(config: Run) -> list[Stage]:
     """The stages that a run has; some only where they are asked for."""
-    asked = {"best_of_n": config.best_of_n.n, "judge": config.data and config.data.judge,
-             "ppo": config.without_ptx}
+    asked = {"best_of_n": config.best_of_n.n, "ppo": config.without_ptx,
+             "judge": config.data and config.data.judge}
     off = {name for name, number in asked.items() if not number}
     return [replace(stage, needs=tuple(name for name in stage.needs if name not in off))
             for stage in STAGES if stage.name not in off]
