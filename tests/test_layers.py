@@ -19,7 +19,8 @@ LAYERS = [
     {"config", "theory", "files", "checks"},
     {"data"},
     {"world"},
-    {"presets", "models"},
+    {"presets_at_scale", "models"},
+    {"presets"},
     {"training"},
     {"judging"},
     {"run"},
@@ -171,7 +172,7 @@ def test_a_function_has_at_most_45_lines():
     assert {name: length for name, length in lengths.items() if length > 45} == {}
 
 
-CORE = {"config", "presets", "files", "theory", "models", "training", "run"}
+CORE = {"config", "presets", "presets_at_scale", "files", "theory", "models", "training", "run"}
 MOST = {"core": 3739, "package": 10932}       # lines of Python; to reach: 2,500 and 6,800
 
 
