@@ -160,6 +160,16 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Hardware:
+    """Where stages compute, and how. Numbers stay the same, up to rounding; ours."""
+
+    device: str = "auto"             # cuda where there is one, else cpu
+    precision: str = "auto"          # bf16 or fp16 on a GPU; fp32, bf16, fp16
+    micro_batch: int = 0             # most rows read at once in an update; 0: all
+    checkpointing: bool = False      # of activations: half the memory, a third slower
+
+
+@dataclass(frozen=True)
 class Reviews:
     """People's ratings of short texts (data/ratings.py): write what they like."""
 
@@ -200,6 +210,7 @@ class Run:
     best_of_n: BestOfN = field(default_factory=BestOfN)
     ppo: PPO = field(default_factory=PPO)
     evaluate: Evaluate = field(default_factory=Evaluate)
+    hardware: Hardware = field(default_factory=Hardware)
     data: Reviews | Files | None = None    # people's; None: the tiny world's
     world: int = 0                   # which tiny world: facts, people, prompts
     base_model: str = ""             # fetched, folder, NAME@COMMIT (Hub); "": our own

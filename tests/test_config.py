@@ -19,6 +19,7 @@ from instructgpt_lite.config import (
     BestOfN,
     Collect,
     Evaluate,
+    Hardware,
     Pretrain,
     Reviews,
     Reward,
@@ -47,7 +48,7 @@ from tests.training.conftest import (
 )
 
 SECTIONS = {each.name: type(getattr(presets.tiny, each.name)) for each in fields(Run)
-            if is_dataclass(getattr(presets.tiny, each.name))}
+            if is_dataclass(getattr(presets.tiny, each.name)) and each.name != "hardware"}
 
 
 # The paper
@@ -160,8 +161,8 @@ MICRO = Run(
     evaluate=Evaluate(prompts=4, shots=1, text_length=32),
     checkpoint_every=1e9,
 )
-OTHER = {"checkpoint_every": 0.0, "preset": "other", "data": Reviews(), "base_model": "another",
-         "template": "Q: {prompt}"}
+OTHER = {"checkpoint_every": 0.0, "hardware": Hardware(micro_batch=3), "preset": "other", "data": Reviews(),
+         "base_model": "another", "template": "Q: {prompt}"}
 
 
 def changed(name: str, value):
@@ -337,7 +338,21 @@ def names_of_stages(run: Run, *_) -> list[str]:
     return [stage.name for stage in stages.stages_of(run)]
 
 
+def micro_batch_of(run: Run, folder: Path, monkeypatch) -> int:
+    """What the first stage's network is told."""
+    told = []
+    monkeypatch.setattr(stages, "place", lambda network, hardware: told.append(hardware.micro_batch) or network)
+    monkeypatch.setattr(RunFolder, "is_done", lambda *_: False)
+    monkeypatch.setattr(stages, "STAGES", tuple(each for each in stages.STAGES if each.name == "sft"))
+    monkeypatch.setattr(RunFolder, "model", lambda self, name: name)
+    monkeypatch.setattr(RunFolder, "finish", lambda *_: None)
+    monkeypatch.setattr(RunFolder, "save", lambda *_: None)
+    list(stages.run(run, folder))
+    return told[0]
+
+
 RUN_FIELDS = {
+    "hardware": micro_batch_of,
     "data": names_of_stages,
     "without_ptx": names_of_stages,
     "base_model": base_of,

@@ -148,7 +148,7 @@ def test_asked_to_stop_it_saves_and_goes_on(calm, tmp_path):
 
 def test_too_many_prompts_are_refused_with_the_sum(tmp_path):
     greedy = replace(MICRO, collect=replace(MICRO.collect, prompts=10**6))
-    with pytest.raises(ValueError, match=r"= 1000096, but world 0 has \d+ training prompts"):
+    with pytest.raises(ValueError, match=r"= 1000096, but there are \d+ training prompts"):
         list(run(greedy, tmp_path))
 
 

@@ -35,7 +35,7 @@ class Draws:
 
     def draw(self, logits_RV: Tensor, row_R: Tensor, t_R: Tensor | int) -> Tensor:
         """Token number t of each of the rows, under the logits for it."""
-        logits_RV = top(logits_RV, self.top_k)
+        logits_RV = top(logits_RV.to(self.logp_BT.dtype), self.top_k)
         p_RV = tempered(logits_RV, self.temperature).softmax(dim=-1)
         token_R = inverse_cdf(p_RV, self.uniform_BT[row_R, t_R])
         logp_1R = token_logp(logits_RV[None], token_R[None], self.temperature)

@@ -21,6 +21,7 @@ from instructgpt_lite.data.protocols import Source
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 from instructgpt_lite.files import Metrics, digests, write_json
 from instructgpt_lite.judging import table
+from instructgpt_lite.models.hardware import place
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.run.folder import RunFolder, shipped_base
 from instructgpt_lite.run.sources import located, open_source
@@ -35,6 +36,16 @@ from instructgpt_lite.training.sft import finetune
 Rows = Iterator[dict]
 
 
+def policy_of(folder: RunFolder, stage: str) -> Policy:
+    """The policy that a stage has made, where this run computes."""
+    return place(Policy.load(folder.model(stage)), folder.hardware)
+
+
+def scores_of(folder: RunFolder, stage: str) -> ScalarModel:
+    """The reward model that a stage has made, where this run computes."""
+    return place(ScalarModel.load(folder.model(stage)), folder.hardware)
+
+
 def base(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
     """Next-token prediction. The paper has GPT-3; we have any model, or our own."""
     ready = config.base_model or shipped_base(config)
@@ -43,6 +54,7 @@ def base(config: Run, source: Source, folder: RunFolder, resume: ResumeState) ->
     else:
         words = source.tokenizer()
         policy = Policy.new(config.architecture, words, config.pretrain.seed)
+        place(policy, folder.hardware)
         corpus = source.corpus(policy.tokenizer)
         yield from pretrain(policy, corpus, config.pretrain, resume)
     policy.speak(config.template, config.fixed_length)
@@ -67,7 +79,7 @@ def rl_start(config: Run, source: Source, folder: RunFolder,
 def finetuned(name: str, start: str, shown: list[Demonstration], config: SFT,
               source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
     """The policy `start`, trained to say what is shown."""
-    policy = Policy.load(folder.model(start))
+    policy = policy_of(folder, start)
     corpus = source.corpus(policy.tokenizer)
     yield from finetune(policy, shown, config, corpus, resume)
     folder.save(name, policy)
@@ -76,7 +88,7 @@ def finetuned(name: str, start: str, shown: list[Demonstration], config: SFT,
 def rankings(config: Run, source: Source, folder: RunFolder,
              resume: ResumeState) -> Rows:
     """Step 2, first half: labelers rank what the RL start says, K answers a prompt."""
-    policy = Policy.load(folder.model("rl_init"))
+    policy = policy_of(folder, "rl_init")
     prompts, _ = unseen_prompts(config, source)
     known = table.calibrate(source, policy, config.collect)
     write_json(folder.path / "labelers.json", known)
@@ -94,7 +106,7 @@ def rankings(config: Run, source: Source, folder: RunFolder,
 def reward_model(config: Run, source: Source, folder: RunFolder,
                  resume: ResumeState) -> Rows:
     """Step 2, second half: a model learns what labelers prefer, eq. (1)."""
-    policy = Policy.load(folder.model("rl_init"))
+    policy = policy_of(folder, "rl_init")
     reward = ScalarModel.on(policy, config.reward.seed)
     ranked = folder.records("collect", Ranking)
     yield from train_reward(reward, ranked, config.reward, resume)
@@ -105,7 +117,7 @@ def reward_model(config: Run, source: Source, folder: RunFolder,
 def judge_model(config: Run, source: Source, folder: RunFolder,
                 resume: ResumeState) -> Rows:
     """A second reward model, from texts and people that the first has not seen."""
-    policy = Policy.load(folder.model("rl_init"))
+    policy = policy_of(folder, "rl_init")
     judge = ScalarModel.on(policy, config.reward.seed)
     yield from train_reward(judge, source.second(), config.reward, resume)
     folder.save("judge", judge)
@@ -114,8 +126,8 @@ def judge_model(config: Run, source: Source, folder: RunFolder,
 def rejection_sampled(config: Run, source: Source, folder: RunFolder,
                       resume: ResumeState) -> Rows:
     """A baseline for PPO: learn the best of n answers, by the reward model, at once."""
-    policy = Policy.load(folder.model("rl_init"))
-    reward = ScalarModel.load(folder.model("reward")).frozen()
+    policy = policy_of(folder, "rl_init")
+    reward = scores_of(folder, "reward").frozen()
     prompts = unseen_prompts(config, source)[1][:config.best_of_n.demonstrations]
     size, n = config.collect.batch_size, config.best_of_n.n
 
@@ -145,8 +157,8 @@ def ppo_with_pretraining(config: Run, source: Source, folder: RunFolder,
 def reinforced(name: str, config: Run, source: Source, folder: RunFolder,
                resume: ResumeState) -> Rows:
     """Answer, be scored, improve; the reference is where it starts."""
-    policy = Policy.load(folder.model("rl_init"))
-    reward = ScalarModel.load(folder.model("reward")).frozen()
+    policy = policy_of(folder, "rl_init")
+    reward = scores_of(folder, "reward").frozen()
     prompts = [prompt.prompt for prompt in unseen_prompts(config, source)[1]]
     corpus = source.corpus(policy.tokenizer)
     yield from ppo_ptx(policy, policy.frozen(), reward, prompts, config.ppo, corpus,
@@ -160,19 +172,19 @@ def evaluation(config: Run, source: Source, folder: RunFolder,
     folder.check("collect")
     known = folder.json("labelers.json")
     source.recall(known)
-    policies = {stage.name: Policy.load(folder.model(stage.name))
+    policies = {stage.name: policy_of(folder, stage.name)
                 for stage in stages_of(config) if stage.is_policy}
     longest = config.collect.max_new_tokens
     answers = table.answers_of(policies, source, config.evaluate, longest)
     judge = None
     if "judge" in folder.stages:
-        judge = ScalarModel.load(folder.model("judge"))
+        judge = scores_of(folder, "judge")
     judged = table.judge_policies(policies, answers, source, config.evaluate, judge)
     write_json(folder.path / "samples.json", table.samples(answers, source))
     yield {"step": 1, "steps": 2} | {f"{name} {what}": interval.mean
                                      for name, row in judged.items()
                                      for what, interval in row.items()}
-    reward = ScalarModel.load(folder.model("reward"))
+    reward = scores_of(folder, "reward")
     found = table.judge_reward(reward, policies["rl_init"], source, config.evaluate,
                                longest)
     yield {"step": 2, "steps": 2} | {name: share.mean for name, share in found.items()}
@@ -253,21 +265,22 @@ def run(config: Run, folder: str | Path,
     when another process is at it, OSError when the disk is full.
     """
     torch.set_num_threads(config.threads)
-    place, source = RunFolder(folder), None
-    place.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place.path / ".lock")
+    folder, source = RunFolder(folder), None
+    folder.hardware = config.hardware
+    folder.path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.path / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise BlockingIOError(f"{folder}: another process is running in it; wait for "
+        raise BlockingIOError(f"{folder.path}: another process is running in it; wait for "
                               "it, or name another folder") from None
     try:
         stages = stages_of(config)
-        place.settle(config, {stage.name: stage.title for stage in stages})
+        folder.settle(config, {stage.name: stage.title for stage in stages})
         for stage in stages:
-            if not place.is_done(stage.name, stage.needs):
+            if not folder.is_done(stage.name, stage.needs):
                 source = source or open_source(config)
-                yield from advance(stage, seeded(config), source, place, stopping)
+                yield from advance(stage, seeded(config), source, folder, stopping)
     finally:
         lock.release()
 

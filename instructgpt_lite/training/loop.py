@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -109,19 +109,52 @@ def schedule(optimizers: Iterable[Optimizer], step: int, steps: int,
     set_lr(optimizers, lr_scale(step, steps, config.warmup, config.final_lr))
 
 
+def micro_batch(network: nn.Module, rows: int) -> int:
+    """How many of these rows a network reads at once (`models.hardware`)."""
+    return getattr(network, "micro_batch", 0) or rows
+
+
+def pieces(rows: Tensor, weight_B: Tensor,
+           network: nn.Module) -> Iterator[tuple[Tensor, float]]:
+    """Rows by micro-batches of a network, each with its share of their weight.
+
+    weight_B: of every row in the loss, such as its counted tokens.
+    """
+    total = weight_B[rows].sum().item()
+    for piece in rows.split(micro_batch(network, len(rows))):
+        yield piece, weight_B[piece].sum().item() / total
+
+
+def learn(row: dict[str, float], share: float, weight: float = 1.0,
+          **losses: Tensor) -> None:
+    """Add the gradient of a micro-batch's losses, and to `row` what they are.
+
+    share: of the batch. weight: of the gradient alone.
+    """
+    for name, loss in losses.items():
+        (share * weight * loss).backward()
+        row[name] = row.get(name, 0.0) + share * loss.item()
+
+
 def update(stage: str, step: int, networks: Mapping[nn.Module, Sequence[Optimizer]],
            clip_norm: float = 0.0, **losses: float) -> None:
     """One step of each network's optimizers from the gradients that are there.
 
     Each network's gradient is scaled down to a norm of clip_norm (0: left as it is).
-    FloatingPointError, before any weight moves, if something is not finite.
+    FloatingPointError, before any weight moves, if something is not finite; a network
+    whose gradients overflow fp16 stays as it is, and goes on with a smaller scale.
     """
+    check_finite(stage, step, **losses)
+    scales = {module: getattr(module, "loss_scale", None) for module in networks}
+    moving = {module: not scale or scale.unscale(module)
+              for module, scale in scales.items()}
     norms = {f"gradient_norm of {type(module).__name__}": clip_grad(module, clip_norm)
-             for module in networks}
-    check_finite(stage, step, **losses, **norms)
-    for optimizers in networks.values():
+             for module in networks if moving[module]}
+    check_finite(stage, step, **norms)
+    for module, optimizers in networks.items():
         for optimizer in optimizers:
-            optimizer.step()
+            if moving[module]:
+                optimizer.step()
             optimizer.zero_grad()
 
 

@@ -6,7 +6,14 @@ from instructgpt_lite.config import Pretrain
 from instructgpt_lite.data.protocols import Corpus
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.theory.objective import ptx_loss
-from instructgpt_lite.training.loop import generator, make_optimizers, schedule, update
+from instructgpt_lite.training.loop import (
+    generator,
+    learn,
+    make_optimizers,
+    micro_batch,
+    schedule,
+    update,
+)
 from instructgpt_lite.training.resume import ResumeState
 
 
@@ -21,10 +28,12 @@ def pretrain(policy: Policy, corpus: Corpus, config: Pretrain,
         random = generator(config.seed, "pretrain", step)
         rows = corpus.rows(config.batch_size, config.length, random)
         text_BS = rows.to(policy.device)
-        loss = ptx_loss(policy.logits(text_BS), text_BS)
-        loss.backward()
+        row: dict[str, float] = {}
+        for part_BS in text_BS.split(micro_batch(policy, len(text_BS))):
+            loss = ptx_loss(policy.logits(part_BS), part_BS)
+            learn(row, len(part_BS) / len(text_BS), loss=loss)
         schedule(optimizers, step, steps, config)
-        update("pretrain", step, {policy: optimizers}, config.clip_norm, loss=loss)
+        update("pretrain", step, {policy: optimizers}, config.clip_norm, **row)
         resume.step = step + 1
         yield {"step": resume.step, "steps": steps,
-               "tokens": resume.step * text_BS.numel(), "loss": loss.item()}
+               "tokens": resume.step * text_BS.numel(), **row}

@@ -80,18 +80,20 @@ def train_reward(reward: ScalarModel, rankings: Sequence[Ranking], config: Rewar
     for step in range(resume.step, steps):
         count, size = len(rankings), config.batch_size
         batch = loop.passes(step, count, size, config.seed, "reward")
-        r_BK, mask_BK = reward.scores([prompts[n] for n in batch],
-                                      [responses[n] for n in batch])
-        rank_BK = rank_table([rankings[n] for n in batch]).to(r_BK.device)
-        loss = reward_loss(r_BK, rank_BK, mask_BK)
-        loss.backward()
+        row = {"loss": 0.0, "accuracy": 0.0}
+        for part, share in loop.pieces(batch, torch.ones(count), reward):
+            r_BK, mask_BK = reward.scores([prompts[n] for n in part],
+                                          [responses[n] for n in part])
+            rank_BK = rank_table([rankings[n] for n in part]).to(r_BK.device)
+            loop.learn(row, share, loss=reward_loss(r_BK, rank_BK, mask_BK))
+            right = pair_accuracy(r_BK.detach(), rank_BK, mask_BK)
+            row["accuracy"] += share * right.item()
         loop.schedule(optimizers, step, steps, config)
-        loop.update("reward", step, {reward: optimizers}, config.clip_norm, loss=loss)
+        loop.update("reward", step, {reward: optimizers}, config.clip_norm,
+                    loss=row["loss"])
         resume.step = step + 1
         yield {"step": resume.step, "steps": steps,
-               "prompts": min(count, resume.step * size),
-               "loss": loss.item(),
-               "accuracy": pair_accuracy(r_BK.detach(), rank_BK, mask_BK).item()}
+               "prompts": min(count, resume.step * size), **row}
 
 
 @torch.no_grad()

@@ -51,17 +51,19 @@ def finetune(policy: Policy, demonstrations: Sequence[Demonstration], config: SF
     optimizers = loop.make_optimizers(policy, config.lr, config.matrix_lr)
     resume.track(policy=policy, optimizers=optimizers)
     rollout = demonstrated(policy, demonstrations).to(policy.device)
+    count_B = rollout.mask_BT.sum(dim=1).cpu()
     steps = config.epochs * math.ceil(len(rollout) / config.batch_size)
     for step in range(resume.step, steps):
         random = loop.generator(config.seed, "sft", step)
         rows = loop.passes(step, len(rollout), config.batch_size, config.seed, "sft")
-        batch = rollout[rows]
-        logp_BT = policy.logp(batch, dropout=config.dropout, generator=random)
-        loss = -masked_mean(logp_BT, batch.mask_BT)
-        ((1 - mix) * loss).backward()
-        losses = {"loss": loss.item()}
+        losses: dict[str, float] = {}
+        for part, share in loop.pieces(rows, count_B, policy):
+            batch = rollout[part]
+            logp_BT = policy.logp(batch, dropout=config.dropout, generator=random)
+            loss = -masked_mean(logp_BT, batch.mask_BT)
+            loop.learn(losses, share, 1 - mix, loss=loss)
         if mix:
-            losses["ptx_loss"] = mixed_in(policy, corpus, config, random)
+            mixed_in(losses, policy, corpus, config, random)
         loop.schedule(optimizers, step, steps, config)
         loop.update("sft", step, {policy: optimizers}, config.clip_norm, **losses)
         resume.step = step + 1
@@ -69,12 +71,12 @@ def finetune(policy: Policy, demonstrations: Sequence[Demonstration], config: SF
                "epoch": resume.step * config.epochs / steps, **losses}
 
 
-def mixed_in(policy: Policy, corpus: Corpus, config: SFT,
-             random: torch.Generator) -> float:
-    """Add the gradient of the pretraining rows of one step; returns their loss."""
+def mixed_in(losses: dict[str, float], policy: Policy, corpus: Corpus, config: SFT,
+             random: torch.Generator) -> None:
+    """Add the gradient of the pretraining rows of one step, and to `losses` theirs."""
     mix = config.pretraining_mix
     count = max(1, round(config.batch_size * mix / (1 - mix)))
     text_BS = corpus.rows(count, config.mix_length, random).to(policy.device)
-    loss = ptx_loss(policy.logits(text_BS), text_BS)
-    (mix * loss).backward()
-    return loss.item()
+    for part_BS in text_BS.split(loop.micro_batch(policy, count)):
+        loss = ptx_loss(policy.logits(part_BS), part_BS)
+        loop.learn(losses, len(part_BS) / count, mix, ptx_loss=loss)
