@@ -341,7 +341,7 @@ def names_of_stages(run: Run, *_) -> list[str]:
 def micro_batch_of(run: Run, folder: Path, monkeypatch) -> int:
     """What the first stage's network is told."""
     told = []
-    monkeypatch.setattr(stages, "place", lambda network, hardware: told.append(hardware.micro_batch) or network)
+    monkeypatch.setattr(stages, "placed", lambda network, hardware: told.append(hardware.micro_batch) or network)
     monkeypatch.setattr(RunFolder, "is_done", lambda *_: False)
     monkeypatch.setattr(stages, "STAGES", tuple(each for each in stages.STAGES if each.name == "sft"))
     monkeypatch.setattr(RunFolder, "model", lambda self, name: name)

@@ -1,7 +1,7 @@
 """Where a network lives, in which precision it reads, and in what pieces it learns.
 
 Weights, losses and log-probabilities are float32; with autocast the large products are
-of 16 bits. Nothing else knows of it: `place` tells a network, and stages ask nothing.
+of 16 bits. Nothing else knows of it: `placed` tells a network, and stages ask nothing.
 """
 
 from typing import TYPE_CHECKING, TypeVar
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from instructgpt_lite.config import Hardware
+from instructgpt_lite.models import ranks
 
 if TYPE_CHECKING:
     from instructgpt_lite.models.networks import Network
@@ -20,7 +21,7 @@ PATIENCE = 20                        # overflows in a row until fp16 is given up
 N = TypeVar("N", bound="Network")
 
 
-def place(network: N, hardware: Hardware) -> N:
+def placed(network: N, hardware: Hardware) -> N:
     """The network on its device, told how to read. ValueError for what cannot be."""
     device = device_of(hardware)
     network.to(device)
@@ -35,7 +36,9 @@ def place(network: N, hardware: Hardware) -> N:
 def device_of(hardware: Hardware) -> torch.device:
     """The one that is asked for; "auto" is a GPU of CUDA, or the CPU."""
     if hardware.device == AUTO:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        return torch.device("cuda", ranks.local())
     device = torch.device(hardware.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"hardware.device is {hardware.device}, but torch sees no such "

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from instructgpt_lite.config import Architecture
-from instructgpt_lite.models import forward, loading, sampling, self_test
+from instructgpt_lite.models import forward, loading, ranks, sampling, self_test
 from instructgpt_lite.models.hardware import LossScale
 from instructgpt_lite.models.new_gpt2 import new_gpt2
 from instructgpt_lite.models.rollout import Rollout
@@ -35,7 +35,7 @@ class Network(nn.Module):
     """A Hugging Face model and its tokenizer: what Policy and ScalarModel share."""
 
     fast: int                        # tokens: the longest row that `fast` reads right
-    autocast: torch.dtype | None = None      # of large products; `hardware.place` sets
+    autocast: torch.dtype | None = None      # of large products; `placed` sets
     micro_batch = 0                  # rows read at once; 0: all
     loss_scale: LossScale | None = None      # of fp16
 
@@ -85,11 +85,14 @@ class Network(nn.Module):
         return self.loss_scale.apply(output) if self.loss_scale else output
 
     def _in_pieces(self, read: Callable[[Rollout], Tensor], rollout: Rollout) -> Tensor:
-        """What `read` gives, by micro-batches where no gradient is asked for."""
-        if torch.is_grad_enabled() or not 0 < self.micro_batch < len(rollout):
+        """What `read` gives; without a gradient by micro-batches and by processes."""
+        if torch.is_grad_enabled():
             return read(rollout)
-        rows = torch.arange(len(rollout)).split(self.micro_batch)
-        return torch.cat([read(rollout[each]) for each in rows])
+        every = torch.arange(len(rollout))
+        rows = ranks.mine(every)
+        pieces = (rows if len(rows) else every[:1]).split(self.micro_batch or len(every))
+        read_R = torch.cat([read(rollout[each]) for each in pieces])[:len(rows)]
+        return ranks.together(read_R, rows, len(every))
 
     def _road(self) -> ModuleType:
         """What reads rows: `fast` for a GPT-2 that nobody has changed, or `forward`."""

@@ -9,6 +9,7 @@ checkpoint and ends bit for bit where it would have ended (same machine, same th
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from instructgpt_lite.data.protocols import Source
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 from instructgpt_lite.files import Metrics, digests, write_json
 from instructgpt_lite.judging import table
-from instructgpt_lite.models.hardware import place
+from instructgpt_lite.models import ranks
+from instructgpt_lite.models.hardware import placed
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.run.folder import RunFolder, shipped_base
 from instructgpt_lite.run.sources import located, open_source
@@ -38,12 +40,12 @@ Rows = Iterator[dict]
 
 def policy_of(folder: RunFolder, stage: str) -> Policy:
     """The policy that a stage has made, where this run computes."""
-    return place(Policy.load(folder.model(stage)), folder.hardware)
+    return placed(Policy.load(folder.model(stage)), folder.hardware)
 
 
 def scores_of(folder: RunFolder, stage: str) -> ScalarModel:
     """The reward model that a stage has made, where this run computes."""
-    return place(ScalarModel.load(folder.model(stage)), folder.hardware)
+    return placed(ScalarModel.load(folder.model(stage)), folder.hardware)
 
 
 def base(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
@@ -54,7 +56,7 @@ def base(config: Run, source: Source, folder: RunFolder, resume: ResumeState) ->
     else:
         words = source.tokenizer()
         policy = Policy.new(config.architecture, words, config.pretrain.seed)
-        place(policy, folder.hardware)
+        placed(policy, folder.hardware)
         corpus = source.corpus(policy.tokenizer)
         yield from pretrain(policy, corpus, config.pretrain, resume)
     policy.speak(config.template, config.fixed_length)
@@ -265,22 +267,29 @@ def run(config: Run, folder: str | Path,
     when another process is at it, OSError when the disk is full.
     """
     torch.set_num_threads(config.threads)
-    folder, source = RunFolder(folder), None
-    folder.hardware = config.hardware
-    folder.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.path / ".lock")
+    ranks.join(cpu=config.hardware.device == "cpu")
+    with ranks.own_folder(Path(folder)) as path, locked(path):
+        place, source, stages = RunFolder(path), None, stages_of(config)
+        place.hardware = config.hardware
+        place.settle(config, {stage.name: stage.title for stage in stages})
+        for stage in stages:
+            if not place.is_done(stage.name, stage.needs):
+                source = source or open_source(config)
+                yield from advance(stage, seeded(config), source, place, stopping)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Within, no other process can run there. BlockingIOError where one does."""
+    lock = FileLock(path / ".lock")
+    path.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise BlockingIOError(f"{folder.path}: another process is running in it; wait for "
-                              "it, or name another folder") from None
+        raise BlockingIOError(f"{path}: another process is running in it; wait for it, "
+                              "or name another folder") from None
     try:
-        stages = stages_of(config)
-        folder.settle(config, {stage.name: stage.title for stage in stages})
-        for stage in stages:
-            if not folder.is_done(stage.name, stage.needs):
-                source = source or open_source(config)
-                yield from advance(stage, seeded(config), source, folder, stopping)
+        yield
     finally:
         lock.release()
 
@@ -296,7 +305,7 @@ def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
     for row in stage.make(config, source, folder, resume):
         row = {"stage": stage.name, **row}
         log.append(row)
-        stop = stopping()
+        stop = ranks.any_of(stopping())
         late = time.monotonic() - saved > config.checkpoint_every
         if resume.step and (stop or late):
             resume.seconds = time.process_time() - began

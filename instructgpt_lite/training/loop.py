@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from instructgpt_lite.config import SFT, Pretrain, Reward
+from instructgpt_lite.models import ranks
 from instructgpt_lite.training.muon import Muon
 
 
@@ -109,19 +110,17 @@ def schedule(optimizers: Iterable[Optimizer], step: int, steps: int,
     set_lr(optimizers, lr_scale(step, steps, config.warmup, config.final_lr))
 
 
-def micro_batch(network: nn.Module, rows: int) -> int:
-    """How many of these rows a network reads at once (`models.hardware`)."""
-    return getattr(network, "micro_batch", 0) or rows
-
-
 def pieces(rows: Tensor, weight_B: Tensor,
            network: nn.Module) -> Iterator[tuple[Tensor, float]]:
     """Rows by micro-batches of a network, each with its share of their weight.
 
+    Of several processes each has its own rows; together they have all.
+
     weight_B: of every row in the loss, such as its counted tokens.
     """
     total = weight_B[rows].sum().item()
-    for piece in rows.split(micro_batch(network, len(rows))):
+    most = getattr(network, "micro_batch", 0) or len(rows)
+    for piece in ranks.mine(rows).split(most) if len(ranks.mine(rows)) else ():
         yield piece, weight_B[piece].sum().item() / total
 
 
@@ -145,6 +144,8 @@ def update(stage: str, step: int, networks: Mapping[nn.Module, Sequence[Optimize
     whose gradients overflow fp16 stays as it is, and goes on with a smaller scale.
     """
     check_finite(stage, step, **losses)
+    for module in networks:
+        ranks.sum_gradients(module)
     scales = {module: getattr(module, "loss_scale", None) for module in networks}
     moving = {module: not scale or scale.unscale(module)
               for module, scale in scales.items()}

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from instructgpt_lite.config import PPO
 from instructgpt_lite.data.protocols import Corpus
+from instructgpt_lite.models import ranks
 from instructgpt_lite.models.loading import check_same_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
@@ -75,9 +76,11 @@ def ppo_ptx(policy: Policy, reference: Policy, reward: Reward, prompts: Sequence
             if config.gamma:                # its gradient is added before the one step
                 n = max(1, round(config.ptx_ratio * len(minibatch)))
                 text_BS = corpus.rows(n, config.ptx_length, random).to(policy.device)
-                for part_BS in text_BS.split(loop.micro_batch(policy, n)):
-                    loss = ptx_loss(policy.logits(part_BS), part_BS)
-                    loop.learn(row, len(part_BS) / n, config.gamma, ptx_loss=loss)
+                every = torch.arange(n)
+                for rows, share in loop.pieces(every, torch.ones(n), policy):
+                    loss = ptx_loss(policy.logits(text_BS[rows]), text_BS[rows])
+                    loop.learn(row, share, config.gamma, ptx_loss=loss)
+            row = ranks.summed(row)
             loop.update("ppo", step, networks, config.clip_norm, **row)
             loop.update_average(average, policy, config.ema)
             updates.append(row)

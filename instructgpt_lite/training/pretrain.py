@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 
+import torch
+
 from instructgpt_lite.config import Pretrain
 from instructgpt_lite.data.protocols import Corpus
+from instructgpt_lite.models import ranks
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.theory.objective import ptx_loss
 from instructgpt_lite.training.loop import (
     generator,
     learn,
     make_optimizers,
-    micro_batch,
+    pieces,
     schedule,
     update,
 )
@@ -29,9 +32,11 @@ def pretrain(policy: Policy, corpus: Corpus, config: Pretrain,
         rows = corpus.rows(config.batch_size, config.length, random)
         text_BS = rows.to(policy.device)
         row: dict[str, float] = {}
-        for part_BS in text_BS.split(micro_batch(policy, len(text_BS))):
-            loss = ptx_loss(policy.logits(part_BS), part_BS)
-            learn(row, len(part_BS) / len(text_BS), loss=loss)
+        every = torch.arange(len(text_BS))
+        for part, share in pieces(every, torch.ones(len(every)), policy):
+            loss = ptx_loss(policy.logits(text_BS[part]), text_BS[part])
+            learn(row, share, loss=loss)
+        row = ranks.summed(row)
         schedule(optimizers, step, steps, config)
         update("pretrain", step, {policy: optimizers}, config.clip_norm, **row)
         resume.step = step + 1

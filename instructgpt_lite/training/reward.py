@@ -13,6 +13,7 @@ import torch
 from instructgpt_lite.config import Collect, Reward
 from instructgpt_lite.data.protocols import Answer, Labelers
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
+from instructgpt_lite.models import ranks
 from instructgpt_lite.models.loading import check_same_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.theory.bradley_terry import pair_accuracy, reward_loss
@@ -88,6 +89,7 @@ def train_reward(reward: ScalarModel, rankings: Sequence[Ranking], config: Rewar
             loop.learn(row, share, loss=reward_loss(r_BK, rank_BK, mask_BK))
             right = pair_accuracy(r_BK.detach(), rank_BK, mask_BK)
             row["accuracy"] += share * right.item()
+        row = ranks.summed(row)
         loop.schedule(optimizers, step, steps, config)
         loop.update("reward", step, {reward: optimizers}, config.clip_norm,
                     loss=row["loss"])

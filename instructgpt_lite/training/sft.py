@@ -12,6 +12,7 @@ import torch
 from instructgpt_lite.config import SFT
 from instructgpt_lite.data.protocols import Corpus
 from instructgpt_lite.data.records import Demonstration
+from instructgpt_lite.models import ranks
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.masked import masked_mean
@@ -64,6 +65,7 @@ def finetune(policy: Policy, demonstrations: Sequence[Demonstration], config: SF
             loop.learn(losses, share, 1 - mix, loss=loss)
         if mix:
             mixed_in(losses, policy, corpus, config, random)
+        losses = ranks.summed(losses)
         loop.schedule(optimizers, step, steps, config)
         loop.update("sft", step, {policy: optimizers}, config.clip_norm, **losses)
         resume.step = step + 1
@@ -77,6 +79,6 @@ def mixed_in(losses: dict[str, float], policy: Policy, corpus: Corpus, config: S
     mix = config.pretraining_mix
     count = max(1, round(config.batch_size * mix / (1 - mix)))
     text_BS = corpus.rows(count, config.mix_length, random).to(policy.device)
-    for part_BS in text_BS.split(loop.micro_batch(policy, count)):
-        loss = ptx_loss(policy.logits(part_BS), part_BS)
-        loop.learn(losses, len(part_BS) / count, mix, ptx_loss=loss)
+    for rows, share in loop.pieces(torch.arange(count), torch.ones(count), policy):
+        loss = ptx_loss(policy.logits(text_BS[rows]), text_BS[rows])
+        loop.learn(losses, share, mix, ptx_loss=loss)

@@ -8,7 +8,7 @@ import torch
 
 from instructgpt_lite.config import PPO, SFT, Hardware, Pretrain, Reward
 from instructgpt_lite.models import hardware
-from instructgpt_lite.models.hardware import LossScale, device_of, dtype_of, place
+from instructgpt_lite.models.hardware import LossScale, device_of, dtype_of, placed
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training import loop
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
@@ -44,7 +44,7 @@ STAGES = [pretraining, supervised_with_a_mix, reward_training, reinforcing]
 
 def trained(stage, how: Hardware):
     """Rows and weights of a stage on networks placed so."""
-    policy, reward = place(new_policy(), how), place(new_reward(), how)
+    policy, reward = placed(new_policy(), how), placed(new_reward(), how)
     return list(stage(policy, reward)), [*policy.parameters(), *reward.parameters()]
 
 
@@ -58,7 +58,7 @@ def test_on_a_cpu_auto_is_float32():
 def test_on_a_gpu_auto_is_bf16_only_where_it_is_not_emulated(monkeypatch, real, dtype):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation or real)
-    assert device_of(Hardware()) == torch.device("cuda")
+    assert device_of(Hardware()) == torch.device("cuda:0")
     assert dtype_of(Hardware(), torch.device("cuda")) is dtype
 
 
@@ -69,7 +69,7 @@ def test_on_a_gpu_auto_is_bf16_only_where_it_is_not_emulated(monkeypatch, real, 
 ])
 def test_what_cannot_be_is_refused_with_the_way_out(how, says):
     with pytest.raises(ValueError, match=says):
-        place(new_policy(), how)
+        placed(new_policy(), how)
 
 
 # Micro-batches
@@ -96,15 +96,15 @@ def test_no_network_reads_more_rows_than_a_micro_batch_with_a_gradient(stage, mo
 
 
 def test_shares_are_of_the_weight_and_add_up():
-    policy = place(new_policy(), Hardware(micro_batch=2))
+    policy = placed(new_policy(), Hardware(micro_batch=2))
     found = list(loop.pieces(torch.tensor([4, 0, 2]), torch.tensor([1.0, 9.0, 3.0, 9.0, 4.0]), policy))
     assert [(rows.tolist(), share) for rows, share in found] == [([4, 0], 5 / 8), ([2], 3 / 8)]
 
 
 def test_without_gradients_rows_are_read_in_pieces_with_the_same_numbers():
-    whole, split = new_policy(), place(new_policy(), Hardware(micro_batch=5))
+    whole, split = new_policy(), placed(new_policy(), Hardware(micro_batch=5))
     rollout = whole.sample(PROMPTS, max_new_tokens=6, generator=torch.Generator().manual_seed(0))
-    reward, pieces = new_reward(), place(new_reward(), Hardware(micro_batch=5))
+    reward, pieces = new_reward(), placed(new_reward(), Hardware(micro_batch=5))
     with torch.no_grad():
         torch.testing.assert_close(split.logp(rollout), whole.logp(rollout), rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(pieces(rollout), reward(rollout), rtol=1e-9, atol=1e-12)
@@ -122,7 +122,7 @@ def test_checkpointing_changes_no_number(stage):
 
 
 def test_checkpointed_blocks_are_computed_again_in_the_backward_pass():
-    policy = place(new_policy(), Hardware(checkpointing=True))
+    policy = placed(new_policy(), Hardware(checkpointing=True))
     reads = []
     policy.model.transformer.h[0].register_forward_hook(lambda *_: reads.append(torch.is_grad_enabled()))
     inner = next(part for name, part in policy.model.named_modules() if name.endswith("h.0._checkpoint_wrapped_module"))
@@ -132,7 +132,7 @@ def test_checkpointed_blocks_are_computed_again_in_the_backward_pass():
 
 
 def test_a_checkpointed_model_is_saved_as_any_other(tmp_path):
-    policy = place(new_policy(), Hardware(checkpointing=True))
+    policy = placed(new_policy(), Hardware(checkpointing=True))
     policy.save(tmp_path / "model")
     again = Policy.load(tmp_path / "model")
     text = torch.tensor([[1, 2, 3]])
@@ -142,7 +142,7 @@ def test_a_checkpointed_model_is_saved_as_any_other(tmp_path):
 # 16 bits
 
 def test_bf16_reads_in_16_bits_and_hands_on_float32():
-    policy, half = new_policy().float(), place(new_policy().float(), Hardware(precision="bf16"))
+    policy, half = new_policy().float(), placed(new_policy().float(), Hardware(precision="bf16"))
     text = torch.tensor([[1, 2, 3, 4]])
     exact, rounded = policy.logits(text), half.logits(text)
     assert rounded.dtype == torch.float32 and not torch.equal(exact, rounded)
@@ -154,7 +154,7 @@ def test_bf16_reads_in_16_bits_and_hands_on_float32():
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
 def test_every_stage_learns_the_same_in_bf16_up_to_rounding(stage):
     def rows_of(how):
-        policy, reward = place(new_policy().float(), how), place(new_reward().float(), how)
+        policy, reward = placed(new_policy().float(), how), placed(new_reward().float(), how)
         return list(stage(policy, reward))
 
     exact, rounded = rows_of(Hardware()), rows_of(Hardware(precision="bf16"))
@@ -165,7 +165,7 @@ def test_every_stage_learns_the_same_in_bf16_up_to_rounding(stage):
 
 
 def test_networks_made_of_one_another_read_alike():
-    policy = place(new_policy().float(), Hardware(precision="bf16", micro_batch=3))
+    policy = placed(new_policy().float(), Hardware(precision="bf16", micro_batch=3))
     for made in (policy.frozen(), ScalarModel.on(policy), ScalarModel.on(ScalarModel.on(policy))):
         assert made.autocast is torch.bfloat16 and made.micro_batch == 3
 
@@ -244,8 +244,8 @@ def test_what_is_no_overflow_is_still_refused_at_once():
 def test_every_field_is_known_to_place():
     told = {name: replace(Hardware(), **{name: value}) for name, value in
             {"precision": "bf16", "micro_batch": 7, "checkpointing": True, "device": "meta"}.items()}
-    assert place(new_policy(), told["precision"]).autocast is torch.bfloat16
-    assert place(new_policy(), told["micro_batch"]).micro_batch == 7
-    assert place(new_policy(), told["device"]).device.type == "meta"
-    assert "Checkpoint" in str(place(new_policy(), told["checkpointing"]))
+    assert placed(new_policy(), told["precision"]).autocast is torch.bfloat16
+    assert placed(new_policy(), told["micro_batch"]).micro_batch == 7
+    assert placed(new_policy(), told["device"]).device.type == "meta"
+    assert "Checkpoint" in str(placed(new_policy(), told["checkpointing"]))
     assert hardware.AUTO == Hardware().device == Hardware().precision

@@ -1,0 +1,68 @@
+"""Two processes train as one does: the same batches, rows and weights; and one that is killed is noticed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from instructgpt_lite.files import read_metrics
+
+ROOT = Path(__file__).parent.parent
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+
+
+def ran(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, timeout=240)
+    assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-3_000:]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    path = tmp_path_factory.mktemp("alone") / "found"
+    ran([sys.executable, "-m", "tests.ranks_of_stages", str(path), "0"])
+    return torch.load(f"{path}-0.pt")
+
+
+@pytest.mark.parametrize("micro_batch", [0, 2])
+def test_two_processes_give_the_rows_and_weights_of_one(alone, tmp_path, micro_batch):
+    ran([*TORCHRUN, "-m", "tests.ranks_of_stages", str(tmp_path / "found"), str(micro_batch)])
+    for rank in (0, 1):
+        found = torch.load(tmp_path / f"found-{rank}.pt")
+        assert found["processes"] == 2 and alone["processes"] == 1
+        assert len(found["rows"]) == len(alone["rows"])
+        for mine, wanted in zip(found["rows"], alone["rows"]):
+            assert mine == (wanted if "ranked" in wanted else pytest.approx(wanted, rel=1e-7, abs=1e-9))
+        for p, q in zip(found["weights"], alone["weights"], strict=True):
+            torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-8)
+
+
+RUN = ["-m", "instructgpt_lite", "run", "--preset", "micro", "--hardware.device", "cpu", "--sft.dropout", "0",
+       "--checkpoint-every", "0", "--evaluate.prompts", "8"]
+
+
+def test_a_run_of_two_is_that_of_one_and_goes_on_alone_after_a_kill(tmp_path):
+    """Killed in the middle, it ends with a sentence; one process goes on from there."""
+    ran([sys.executable, *RUN, "--out", str(tmp_path / "one")])
+    group = subprocess.Popen([*TORCHRUN, *RUN, "--out", str(tmp_path / "two")], stderr=subprocess.PIPE, text=True,
+                             cwd=ROOT, env=ENVIRONMENT)
+    metrics = tmp_path / "two" / "metrics.jsonl"
+    while not (metrics.exists() and '"stage": "reward", "step": 2' in metrics.read_text()):
+        assert group.poll() is None
+        time.sleep(0.05)
+    workers = subprocess.run(["pgrep", "-P", str(group.pid)], capture_output=True, text=True).stdout.split()
+    began = time.monotonic()
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    said = group.communicate(timeout=60)[1]
+    assert time.monotonic() - began < 60 and group.returncode != 0
+    assert "waited for one that is gone" in said or "SIGKILL" in said
+    ran([sys.executable, *RUN, "--out", str(tmp_path / "two")])
+    one, two = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
+    assert [row["stage"] for row in one] == [row["stage"] for row in two]
+    for mine, wanted in zip(two, one):
+        assert {**mine, "stage": 0} == pytest.approx({**wanted, "stage": 0}, rel=1e-3, abs=1e-4)
