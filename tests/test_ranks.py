@@ -43,7 +43,7 @@ def test_two_processes_give_the_rows_and_weights_of_one(alone, tmp_path, micro_b
 
 
 RUN = ["-m", "instructgpt_lite", "run", "--preset", "micro", "--hardware.device", "cpu", "--sft.dropout", "0",
-       "--checkpoint-every", "0", "--evaluate.prompts", "8"]
+       "--checkpoint-every", "0"]
 
 
 def test_a_run_of_two_is_that_of_one_and_goes_on_alone_after_a_kill(tmp_path):

@@ -39,6 +39,7 @@ class RunCommand:
 
     def __call__(self) -> int:
         """Train, show progress and results; Ctrl-C saves and says how to go on."""
+        from instructgpt_lite.models import ranks
         from instructgpt_lite.report import report
         from instructgpt_lite.run.folder import RunFolder
         from instructgpt_lite.run.stages import STAGES, Stopped, run
@@ -49,11 +50,16 @@ class RunCommand:
             try:
                 with Bars(watch) as bars:
                     for row in run(self.config, path, stopping=lambda: bool(asked)):
-                        bars.show(row)
+                        if ranks.rank() == 0:
+                            bars.show(row)
             except Stopped as stopped:
+                if ranks.rank():
+                    return 128 + signal.SIGTERM
                 report.write(path)
                 print(f"\n{stopped}:\n  {report.command(RunFolder(path))}")
-                return 128 + asked[0]
+                return 128 + (asked or [signal.SIGTERM])[0]
+            if ranks.rank():
+                return 0
         page, folder = report.write(path), RunFolder(path)
         for sample in folder.json("samples.json")[:3]:
             print(f"\n{printable(sample['prompt'])}\n")

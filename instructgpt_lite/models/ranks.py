@@ -90,6 +90,11 @@ def sum_gradients(module: nn.Module) -> None:
         p.grad = gradient.view_as(p).clone()
 
 
+def meet() -> None:
+    """Wait until every process is here."""
+    any_of(False)
+
+
 def any_of(flag: bool) -> bool:
     """Whether it is true in any process."""
     if size() == 1:
@@ -102,19 +107,15 @@ def any_of(flag: bool) -> bool:
 @contextmanager
 def own_folder(folder: Path) -> Iterator[Path]:
     """The folder for process 0, for each other a copy that goes: only 0 leaves files."""
-    if size() > 1:
-        any_of(False)                    # nobody writes before all have looked
     if rank() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        if size() > 1:
-            any_of(False)
+        meet()                           # nobody writes before all have copied
         yield folder
         return
     with tempfile.TemporaryDirectory() as place:
         own = Path(place) / folder.name
         if folder.is_dir():
             shutil.copytree(folder, own, ignore=shutil.ignore_patterns(".lock"))
-        any_of(False)
+        meet()
         yield own
 
 
@@ -122,10 +123,10 @@ def _all_reduce(tensor: Tensor) -> None:
     _failing(lambda: dist.all_reduce(tensor))
 
 
-def _failing(meet: Callable[[], None]) -> None:
+def _failing(talk: Callable[[], None]) -> None:
     """ConnectionError in a sentence where a process is gone."""
     try:
-        meet()
+        talk()
     except RuntimeError as error:
         raise ConnectionError(
             f"process {rank()} of {size()} waited for one that is gone or stuck "

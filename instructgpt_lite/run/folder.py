@@ -37,6 +37,7 @@ class RunFolder:
     """A folder with a run in it. Of what is not there yet, reading gives nothing."""
 
     hardware = Hardware()                         # of who is at it now
+    shared = Path()                               # of process 0, of several
     speakers = ("base", "sft", "ppo_ptx")         # whose answers are shown side by side
 
     def __init__(self, path: str | Path) -> None:

@@ -7,6 +7,7 @@ checkpoint and ends bit for bit where it would have ended (same machine, same th
 """
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,6 +44,16 @@ def policy_of(folder: RunFolder, stage: str) -> Policy:
     return placed(Policy.load(folder.model(stage)), folder.hardware)
 
 
+def save(folder: RunFolder, stage: str, model: Policy | ScalarModel) -> None:
+    """Put what a stage has made in its place; process 0 does, the others copy it."""
+    if ranks.rank() == 0:
+        folder.save(stage, model)
+    ranks.meet()
+    if ranks.rank():
+        shutil.copytree(folder.shared / "models" / stage,
+                        folder.path / "models" / stage, dirs_exist_ok=True)
+
+
 def scores_of(folder: RunFolder, stage: str) -> ScalarModel:
     """The reward model that a stage has made, where this run computes."""
     return placed(ScalarModel.load(folder.model(stage)), folder.hardware)
@@ -60,7 +71,7 @@ def base(config: Run, source: Source, folder: RunFolder, resume: ResumeState) ->
         corpus = source.corpus(policy.tokenizer)
         yield from pretrain(policy, corpus, config.pretrain, resume)
     policy.speak(config.template, config.fixed_length)
-    folder.save("base", policy)
+    save(folder, "base", policy)
 
 
 def supervised(config: Run, source: Source, folder: RunFolder,
@@ -84,7 +95,7 @@ def finetuned(name: str, start: str, shown: list[Demonstration], config: SFT,
     policy = policy_of(folder, start)
     corpus = source.corpus(policy.tokenizer)
     yield from finetune(policy, shown, config, corpus, resume)
-    folder.save(name, policy)
+    save(folder, name, policy)
 
 
 def rankings(config: Run, source: Source, folder: RunFolder,
@@ -113,7 +124,7 @@ def reward_model(config: Run, source: Source, folder: RunFolder,
     ranked = folder.records("collect", Ranking)
     yield from train_reward(reward, ranked, config.reward, resume)
     center(reward, policy, source.demonstrations(config.rl_init.demonstrations))
-    folder.save("reward", reward)
+    save(folder, "reward", reward)
 
 
 def judge_model(config: Run, source: Source, folder: RunFolder,
@@ -122,7 +133,7 @@ def judge_model(config: Run, source: Source, folder: RunFolder,
     policy = policy_of(folder, "rl_init")
     judge = ScalarModel.on(policy, config.reward.seed)
     yield from train_reward(judge, source.second(), config.reward, resume)
-    folder.save("judge", judge)
+    save(folder, "judge", judge)
 
 
 def rejection_sampled(config: Run, source: Source, folder: RunFolder,
@@ -165,7 +176,7 @@ def reinforced(name: str, config: Run, source: Source, folder: RunFolder,
     corpus = source.corpus(policy.tokenizer)
     yield from ppo_ptx(policy, policy.frozen(), reward, prompts, config.ppo, corpus,
                        resume)
-    folder.save(name, policy)
+    save(folder, name, policy)
 
 
 def evaluation(config: Run, source: Source, folder: RunFolder,
@@ -270,7 +281,7 @@ def run(config: Run, folder: str | Path,
     ranks.join(cpu=config.hardware.device == "cpu")
     with ranks.own_folder(Path(folder)) as path, locked(path):
         place, source, stages = RunFolder(path), None, stages_of(config)
-        place.hardware = config.hardware
+        place.hardware, place.shared = config.hardware, Path(folder)
         place.settle(config, {stage.name: stage.title for stage in stages})
         for stage in stages:
             if not place.is_done(stage.name, stage.needs):
