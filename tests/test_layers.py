@@ -43,7 +43,7 @@ HOMES = {
     "tokenizers": {"data/tokenizers.py"},
     "safetensors": {"models", "training/resume.py"},
     "sklearn": {"judging"},
-    "accelerate": {"training/loop.py"},
+    "accelerate": {"models/ranks.py"},
     "tqdm": {"cli"},
     "tyro": COMMAND_LINE,
 }

@@ -4,7 +4,7 @@ Weights, losses and log-probabilities are float32; with autocast the large produ
 of 16 bits. Nothing else knows of it: `placed` tells a network, and stages ask nothing.
 """
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +12,10 @@ from torch import Tensor, nn
 from instructgpt_lite.config import Hardware
 from instructgpt_lite.models import ranks
 
-if TYPE_CHECKING:
-    from instructgpt_lite.models.networks import Network
-
 AUTO = "auto"
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 PATIENCE = 20                        # overflows in a row until fp16 is given up
-N = TypeVar("N", bound="Network")
+N = TypeVar("N", bound=nn.Module)     # a Policy or a ScalarModel
 
 
 def placed(network: N, hardware: Hardware) -> N:
@@ -41,8 +38,8 @@ def device_of(hardware: Hardware) -> torch.device:
         return torch.device("cuda", ranks.local())
     device = torch.device(hardware.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"hardware.device is {hardware.device}, but torch sees no such "
-                         "GPU: take auto, or cpu")
+        raise ValueError(f"hardware.device is {hardware.device}, but torch sees no "
+                         "such GPU: take auto, or cpu")
     return device
 
 
@@ -61,13 +58,13 @@ def dtype_of(hardware: Hardware, device: torch.device) -> torch.dtype | None:
         raise ValueError(f"hardware.precision is {hardware.precision!r}: take auto, "
                          f"{', '.join(PRECISIONS)}")
     if hardware.precision == "fp16" and device.type == "cpu":
-        raise ValueError("hardware.precision is fp16, which a CPU is slow in: take fp32, "
-                         "or bf16")
+        raise ValueError("hardware.precision is fp16, which a CPU is slow in: take "
+                         "fp32, or bf16")
     return PRECISIONS[hardware.precision]
 
 
 def checkpoint_blocks(model: nn.Module) -> None:
-    """Keep only what goes into each block, and compute it again in the backward pass."""
+    """Keep only what goes into each block, and compute it again going backward."""
     from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
         apply_activation_checkpointing,
     )
@@ -102,7 +99,8 @@ class LossScale:
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if not norm.isfinite():
-            self.scale, self.good, self.overflows = self.scale / 2, 0, self.overflows + 1
+            self.scale, self.good = self.scale / 2, 0
+            self.overflows += 1
             if self.overflows > self.patience:
                 raise FloatingPointError(
                     f"gradients of {type(module).__name__} overflowed fp16 in "

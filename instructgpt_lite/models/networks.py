@@ -90,7 +90,8 @@ class Network(nn.Module):
             return read(rollout)
         every = torch.arange(len(rollout))
         rows = ranks.mine(every)
-        pieces = (rows if len(rows) else every[:1]).split(self.micro_batch or len(every))
+        some = rows if len(rows) else every[:1]
+        pieces = some.split(self.micro_batch or len(every))
         read_R = torch.cat([read(rollout[each]) for each in pieces])[:len(rows)]
         return ranks.together(read_R, rows, len(every))
 

@@ -3,10 +3,11 @@
     accelerate launch -m instructgpt_lite run --preset gpt2        # or torchrun
 
 Every process runs the same stages with the same random numbers. Where rows are read
-without a gradient, or sampled, a process does every n-th and all get all; where they are
-learned from, gradients are summed before the step. So what a stage sees, and its
-weights, are those of one process, up to rounding; rows of unequal length never wait for
-each other but at those two places. With one process nothing here does anything.
+without a gradient, or sampled, a process does every n-th and all get all; where they
+are learned from, gradients are summed before the step. So what a stage sees, and its
+weights, are those of one process, up to rounding; rows of unequal length wait for each
+other at those two places only. With one process nothing here does anything. Dropout is
+drawn anew in each, so that it is not that of one.
 """
 
 import os
@@ -106,7 +107,7 @@ def any_of(flag: bool) -> bool:
 
 @contextmanager
 def own_folder(folder: Path) -> Iterator[Path]:
-    """The folder for process 0, for each other a copy that goes: only 0 leaves files."""
+    """The folder for process 0, for others a copy that goes: only 0 leaves files."""
     if rank() == 0:
         meet()                           # nobody writes before all have copied
         yield folder
@@ -130,5 +131,5 @@ def _failing(talk: Callable[[], None]) -> None:
     except RuntimeError as error:
         raise ConnectionError(
             f"process {rank()} of {size()} waited for one that is gone or stuck "
-            f"({str(error).splitlines()[0]:.120}): the same command, with any number of "
-            "processes, goes on from the last checkpoint") from error
+            f"({str(error).splitlines()[0]:.120}): the same command, with any number "
+            "of processes, goes on from the last checkpoint") from error

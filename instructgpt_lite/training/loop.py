@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from instructgpt_lite.config import SFT, Pretrain, Reward
 from instructgpt_lite.models import ranks
+from instructgpt_lite.theory.objective import ptx_loss
 from instructgpt_lite.training.muon import Muon
 
 
@@ -133,6 +134,15 @@ def learn(row: dict[str, float], share: float, weight: float = 1.0,
     for name, loss in losses.items():
         (share * weight * loss).backward()
         row[name] = row.get(name, 0.0) + share * loss.item()
+
+
+def learn_text(row: dict[str, float], policy: nn.Module, text_BS: Tensor,
+               weight: float = 1.0, name: str = "loss") -> None:
+    """As `learn`, of next-token prediction on rows of text."""
+    text_BS, count = text_BS.to(policy.device), len(text_BS)
+    for rows, share in pieces(torch.arange(count), torch.ones(count), policy):
+        loss = ptx_loss(policy.logits(text_BS[rows]), text_BS[rows])
+        learn(row, share, weight, **{name: loss})
 
 
 def update(stage: str, step: int, networks: Mapping[nn.Module, Sequence[Optimizer]],

@@ -28,7 +28,6 @@ from instructgpt_lite.theory.objective import (
     explained_variance,
     gae,
     policy_loss,
-    ptx_loss,
     token_rewards,
     value_loss,
 )
@@ -62,24 +61,11 @@ def ppo_ptx(policy: Policy, reference: Policy, reward: Reward, prompts: Sequence
         experience = look_back(rollout, reference, reward, value, config, step)
         updates = []
         for minibatch in minibatches(len(rollout), config, random):
-            row, count_B = {}, experience.mask_BT.sum(dim=1)
-            for rows, share in loop.pieces(minibatch, count_B, policy):
-                part = experience[rows]
-                logp_BT = policy.logp(part.rollout, config.temperature)
-                surrogate = (logp_BT, part.logp_BT, part.advantage_BT, part.mask_BT,
-                             config.clip)
-                loop.learn(row, share, policy_loss=policy_loss(*surrogate))
-                known = part.value_BT, part.return_BT, part.mask_BT, config.value_clip
-                loss = value_loss(value.values(part.rollout), *known)
-                loop.learn(row, share, value_loss=loss)
-                note(row, share, *surrogate)
+            row = reinforce(policy, value, experience, minibatch, config)
             if config.gamma:                # its gradient is added before the one step
                 n = max(1, round(config.ptx_ratio * len(minibatch)))
-                text_BS = corpus.rows(n, config.ptx_length, random).to(policy.device)
-                every = torch.arange(n)
-                for rows, share in loop.pieces(every, torch.ones(n), policy):
-                    loss = ptx_loss(policy.logits(text_BS[rows]), text_BS[rows])
-                    loop.learn(row, share, config.gamma, ptx_loss=loss)
+                text_BS = corpus.rows(n, config.ptx_length, random)
+                loop.learn_text(row, policy, text_BS, config.gamma, "ptx_loss")
             row = ranks.summed(row)
             loop.update("ppo", step, networks, config.clip_norm, **row)
             loop.update_average(average, policy, config.ema)
@@ -141,6 +127,23 @@ def look_back(rollout: Rollout, reference: Policy, reward: Reward, value: Scalar
         advantage_BT = masked_whiten(advantage_BT, mask_BT)
     return Experience(rollout, mask_BT, logp_BT, score_B, ref_logp_BT, value_BT,
                       return_BT, advantage_BT)
+
+
+def reinforce(policy: Policy, value: ScalarModel, experience: Experience,
+              minibatch: Tensor, config: PPO) -> dict[str, float]:
+    """Add the gradients of an update's clipped losses; what they are."""
+    row, count_B = {}, experience.mask_BT.sum(dim=1)
+    for rows, share in loop.pieces(minibatch, count_B, policy):
+        part = experience[rows]
+        logp_BT = policy.logp(part.rollout, config.temperature)
+        surrogate = (logp_BT, part.logp_BT, part.advantage_BT, part.mask_BT,
+                     config.clip)
+        loop.learn(row, share, policy_loss=policy_loss(*surrogate))
+        known = part.value_BT, part.return_BT, part.mask_BT, config.value_clip
+        loss = value_loss(value.values(part.rollout), *known)
+        loop.learn(row, share, value_loss=loss)
+        note(row, share, *surrogate)
+    return row
 
 
 def next_beta(config: PPO, kl: float) -> float:

@@ -2,18 +2,14 @@
 
 from collections.abc import Iterator
 
-import torch
-
 from instructgpt_lite.config import Pretrain
 from instructgpt_lite.data.protocols import Corpus
 from instructgpt_lite.models import ranks
 from instructgpt_lite.models.networks import Policy
-from instructgpt_lite.theory.objective import ptx_loss
 from instructgpt_lite.training.loop import (
     generator,
-    learn,
+    learn_text,
     make_optimizers,
-    pieces,
     schedule,
     update,
 )
@@ -29,13 +25,9 @@ def pretrain(policy: Policy, corpus: Corpus, config: Pretrain,
     steps = max(1, config.tokens // (config.batch_size * config.length))
     for step in range(resume.step, steps):
         random = generator(config.seed, "pretrain", step)
-        rows = corpus.rows(config.batch_size, config.length, random)
-        text_BS = rows.to(policy.device)
+        text_BS = corpus.rows(config.batch_size, config.length, random)
         row: dict[str, float] = {}
-        every = torch.arange(len(text_BS))
-        for part, share in pieces(every, torch.ones(len(every)), policy):
-            loss = ptx_loss(policy.logits(text_BS[part]), text_BS[part])
-            learn(row, share, loss=loss)
+        learn_text(row, policy, text_BS)
         row = ranks.summed(row)
         schedule(optimizers, step, steps, config)
         update("pretrain", step, {policy: optimizers}, config.clip_norm, **row)

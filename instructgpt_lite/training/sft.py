@@ -16,7 +16,6 @@ from instructgpt_lite.models import ranks
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.masked import masked_mean
-from instructgpt_lite.theory.objective import ptx_loss
 from instructgpt_lite.training import loop
 from instructgpt_lite.training.resume import ResumeState
 
@@ -78,7 +77,5 @@ def mixed_in(losses: dict[str, float], policy: Policy, corpus: Corpus, config: S
     """Add the gradient of the pretraining rows of one step, and to `losses` theirs."""
     mix = config.pretraining_mix
     count = max(1, round(config.batch_size * mix / (1 - mix)))
-    text_BS = corpus.rows(count, config.mix_length, random).to(policy.device)
-    for rows, share in loop.pieces(torch.arange(count), torch.ones(count), policy):
-        loss = ptx_loss(policy.logits(text_BS[rows]), text_BS[rows])
-        loop.learn(losses, share, mix, ptx_loss=loss)
+    text_BS = corpus.rows(count, config.mix_length, random)
+    loop.learn_text(losses, policy, text_BS, mix, "ptx_loss")
