@@ -26,7 +26,8 @@ class Text:
         if len(text.split()) < 2:
             raise DataError("text: got no words, expected pretraining text; give a "
                             "file with some")
-        self.text, self.tokenizer = text.replace(END, tokenizer.eos_token), tokenizer
+        circle = f"{text.strip()}{END} "
+        self.text, self.tokenizer = circle.replace(END, tokenizer.eos_token), tokenizer
 
     def rows(self, count: int, length: int, generator: torch.Generator) -> Tensor:
         """(count, length) token ids; the text is a circle."""
