@@ -11,7 +11,7 @@ NOUNS = ["film", "book", "song", "meal"]
 REST = ["that i have met in all my long years", "and nothing else to say of it"]
 
 
-def texts(count: int = 400) -> list[tuple[str, list[int]]]:
+def texts(count: int = 800) -> list[tuple[str, list[int]]]:
     """Texts of 6 to 13 words, each with five ratings that like what is good."""
     rng, found = Random("study"), []
     for n in range(count):

@@ -1,0 +1,108 @@
+"""Files as a source: what is read is kept or counted with its reason, and no prompt is on two sides."""
+
+import gzip
+import json
+import lzma
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from instructgpt_lite.config import Files
+from instructgpt_lite.data.curation import normalised
+from instructgpt_lite.data.instructions import instructions, plain_text
+from instructgpt_lite.data.records import DataError
+from instructgpt_lite.data.tokenizers import word_tokenizer
+from instructgpt_lite.presets import offline
+
+WORDS = word_tokenizer([*"\n Question Answer : ask say better worse long".split(" "), *map(str, range(300))])
+
+
+def written(path, rows) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Demonstrations of which two are alike, one is too long and one tells a number; rankings of two; a text."""
+    shown = [{"prompt": f"ask {n}", "completion": f"say {n}"} for n in range(100)]
+    shown += [{"prompt": "Ask  7", "completion": "say"}, {"prompt": "ask long", "completion": "long " * 70},
+              {"prompt": "ask 202-555-0123", "completion": "say"}]
+    ranked = [{"prompt": f"ask {n}", "completions": ["better", "worse", f"say {n}"], "ranks": [1, 2, 2]}
+              for n in range(50, 150)]
+    (tmp_path / "text.txt").write_text("ask say ask say", encoding="utf-8")
+    data = Files(written(tmp_path / "shown.jsonl", shown), written(tmp_path / "ranked.jsonl", ranked),
+                 str(tmp_path / "text.txt"), tokens=75)
+    return replace(offline, data=data,
+                   sft=replace(offline.sft, demonstrations=20), rl_init=replace(offline.rl_init, demonstrations=20),
+                   collect=replace(offline.collect, prompts=10, max_new_tokens=8))
+
+
+def test_what_was_read_is_kept_or_counted_with_its_reason(config):
+    source = instructions(config, WORDS)
+    assert source.known["demonstrations"] == {"read": 103, "personal data": 1, "prompts alike": 1, "too long": 1}
+    assert source.known["rankings"] == {"read": 100, "personal data": 0, "prompts alike": 0, "too long": 0}
+    kept = source.known["kept"]
+    assert kept["demonstrations"] + kept["held-out prompts"] == 100
+    assert kept["rankings"] + kept["put aside"] + kept["held-out rankings"] == 100 and min(kept.values()) > 2
+
+
+def test_no_prompt_is_on_two_sides_of_what_is_held_out(config):
+    source = instructions(config, WORDS)
+    learned = {normalised(each.prompt) for each in (*source.shown, *source.ranked, *source.put_aside)}
+    held = {normalised(each.prompt) for each in (*source.test, *source.heldout_rankings["held-out prompts"])}
+    assert learned and held and not learned & held
+    first, second = ({normalised(each.prompt) for each in side} for side in (source.ranked, source.put_aside))
+    assert not first & second
+
+
+def test_room_is_kept_for_a_response_as_long_as_may_be_sampled(config):
+    """A prompt alone is as long as with the longest response: of 75 tokens 70 are left for it here, and then none."""
+    assert len(instructions(config, WORDS).shown) > 50
+    with pytest.raises(DataError, match="demonstrations: none of 103 is left .* raise data.tokens"):
+        instructions(replace(config, collect=replace(config.collect, max_new_tokens=75)), WORDS)
+
+
+@pytest.mark.parametrize("missing", ["demonstrations", "rankings", "text"])
+def test_what_is_not_named_is_asked_for_by_its_flag(config, missing):
+    with pytest.raises(ValueError, match=f"give --data.{missing} FILE"):
+        instructions(replace(config, data=replace(config.data, **{missing: ""})), WORDS)
+
+
+def test_a_name_without_a_commit_is_refused(config):
+    with pytest.raises(ValueError, match="expected the 40 signs of a commit"):
+        instructions(replace(config, data=replace(config.data, rankings="people/rankings")), WORDS)
+
+
+def test_the_hubs_own_columns_are_read(config, tmp_path):
+    """Dolly's demonstrations and UltraFeedback's scores, in folders of Parquet."""
+    for name, rows in {
+        "dolly": [{"instruction": f"ask {n}", "context": "", "response": f"say {n}", "category": "open_qa"}
+                  for n in range(60)],
+        "ultra": [{"source": "x", "instruction": f"ask {n}", "completions": [
+            {"response": "better", "overall_score": 8.0}, {"response": "worse", "overall_score": 3.0},
+            {"response": f"say {n}", "overall_score": 3.0}]} for n in range(60)]}.items():
+        (tmp_path / name / "data").mkdir(parents=True)
+        pd.DataFrame(rows).to_parquet(tmp_path / name / "data" / "train-00000-of-00001.parquet")
+    data = replace(config.data, demonstrations=str(tmp_path / "dolly"), rankings=str(tmp_path / "ultra"))
+    source = instructions(replace(config, data=data), WORDS)
+    assert source.known["demonstrations"]["read"] == source.known["rankings"]["read"] == 60
+    assert source.shown[0].category == "open_qa" and source.shown[0].completion.startswith("say")
+    assert all(each.ranks == (1, 2, 2) for each in source.ranked)
+
+
+@pytest.mark.parametrize("pack, ending", [(lambda data: data, ".txt"), (lzma.compress, ".txt.xz"),
+                                          (gzip.compress, ".txt.gz")])
+def test_text_is_read_plain_or_packed(tmp_path, pack, ending):
+    path = tmp_path / f"text{ending}"
+    path.write_bytes(pack("na\u00efve text".encode()))
+    assert plain_text(str(path)) == "na\u00efve text"
+
+
+@pytest.mark.parametrize("data, ending", [(b"\xff\xfe", ".txt"), (b"not packed", ".xz"), (b"not packed", ".gz")])
+def test_what_is_no_text_is_named(tmp_path, data, ending):
+    path = tmp_path / f"text{ending}"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="got no text .* expected UTF-8, plain or packed by gzip or xz"):
+        plain_text(str(path))
