@@ -10,6 +10,7 @@ import tyro
 from instructgpt_lite.cli.chat import ChatCommand
 from instructgpt_lite.cli.evaluate import EvaluateCommand
 from instructgpt_lite.cli.fetch import FetchCommand
+from instructgpt_lite.cli.plan import PlanCommand
 from instructgpt_lite.cli.reward import RewardCommand, defaults
 from instructgpt_lite.cli.run import RunCommand, preset_of
 
@@ -24,6 +25,7 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         | Annotated[ChatCommand, named("chat")]
         | Annotated[EvaluateCommand, named("evaluate")]
         | Annotated[FetchCommand, named("fetch")]
+        | Annotated[PlanCommand, named("plan", default=PlanCommand(preset_of(arguments)))]
         | Annotated[RewardCommand, named("reward", default=defaults(arguments))]
     )
     return tyro.cli(kinds, args=arguments, prog="python -m instructgpt_lite",
