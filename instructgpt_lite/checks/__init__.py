@@ -7,6 +7,10 @@ Silent if it is right, else a sentence that helps. Nothing else of ours is impor
 """
 
 from instructgpt_lite.checks import oracles
+from instructgpt_lite.checks.at_scale import (
+    check_in_deviations,
+    check_training_bytes,
+)
 from instructgpt_lite.checks.bandit import (
     check_gradient_variance,
     check_returns,
