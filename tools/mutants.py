@@ -23,6 +23,10 @@ MIRRORS = {
     "training/muon.py": ["training/test_loop.py"],
     "run/stages.py": ["test_run.py"],
     "run/folder.py": ["test_run.py"],
+    "run/plan.py": ["test_plan.py"],
+    "models/ranks.py": ["test_ranks.py"],
+    "training/sft.py": ["training/test_sft.py", "models/test_fixed_length.py"],
+    "models/networks.py": ["models/test_networks.py", "models/test_fixed_length.py"],
 }
 
 MASKED, SURPRISE = "theory/masked.py", "theory/surprise.py"
@@ -140,9 +144,13 @@ TRAINING = [
            "loss = ptx_loss(policy.logits(batch.token_BS), batch.token_BS)", "the whole row counts"),
     Mutant("mean-of-row-means", SFT, "loss = -masked_mean(logp_BT, batch.mask_BT)",
            "loss = -(logp_BT.sum(dim=1) / batch.mask_BT.sum(dim=1)).mean()", "tokens of short rows weigh more"),
-    Mutant("mix-adds-up", SFT, "((1 - mix) * loss).backward()", "loss.backward()",
+    Mutant("mix-adds-up", SFT,
+           "learn(losses, share, 1 - mix, loss=loss)",
+           "learn(losses, share, 1.0, loss=loss)",
            "shares that sum to more than 1"),
-    Mutant("mix-unweighted", SFT, "(mix * loss).backward()", "loss.backward()",
+    Mutant("mix-unweighted", SFT,
+           "learn_text(losses, policy, text_BS, mix, \"ptx_loss\")",
+           "learn_text(losses, policy, text_BS, 1.0, \"ptx_loss\")",
            "pretraining weighs as much as all"),
     Mutant("mix-share-of-demonstrations", SFT, "mix / (1 - mix))", "mix)",
            "10 % of all rows, not of the others"),
@@ -197,7 +205,9 @@ TRAINING = [
     Mutant("beta-may-turn-negative", CONFIG, "self.batch_size >= 5 * self.kl_horizon", "self.batch_size < 0",
            "a price that pays for leaving the start"),
     Mutant("beta-not-remembered", RESUME, 'state.get("numbers", {})', "{}", "resumed at the first beta"),
-    Mutant("gamma-ignored", PPO, '(config.gamma * row["ptx_loss"])', 'row["ptx_loss"]',
+    Mutant("gamma-ignored", PPO,
+           "learn_text(row, policy, text_BS, config.gamma, \"ptx_loss\")",
+           "learn_text(row, policy, text_BS, 1.0, \"ptx_loss\")",
            "ptx with coefficient 1"),
     Mutant("ptx-in-a-step-of-its-own", PPO, "text_BS = corpus.rows(",
            "torch.optim.Adam(policy.parameters(), config.lr).step()\n                policy.zero_grad()\n"
@@ -228,8 +238,10 @@ TRAINING = [
            'check_finite("ppo", iteration, value=value_BT,', "a nan score spreads (HF Trainer's nan filter)"),
     Mutant("value-clip-ignored", PPO, "part.mask_BT, config.value_clip", "part.mask_BT, 0.0",
            "a dead flag"),
-    Mutant("value-gradient-unseen", LOOP, "             for module in networks}",
-           "             for module in list(networks)[:1]}", "one of two networks neither clipped nor checked"),
+    Mutant("value-gradient-unseen", LOOP,
+           "             for module in networks if moving[module]}",
+           "             for module in list(networks)[:1] if moving[module]}",
+           "one of two networks neither clipped nor checked"),
     Mutant("betas-for-one-network", PPO, "config.value_lr, **adam)", "config.value_lr)",
            "the value's Adam has other numbers"),
     Mutant("eps-not-passed", PPO, '{"betas": config.adam_betas, "eps": config.adam_eps}',
@@ -243,7 +255,9 @@ TRAINING = [
            "off by a factor"),
     Mutant("gradients-pile-up", LOOP, "        optimizer.zero_grad()\n", "", "zero_grad forgotten"),
     Mutant("guard-removed", LOOP,
-           "    check_finite(stage, step, **losses, **norms)\n", "", "nan reaches the weights"),
+           "    check_finite(stage, step, **norms)\n",
+           "",
+           "nan reaches the weights"),
     Mutant("no-warm-up", LOOP, "lr_scale(step, steps, config.warmup,", "lr_scale(step, steps, 0.0,",
            "a dead flag"),
     Mutant("decay-reversed", LOOP, "mean.lerp_(p, 1 - decay)", "mean.lerp_(p, decay)",
@@ -267,23 +281,17 @@ TRAINING = [
     Mutant("reward-at-its-peak", REWARD, "        loop.schedule(optimizers, step, steps, config)\n", "",
            "no cosine where it alone is trained"),
     Mutant("average-after-the-last-row", PPO,
-           """        if resume.step == config.iterations:
-            policy.load_state_dict(average.state_dict())
-        yield {"step": resume.step, "steps": config.iterations, "beta": config.beta,
-               **summary(experience, updates)}
-""",
-           """        yield {"step": resume.step, "steps": config.iterations, "beta": config.beta,
-               **summary(experience, updates)}
-        if resume.step == config.iterations:
-            policy.load_state_dict(average.state_dict())
-""", "killed after its last checkpoint, the run goes on with the last weights"),
+           "        if resume.step == config.iterations:\n"
+           "            policy.load_state_dict(average.state_dict())\n"
+           "        yield {\"step\": resume.step, \"steps\": config.iterations, **seen}\n",
+           "        yield {\"step\": resume.step, \"steps\": config.iterations, **seen}\n"
+           "        if resume.step == config.iterations:\n"
+           "            policy.load_state_dict(average.state_dict())\n",
+           "killed after its last checkpoint, the run goes on with the last weights"),
     Mutant("average-once-an-iteration", PPO,
-           """            loop.update_average(average, policy, config.ema)
-            updates.append(logged(row, *surrogate))
-""",
-           """            updates.append(logged(row, *surrogate))
-        loop.update_average(average, policy, config.ema)
-""", "0.992 is a decay per update"),
+           "            loop.update_average(average, policy, config.ema)\n            updates.append(row)\n",
+           "            updates.append(row)\n        loop.update_average(average, policy, config.ema)\n",
+           "0.992 is a decay per update"),
     Mutant("score-logged-with-its-price", PPO, "return Experience(rollout, mask_BT, logp_BT, score_B,",
            "return Experience(rollout, mask_BT, logp_BT, r_B,", "two rewards under one name"),
     Mutant("short-batches-of-prompts", PPO, "rows = loop.stream(step,", "rows = loop.passes(step,",
@@ -300,18 +308,19 @@ TRAINING = [
     Mutant("muon-on-embeddings", LOOP, 'return p.ndim == 2 and re.search(r"\\.\\d+\\.", name) is not None',
            "return p.ndim == 2", "rows of an embedding are no map between spaces"),
     Mutant("guard-after-the-step", LOOP,
-           """    check_finite(stage, step, **losses, **norms)
-    for optimizers in networks.values():
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-""",
-           """    for optimizers in networks.values():
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-    check_finite(stage, step, **losses, **norms)
-""", "says that weights are as they were, and they are not"),
+           "    check_finite(stage, step, **norms)\n"
+           "    for module, optimizers in networks.items():\n"
+           "        for optimizer in optimizers:\n"
+           "            if moving[module]:\n"
+           "                optimizer.step()\n"
+           "            optimizer.zero_grad()\n",
+           "    for module, optimizers in networks.items():\n"
+           "        for optimizer in optimizers:\n"
+           "            if moving[module]:\n"
+           "                optimizer.step()\n"
+           "            optimizer.zero_grad()\n"
+           "    check_finite(stage, step, **norms)\n",
+           "says that weights are as they were, and they are not"),
     Mutant("newest-by-its-name", RESUME, 'glob("*.json"), key=_step, reverse=True)',
            'glob("*.json"), reverse=True)', "9 comes after 10"),
     Mutant("only-the-newest-kept", RESUME, "self._kept = [*self._kept, self.step][-2:]",
@@ -350,12 +359,15 @@ MODELS = [
     Mutant("patches-not-seen", FAST, '"forward" not in vars(part)', "True", "a patched module, ignored"),
     Mutant("cache-of-all-places", FAST, "Cache(min(places, len(prompts)),", "Cache(places,",
            "one prompt takes the memory of 128"),
-    Mutant("value-after-the-token", NETWORKS, "self._at(rollout, rollout.before_M)",
-           "self._at(rollout, rollout.before_M + 1)", "V_t must not know the token"),
+    Mutant("value-after-the-token", NETWORKS,
+           "self._at(part, part.before_M)",
+           "self._at(part, part.before_M + 1)",
+           "V_t must not know the token"),
     Mutant("logp-of-the-token-before", NETWORKS, "rollout.token_BS.flatten()[rollout.before_M + 1]",
            "rollout.token_BS.flatten()[rollout.before_M]", "labels unshifted"),
-    Mutant("score-before-eos", NETWORKS, "self._at(rollout, rollout.last_B)",
-           "self._at(rollout, rollout.last_B - 1)",
+    Mutant("score-before-eos", NETWORKS,
+           "self._at(part, part.last_B)",
+           "self._at(part, part.last_B - 1)",
            "reward off by one (gpt-neox #1285, transformers when pad == eos)"),
     Mutant("frozen-policy-is-the-policy", NETWORKS,
            'what KL is measured from."""\n        return copy.deepcopy(self)',
@@ -364,7 +376,9 @@ MODELS = [
            "init of lm-human-preferences, R2"),
     Mutant("temperature-not-passed-on", NETWORKS, "token_logp(logits_MV[None], token_M[None], temperature)",
            "token_logp(logits_MV[None], token_M[None])", "T in sampling only"),
-    Mutant("prompt-without-line-end", LOADING, 'prompt + "\\n" for prompt in', 'prompt for prompt in',
+    Mutant("prompt-without-line-end", NETWORKS,
+           "\"prompt_template\", \"{prompt}\\n\")",
+           "\"prompt_template\", \"{prompt}\")",
            "trained with it, sampled without"),
     Mutant("pad-is-eos", LOADING, "if eos is None or pad is None or eos == pad:",
            "if eos is None or pad is None:", "masks the EOS with the padding (llm-course #33)"),
@@ -398,8 +412,10 @@ MODELS = [
            "each response starts after the prompt"),
     Mutant("score-at-the-start", FAST, "(segment_BS != following_BS)",
            "(segment_BS != F.pad(segment_BS[:, :-1], (1, 0), value=-1))", "its first token for its last"),
-    Mutant("begun-twice", LOADING, '[prompt + "\\n" for prompt in prompts], add_special_tokens=False)',
-           '[prompt + "\\n" for prompt in prompts])', "two BOS, which no model was trained on"),
+    Mutant("begun-twice", LOADING,
+           "texts = tokenizer(asked, add_special_tokens=False)",
+           "texts = tokenizer(asked)",
+           "two BOS, which no model was trained on"),
     Mutant("vocabularies-by-their-size", LOADING, "(a.get_vocab() != b.get_vocab()", "(len(a) != len(b)",
            "as many tokens, other ids"),
     Mutant("copies-by-turns", SAMPLING,
@@ -459,22 +475,33 @@ JUDGING = [
            "the next question judged as answer"),
     Mutant("few-shot-page-too-long", POLICIES, "if len(page) <= room:", "if len(page) <= policy.context:",
            "no room for the answer"),
-    Mutant("tax-on-the-first-rows", POLICIES, "rows(rows, policy.context,", "rows(8, policy.context,",
+    Mutant("tax-on-the-first-rows", POLICIES,
+           "rows(rows, length,",
+           "rows(8, length,",
            "8 rows where 256 were promised"),
-    Mutant("wins-over-the-base", TABLE, 'BASE, BASELINE = "base", "sft"', 'BASE, BASELINE = "base", "base"',
+    Mutant("wins-over-the-base", TABLE,
+           "BASE, BASELINE, START = \"base\", \"sft\", \"rl_init\"",
+           "BASE, BASELINE, START = \"base\", \"base\", \"rl_init\"",
            "the baseline is SFT (§4.1)"),
-    Mutant("held-out-column-by-training-labelers", TABLE, "win_rate(said, sft, source.heldout_labelers, seed)",
-           "win_rate(said, sft, source.labelers, seed)", "generalisation that nobody measured"),
+    Mutant("held-out-column-by-training-labelers", TABLE,
+           "win_rate(said, sft, people, config.seed)",
+           "win_rate(said, sft, [*source.people.values()][-1], config.seed)",
+           "generalisation that nobody measured"),
     Mutant("few-shot-by-the-last", TABLE, "answer_few_shot(models[BASE],", "answer_few_shot(models[BASELINE],",
            "the few-shot row is the base model's"),
     Mutant("policies-asked-training-prompts", TABLE, "prompts, seed = source.test[", "prompts, seed = source.train[",
            "trained on what it is judged by"),
-    Mutant("reward-judged-on-training-prompts", TABLE, "prompts = source.test[:config.prompts]\n    texts",
-           "prompts = source.train[:config.prompts]\n    texts", "accuracy on what it has learned"),
-    Mutant("reward-judged-by-training-labelers", TABLE, "ranked = [people.rank(*each, rng)",
-           "ranked = [source.labelers.rank(*each, rng)", "both rows by one population"),
-    Mutant("loss-of-the-baseline", TABLE, "model, text = models[name], source",
-           "model, text = models[BASELINE], source",
+    Mutant("reward-judged-on-training-prompts", TABLE,
+           "prompts, found = source.test[:config.prompts], {}",
+           "prompts, found = source.train[:config.prompts], {}",
+           "accuracy on what it has learned"),
+    Mutant("reward-judged-by-training-labelers", TABLE,
+           "        r = pairs.rewards_of(reward, ranked)\n",
+           "        ranked = [*heldout.values()][0]\n        r = pairs.rewards_of(reward, ranked)\n",
+           "both rows by one population"),
+    Mutant("loss-of-the-baseline", TABLE,
+           "                models[name], text, config.text_rows,",
+           "                models[BASELINE], text, config.text_rows,",
            "one model's loss in every row"),
     Mutant("raters-agree-with-themselves", RATERS, "s_IJ.sum() ** 2 - rows - columns +", "s_IJ.sum() ** 2 - rows +",
            "two ratings of one person"),
@@ -484,8 +511,10 @@ JUDGING = [
            "the rater to predict is in the crowd"),
     Mutant("length-turned-by-held-out", BASELINES, "for ranking in train\n", "for ranking in heldout\n",
            "a baseline that has seen the answers"),
-    Mutant("own-labelers-are-held-out", TABLE, "win_rate(said, sft, source.labelers, seed)",
-           "win_rate(said, sft, source.heldout_labelers, seed)", "two columns of one population (5.3)"),
+    Mutant("own-labelers-are-held-out", TABLE,
+           "for title, people in source.people.items():",
+           "for title, people in zip(source.people, [*source.people.values()][:1] * 2):",
+           "two columns of one population (5.3)"),
     Mutant("another-labeler-is-oneself", BASELINES,
            "name = ranking.labeler\n        while name == ranking.labeler:",
            "name = None\n        while name is None:", "how well people predict themselves"),
@@ -495,18 +524,23 @@ JUDGING = [
 
 RUN = [
     Mutant("ppo-from-the-baseline", STAGES,
-           'the reference is where it starts."""\n    policy = Policy.load(folder.model("rl_init"))',
-           'the reference is where it starts."""\n    policy = Policy.load(folder.model("sft"))',
+           "the reference is where it starts.\"\"\"\n    policy = policy_of(folder, \"rl_init\")",
+           "the reference is where it starts.\"\"\"\n    policy = policy_of(folder, \"sft\")",
            "RL starts from 2 epochs with pretraining mixed in, not from SFT (App. C.3)"),
-    Mutant("ppo-on-ranked-prompts", STAGES, "for prompt in unseen_prompts(config, world)[1]]",
-           "for prompt in unseen_prompts(config, world)[0]]", "the reward model has seen them"),
+    Mutant("ppo-on-ranked-prompts", STAGES,
+           "for prompt in unseen_prompts(config, source)[1]]",
+           "for prompt in unseen_prompts(config, source)[0]]",
+           "the reward model has seen them"),
     Mutant("shown-prompts-ranked", STAGES, "shown = max(config.sft", "shown = min(config.sft",
            "some prompts serve twice (Table 6)"),
     Mutant("reward-not-centred", STAGES,
-           "    center(reward, policy, world.demonstrations(config.rl_init.demonstrations))\n", "",
+           "    center(reward, policy, source.demonstrations(config.rl_init.demonstrations))\n",
+           "",
            "a missing EOS costs what the bias makes of it"),
-    Mutant("noise-forgotten", STAGES, '        people.noise = labelers["noise"][people.population]\n',
-           "        pass\n", "who goes on is judged by other people than who never stopped"),
+    Mutant("noise-forgotten", STAGES,
+           "    source.recall(known)\n",
+           "",
+           "who goes on is judged by other people than who never stopped"),
     Mutant("rows-logged-twice", STAGES, "    log.keep(stage.name, resume.step)\n", "",
            "steps after the last checkpoint stand in the log twice"),
     Mutant("made-of-what-was-there", FOLDER, 'if not reason and record["made_of"] != self.digest_of(needs):',
@@ -556,4 +590,52 @@ DATA = [
            "ties are dropped (App. C.2)"),
 ]
 
-MUTANTS = THEORY + TRAINING + MODELS + JUDGING + RUN + WORLD + DATA
+HARDWARE, RANKS, TABLES = "models/hardware.py", "models/ranks.py", "judging/table.py"
+GIVEN, REVIEWS, INSTRUCTIONS = "data/given.py", "data/reviews.py", "data/instructions.py"
+FETCH, PLAN = "data/fetch.py", "run/plan.py"
+
+AT_SCALE = [
+    Mutant("pieces-weigh-alike", LOOP, "weight_B[piece].sum().item() / total", "len(piece) / len(rows)",
+           "a mean of means: short responses count more (transformers' accumulation until 2024)"),
+    Mutant("every-process-all-rows", RANKS, "return rows[rank()::size()]", "return rows", "rows learned from twice"),
+    Mutant("gradients-of-one-process", RANKS, "    _all_reduce(flat)\n", "", "weights drift apart"),
+    Mutant("missing-gradients-shift", RANKS, "torch.zeros_like(p) if p.grad is None else p.grad",
+           "torch.ones_like(p) if p.grad is None else p.grad", "a process without rows adds nothing"),
+    Mutant("scale-left-in", HARDWARE, "            gradient /= self.scale\n", "            pass\n",
+           "the step is 2^15 times too long"),
+    Mutant("overflow-is-a-step", HARDWARE, "            return False\n", "            return True\n",
+           "infinite gradients reach the weights"),
+    Mutant("bf16-emulated", HARDWARE, "is_bf16_supported(including_emulation=False)",
+           "is_bf16_supported(including_emulation=True)", "a T4 says that it has bf16"),
+    Mutant("checkpointing-off", HARDWARE, "    if hardware.checkpointing:\n", "    if False:\n", "a dead flag"),
+    Mutant("ends-that-end-nothing", NETWORKS, "        if rollout.eos == ():\n", "        if False:\n",
+           "a reward model reads where it never learned to"),
+    Mutant("end-shown-anyway", SFT, 'if getattr(policy, "ends", True) == ():', "if False:",
+           "the policy learns to end what nothing ends"),
+    Mutant("template-unsaved", NETWORKS, "config.prompt_template, config.fixed_length = template, fixed_length",
+           "config.fixed_length = fixed_length", "a saved policy is asked in another way"),
+    Mutant("kl-from-the-other-side", POLICIES, "policy.logp(rollout) - start.logp(rollout)",
+           "start.logp(rollout) - policy.logp(rollout)", "sign"),
+    Mutant("judge-in-its-own-unit", TABLES, "torch.tensor(sft).mean().item()", "torch.tensor(scores).mean().item()",
+           "every policy is 0"),
+    Mutant("rl-on-what-was-shown", GIVEN, "*asked[self.demonstrated:]]", "*asked]", "prompts serve twice"),
+    Mutant("text-without-an-end", GIVEN, 'circle = f"{text.strip()}{END} "', "circle = text.strip()",
+           "the last word and the first become one"),
+    Mutant("texts-on-two-sides", REVIEWS, "curation.uniform(\"reviews\", curation.normalised(one.text))",
+           "curation.uniform(\"reviews\", one.text)", "one text, written twice, on two sides"),
+    Mutant("ranked-without-its-lead", REVIEWS, "prompt=data.lead,", "prompt=\"\".join(data.lead[:3]),",
+           "read otherwise than continuations are"),
+    Mutant("no-room-for-an-answer", INSTRUCTIONS, "return asked + longest <= config.data.tokens",
+           "return asked <= config.data.tokens", "the longest response does not fit"),
+    Mutant("judge-reads-the-same-prompts", INSTRUCTIONS, "ranked, aside = by_prompt(ranked, data.judge, \"judge\")",
+           "aside = ranked", "not disjoint"),
+    Mutant("unchecked-package", FETCH, "    if digest != item.sha256:\n", "    if False:\n", "any file will do"),
+    Mutant("damaged-cache-trusted", FETCH, "if json.loads(record.read_bytes()) == digests(path, cache()):",
+           "if True:", "a flipped bit"),
+    Mutant("adam-forgotten", PLAN, 'Need("ppo_ptx", 44 * N,', 'Need("ppo_ptx", 28 * N,',
+           "two averages for each gradient"),
+    Mutant("micro-batch-unplanned", PLAN, "rows = min(rows, how.micro_batch or rows)", "rows = rows",
+           "flags without use"),
+]
+
+MUTANTS = THEORY + TRAINING + MODELS + JUDGING + RUN + WORLD + DATA + AT_SCALE

@@ -153,5 +153,9 @@ def pretraining_loss(policy: Policy, corpus: Corpus, rows: int = 256, seed: int 
     """Nats a token of fresh pretraining text; the alignment tax is its rise (§4.2)."""
     length = min(length, policy.context)
     token_RT = corpus.rows(rows, length, generator(seed, "fresh text"))
-    return bootstrap([float(ptx_loss(policy.logits(token_BT), token_BT))
-                      for token_BT in token_RT.to(policy.device).split(8)])
+    losses = []
+    for token_BT in token_RT.to(policy.device).split(8):
+        logits_BTV = policy.logits(token_BT)
+        losses += [float(ptx_loss(logits_BTV[b:b + 1], token_BT[b:b + 1]))
+                   for b in range(len(token_BT))]
+    return bootstrap(losses)

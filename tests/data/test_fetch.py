@@ -22,7 +22,7 @@ def wheel() -> bytes:
                            "igl_probe-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: igl-probe\nVersion: 1.0\n",
                            "igl_probe-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: us\n"
                            "Root-Is-Purelib: true\nTag: py3-none-any\n"}.items():
-            archive.writestr(name, text)
+            archive.writestr(zipfile.ZipInfo(name), text)         # of 1980, so that the bytes stay
     return packed.getvalue()
 
 
