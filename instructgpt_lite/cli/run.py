@@ -36,6 +36,8 @@ class RunCommand:
     config: Annotated[Run, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
     out: Path | None = None
     """Run directory; runs/PRESET if not given. The same command goes on there."""
+    mirror: Path | None = None
+    """A second place, such as a mounted drive; an empty run directory goes on from it."""
 
     def __call__(self) -> int:
         """Train, show progress and results; Ctrl-C saves and says how to go on."""
@@ -48,7 +50,7 @@ class RunCommand:
         with stopping_at_signals() as asked:
             try:
                 with Bars(watch) as bars:
-                    for row in run(self.config, path, stopping=lambda: bool(asked)):
+                    for row in run(self.config, path, lambda: bool(asked), self.mirror):
                         bars.show(row)
             except Stopped as stopped:
                 report.write(path)

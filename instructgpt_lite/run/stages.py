@@ -23,6 +23,7 @@ from instructgpt_lite.files import Metrics, digests, write_json
 from instructgpt_lite.judging import table
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.run.folder import RunFolder, shipped_base
+from instructgpt_lite.run.mirror import Mirror
 from instructgpt_lite.run.sources import located, open_source
 from instructgpt_lite.training.best_of_n import best_of_n
 from instructgpt_lite.training.loop import generator
@@ -241,15 +242,17 @@ class Stopped(Exception):
 
 
 def run(config: Run, folder: str | Path,
-        stopping: Callable[[], bool] = lambda: False) -> Rows:
+        stopping: Callable[[], bool] = lambda: False,
+        mirror: str | Path | None = None) -> Rows:
     """Every stage that is not done yet; yields its rows as they are logged.
 
     stopping: asked after each step; when true, the state is saved and `Stopped` raised.
+    mirror: a second place (run/mirror.py), from which an empty folder goes on.
     ValueError when the folder holds a run of another configuration, BlockingIOError
     when another process is at it, OSError when the disk is full.
     """
     torch.set_num_threads(config.threads)
-    place, source = RunFolder(folder), None
+    place, source, second = RunFolder(folder), None, Mirror(mirror)
     place.path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(place.path / ".lock")
     try:
@@ -258,18 +261,20 @@ def run(config: Run, folder: str | Path,
         raise BlockingIOError(f"{folder}: another process is running in it; wait for "
                               "it, or name another folder") from None
     try:
+        second.restore(place)
         stages = stages_of(config)
         place.settle(config, {stage.name: stage.title for stage in stages})
         for stage in stages:
             if not place.is_done(stage.name, stage.needs):
                 source = source or open_source(config)
-                yield from advance(stage, seeded(config), source, place, stopping)
+                yield from advance(stage, seeded(config), source, place, second,
+                                   stopping)
     finally:
         lock.release()
 
 
 def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
-            stopping: Callable[[], bool]) -> Rows:
+            mirror: Mirror, stopping: Callable[[], bool]) -> Rows:
     """One stage, from its newest whole checkpoint to its end."""
     log = Metrics(folder.path / "metrics.jsonl")
     checkpoints = folder.path / "checkpoints" / stage.name
@@ -284,12 +289,14 @@ def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
         if resume.step and (stop or late):
             resume.seconds = time.process_time() - began
             resume.save(checkpoints)
+            mirror.keep(folder)
             saved = time.monotonic()
         yield row
         if stop:
             raise Stopped(f"stopped in {stage.name} after step {row['step']}; the same "
                           "command goes on from there")
     folder.finish(stage.name, time.process_time() - began, stage.needs)
+    mirror.keep(folder)
 
 
 def seeded(config: Run) -> Run:
