@@ -100,7 +100,8 @@ def saved(folder: RunFolder) -> dict[str, str]:
             known[(inside / name).as_posix()] = digest
     names = [path.relative_to(folder.path).as_posix()
              for path in sorted(folder.path.rglob("[!.]*"))
-             if path.is_file() and TEMPORARY not in str(path)]
+             if path.is_file() and path.suffix != TEMPORARY
+             and path.parent.name != "tensorboard"]       # a thread writes there
     return {name: known.get(name) or digests(folder.path / name, folder.path)[name]
             for name in names}
 

@@ -22,6 +22,7 @@ from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 from instructgpt_lite.files import Metrics, digests, write_json
 from instructgpt_lite.judging import table
 from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.run.card import write_cards
 from instructgpt_lite.run.folder import RunFolder, shipped_base
 from instructgpt_lite.run.mirror import Mirror
 from instructgpt_lite.run.sources import located, open_source
@@ -173,8 +174,9 @@ def evaluation(config: Run, source: Source, folder: RunFolder,
     found = table.judge_reward(reward, policies["rl_init"], source, config.evaluate,
                                longest)
     yield {"step": 2, "steps": 2} | {name: share.mean for name, share in found.items()}
-    write_json(folder.path / "evaluation.json",
-               {"policies": judged, "reward": found, "labelers": known})
+    evaluated = {"policies": judged, "reward": found, "labelers": known}
+    write_json(folder.path / "evaluation.json", evaluated)
+    write_cards(folder, evaluated)
 
 
 @dataclass(frozen=True)
