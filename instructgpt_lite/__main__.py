@@ -9,6 +9,7 @@ import tyro
 
 from instructgpt_lite.cli.chat import ChatCommand
 from instructgpt_lite.cli.evaluate import EvaluateCommand
+from instructgpt_lite.cli.push import PushCommand
 from instructgpt_lite.cli.reward import RewardCommand, defaults
 from instructgpt_lite.cli.run import RunCommand, preset_of
 
@@ -22,6 +23,7 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         Annotated[RunCommand, named("run", default=RunCommand(preset_of(arguments)))]
         | Annotated[ChatCommand, named("chat")]
         | Annotated[EvaluateCommand, named("evaluate")]
+        | Annotated[PushCommand, named("push")]
         | Annotated[RewardCommand, named("reward", default=defaults(arguments))]
     )
     return tyro.cli(kinds, args=arguments, prog="python -m instructgpt_lite",

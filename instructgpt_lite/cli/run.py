@@ -53,7 +53,8 @@ class RunCommand:
         with stopping_at_signals() as asked:
             try:
                 with Bars(watch) as bars, trackers(self.log, path) as show:
-                    for row in run(self.config, path, lambda: bool(asked), self.mirror):
+                    for row in run(self.config, path, lambda: bool(asked),
+                                   self.mirror):
                         bars.show(row)
                         show(row)
             except Stopped as stopped:

@@ -1,4 +1,4 @@
-"""Mirrors of metrics.jsonl in TensorBoard, trackio or Weights & Biases: equal numbers."""
+"""Mirrors of metrics.jsonl in TensorBoard, trackio or W&B: the same numbers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -47,6 +47,7 @@ def opened(name: Tracker, path: Path, closing: ExitStack) -> Callable:
 
     def log(numbers: dict[str, float], step: int) -> None:
         for key, number in numbers.items():
-            writer.add_scalar(key, number, step, double_precision=True)
+            writer.add_scalar(key, number, step, new_style=True,     # float64
+                              double_precision=True)
 
     return log

@@ -51,13 +51,14 @@ def card(folder: RunFolder, name: str, found: dict[str, Any]) -> str:
                      "the tiny world.")
     sections = {
         f"{record['title']} ({config['preset']})":
-            f"Made by `instructgpt_lite` {version('instructgpt-lite')}, stage `{name}`.",
+            f"Stage `{name}` of instructgpt_lite {version('instructgpt-lite')}.",
         "Intended use and limits": USE,
         "Base model": base,
         "Data": table(taken) or
             f"All of it made by code (MIT): the tiny world, number {config['world']}.",
         "Evaluation": table({what: "{:.4g} (95 % interval {:.4g} to {:.4g})".format(
-            *interval) for what, interval in rows.get(name, {}).items()}) or "Not measured.",
+            *interval) for what, interval in rows.get(name, {}).items()})
+            or "Not measured.",
         "Seeds": f"{config['seed']}, added to that of each stage after the base: "
             + ", ".join(f"{each} {value['seed']}" for each, value in config.items()
                         if isinstance(value, dict) and "seed" in value) + ".",

@@ -48,8 +48,8 @@ def test_the_writer_of_tensorboard_is_given_every_number_at_its_step(tmp_path, m
         def __init__(self, path):
             calls.append(path)
 
-        def add_scalar(self, tag, number, step, double_precision):
-            calls.append((tag, number, step, double_precision))
+        def add_scalar(self, tag, number, step, new_style, double_precision):
+            calls.append((tag, number, step, new_style and double_precision))
 
         def close(self):
             calls.append("closed")
