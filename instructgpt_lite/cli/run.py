@@ -38,7 +38,7 @@ class RunCommand:
     out: Path | None = None
     """Run directory; runs/PRESET if not given. The same command goes on there."""
     mirror: Path | None = None
-    """A second place, such as a mounted drive; an empty run directory goes on from it."""
+    """A second place, such as a mounted drive, from which an empty folder goes on."""
     log: tuple[Tracker, ...] = ()
     """Where else to show the numbers of metrics.jsonl; each needs its package."""
 

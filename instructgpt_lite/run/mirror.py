@@ -99,11 +99,10 @@ def saved(folder: RunFolder) -> dict[str, str]:
         for name, digest in json.loads(path.read_bytes()).items():
             known[(inside / name).as_posix()] = digest
     names = [path.relative_to(folder.path).as_posix()
-             for path in sorted(folder.path.rglob("[!.]*"))
-             if path.is_file() and path.suffix != TEMPORARY
-             and path.parent.name != "tensorboard"]       # a thread writes there
+             for path in sorted(folder.path.rglob("[!.]*")) if path.is_file()]
     return {name: known.get(name) or digests(folder.path / name, folder.path)[name]
-            for name in names}
+            for name in names                    # a thread writes to tensorboard/
+            if TEMPORARY not in name and not name.startswith("tensorboard/")}
 
 
 def copy(source: Path, place: Path, digest: str) -> None:

@@ -55,7 +55,7 @@ def test_help_costs_no_torch():
     program = """
 import sys
 from instructgpt_lite.__main__ import main
-for command in ("run", "chat", "evaluate", "reward"):
+for command in ("run", "chat", "evaluate", "push", "reward"):
     try:
         main([command, "--help"])
     except SystemExit as end:
