@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.records import Ranking
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.models.rollout import Rollout
 
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")
@@ -36,9 +38,11 @@ def test_the_reward_folder_is_a_reward_function_and_its_score_is_ours(name, fold
         str(folders / "policy"), reward_funcs=str(folders / "reward"), args=config,
         train_dataset=datasets.Dataset.from_dict({"prompt": PROMPTS}))
     trainer.train()
-    ours = ScalarModel.load(folders / "reward")
-    assert torch.equal(trainer.reward_funcs[0].score.weight.cpu(), ours.state_dict()[
-        next(key for key in ours.state_dict() if key.endswith("score.weight"))])
+    ours, theirs = ScalarModel.load(folders / "reward"), trainer.reward_funcs[0].cpu().eval()
+    rollout = Rollout.of([[5, 6, 7], [8]], [[9, 4, ours.eos], [5, ours.eos]], ours.pad, ours.eos)
+    with torch.no_grad():
+        score_B = theirs(rollout.token_BS, attention_mask=(rollout.token_BS != ours.pad).long()).logits[:, 0]
+        assert torch.allclose(ours(rollout), score_B, atol=1e-5)
     assert any("reward" in row for row in trainer.state.log_history)
 
 
@@ -46,10 +50,12 @@ def test_rankings_written_as_pairs_train_a_reward_trainer_for_a_step(folders):
     ranking = Ranking("Ada lives", (" in Elmdale", " in rain", " rain"), (1, 2, 3))
     pairs = [{"prompt": ranking.prompt, "chosen": ranking.completions[a], "rejected": ranking.completions[b]}
              for a, b in ranking.pairs]
-    before = ScalarModel.load(folders / "reward").state_dict()
+    before = load_file(folders / "reward" / "model.safetensors")
     trainer = trl.RewardTrainer(str(folders / "reward"), train_dataset=datasets.Dataset.from_list(pairs * 4),
                                 args=trl.RewardConfig(str(folders / "out"), learning_rate=0.1, **USUAL))
     trainer.train()
-    after = trainer.model.state_dict()
+    trainer.save_model(str(folders / "trained"))
+    after = load_file(folders / "trained" / "model.safetensors")
     assert trainer.state.global_step == 1
-    assert any(not torch.equal(after[key].cpu(), value) for key, value in before.items() if key in after)
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(after[name], weight) for name, weight in before.items())
