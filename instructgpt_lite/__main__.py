@@ -11,6 +11,7 @@ from instructgpt_lite.cli.chat import ChatCommand
 from instructgpt_lite.cli.evaluate import EvaluateCommand
 from instructgpt_lite.cli.fetch import FetchCommand
 from instructgpt_lite.cli.plan import PlanCommand
+from instructgpt_lite.cli.push import PushCommand
 from instructgpt_lite.cli.reward import RewardCommand, defaults
 from instructgpt_lite.cli.run import RunCommand, preset_of
 
@@ -26,6 +27,7 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         | Annotated[EvaluateCommand, named("evaluate")]
         | Annotated[FetchCommand, named("fetch")]
         | Annotated[PlanCommand, named("plan", default=PlanCommand(preset_of(arguments)))]
+        | Annotated[PushCommand, named("push")]
         | Annotated[RewardCommand, named("reward", default=defaults(arguments))]
     )
     return tyro.cli(kinds, args=arguments, prog="python -m instructgpt_lite",

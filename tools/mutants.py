@@ -27,6 +27,8 @@ MIRRORS = {
     "models/ranks.py": ["test_ranks.py"],
     "training/sft.py": ["training/test_sft.py", "models/test_fixed_length.py"],
     "models/networks.py": ["models/test_networks.py", "models/test_fixed_length.py"],
+    "run/mirror.py": ["test_mirror.py"],
+    "run/card.py": ["test_card.py"],
 }
 
 MASKED, SURPRISE = "theory/masked.py", "theory/surprise.py"
@@ -43,6 +45,7 @@ CURATION, RECORDS = "data/curation.py", "data/records.py"
 ROLLOUT, FORWARD, FAST = "models/rollout.py", "models/forward.py", "models/fast.py"
 SELF_TEST = "models/self_test.py"
 STAGES, FOLDER = "run/stages.py", "run/folder.py"
+MIRROR, CARD, PUSH = "run/mirror.py", "run/card.py", "cli/push.py"
 
 THEORY = [
     Mutant("mean-over-padding", MASKED, "/ mask.sum()", "/ mask.numel()", "an unmasked mean (TRL, approxkl)"),
@@ -523,6 +526,16 @@ JUDGING = [
 ]
 
 RUN = [
+    Mutant("mirror-unverified", MIRROR, "if digest not in digests(temporary, temporary).values():", "if False:",
+           "a flipped bit comes back as a model"),
+    Mutant("mirror-escapes", MIRROR, 'or ".." in Path(name).parts', "", "a mirror writes anywhere on the machine"),
+    Mutant("mirror-of-another", MIRROR, "if there and there", "if not there and there", "a run overwrites another's"),
+    Mutant("mirror-kills", MIRROR, "except (OSError, Damaged) as error:\n            if not",
+           "except Damaged as error:\n            if not", "a full drive ends the run"),
+    Mutant("mirror-forever", MIRROR, "if old.name not in now.values():", "if False:", "the drive fills up"),
+    Mutant("card-of-others", CARD, 'rows.get(name, {})', 'rows["ppo_ptx"]', "every model with the best one's numbers"),
+    Mutant("push-anything", PUSH, "path.suffix not in SAFE", "path.suffix == '.py'", "a pickle goes to the Hub"),
+    Mutant("push-public", PUSH, "private=not self.public", "private=self.public", "published without being asked"),
     Mutant("ppo-from-the-baseline", STAGES,
            "the reference is where it starts.\"\"\"\n    policy = policy_of(folder, \"rl_init\")",
            "the reference is where it starts.\"\"\"\n    policy = policy_of(folder, \"sft\")",

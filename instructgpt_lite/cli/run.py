@@ -13,6 +13,7 @@ import tyro
 
 from instructgpt_lite.cli.progress import Bars
 from instructgpt_lite.cli.terminal import side_by_side, terminal_width
+from instructgpt_lite.cli.trackers import Tracker, trackers
 from instructgpt_lite.config import Run
 from instructgpt_lite.presets import PRESETS
 from instructgpt_lite.report.text import printable
@@ -36,6 +37,10 @@ class RunCommand:
     config: Annotated[Run, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
     out: Path | None = None
     """Run directory; runs/PRESET if not given. The same command goes on there."""
+    mirror: Path | None = None
+    """A second place, such as a mounted drive, from which an empty folder goes on."""
+    log: tuple[Tracker, ...] = ()
+    """Where else to show the numbers of metrics.jsonl; each needs its package."""
 
     def __call__(self) -> int:
         """Train, show progress and results; Ctrl-C saves and says how to go on."""
@@ -48,10 +53,12 @@ class RunCommand:
         watch = {stage.name: stage.watch for stage in STAGES}
         with stopping_at_signals() as asked:
             try:
-                with Bars(watch) as bars:
-                    for row in run(self.config, path, stopping=lambda: bool(asked)):
+                with Bars(watch) as bars, trackers(self.log, path) as show:
+                    for row in run(self.config, path, lambda: bool(asked),
+                                   self.mirror):
                         if ranks.rank() == 0:
                             bars.show(row)
+                            show(row)
             except Stopped as stopped:
                 if ranks.rank():
                     return 128 + signal.SIGTERM

@@ -25,6 +25,7 @@ from instructgpt_lite.data.jsonl import read_jsonl
 from instructgpt_lite.files import digests, read_metrics, replacing, write_json
 
 BASES = Path(__file__).parent.parent / "bases"    # models that come with the package
+CARD = "README.md"                                # of a model (card.py), free to edit
 MADE = {"collect": ["labelers.json"],             # beside models/STAGE, data/STAGE
         "evaluate": ["samples.json", "evaluation.json"]}
 
@@ -123,7 +124,8 @@ class RunFolder:
         """The sha256 of each file that a stage has made, as it is now."""
         names = [f"models/{stage}", f"data/{stage}", *MADE.get(stage, [])]
         return {name: digest for each in names
-                for name, digest in digests(self.path / each, self.path).items()}
+                for name, digest in digests(self.path / each, self.path).items()
+                if Path(name).name != CARD}
 
     def damage(self, stage: str) -> str:
         """Which file of a stage is not what was saved; nothing where all are."""

@@ -10,7 +10,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,9 @@ from instructgpt_lite.judging import table
 from instructgpt_lite.models import ranks
 from instructgpt_lite.models.hardware import placed
 from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.run.card import write_cards
 from instructgpt_lite.run.folder import RunFolder, shipped_base
+from instructgpt_lite.run.mirror import Mirror
 from instructgpt_lite.run.sources import located, open_source
 from instructgpt_lite.training.best_of_n import best_of_n
 from instructgpt_lite.training.loop import generator
@@ -201,8 +203,9 @@ def evaluation(config: Run, source: Source, folder: RunFolder,
     found = table.judge_reward(reward, policies["rl_init"], source, config.evaluate,
                                longest)
     yield {"step": 2, "steps": 2} | {name: share.mean for name, share in found.items()}
-    write_json(folder.path / "evaluation.json",
-               {"policies": judged, "reward": found, "labelers": known})
+    evaluated = {"policies": judged, "reward": found, "labelers": known}
+    write_json(folder.path / "evaluation.json", evaluated)
+    write_cards(folder, evaluated)
 
 
 @dataclass(frozen=True)
@@ -270,23 +273,31 @@ class Stopped(Exception):
 
 
 def run(config: Run, folder: str | Path,
-        stopping: Callable[[], bool] = lambda: False) -> Rows:
+        stopping: Callable[[], bool] = lambda: False,
+        mirror: str | Path | None = None) -> Rows:
     """Every stage that is not done yet; yields its rows as they are logged.
 
     stopping: asked after each step; when true, the state is saved and `Stopped` raised.
+    mirror: a second place (run/mirror.py), from which an empty folder goes on.
     ValueError when the folder holds a run of another configuration, BlockingIOError
     when another process is at it, OSError when the disk is full.
     """
     torch.set_num_threads(config.threads)
     ranks.join(cpu=config.hardware.device == "cpu")
-    with ranks.own_folder(Path(folder)) as path, locked(path):
-        place, source, stages = RunFolder(path), None, stages_of(config)
-        place.hardware, place.shared = config.hardware, Path(folder)
-        place.settle(config, {stage.name: stage.title for stage in stages})
-        for stage in stages:
-            if not place.is_done(stage.name, stage.needs):
-                source = source or open_source(config)
-                yield from advance(stage, seeded(config), source, place, stopping)
+    first = ranks.rank() == 0
+    second = Mirror(mirror if first else None)
+    with locked(Path(folder)) if first else nullcontext():
+        if first:
+            second.restore(RunFolder(folder))
+        with ranks.own_folder(Path(folder)) as path:
+            place, source, stages = RunFolder(path), None, stages_of(config)
+            place.hardware, place.shared = config.hardware, Path(folder)
+            place.settle(config, {stage.name: stage.title for stage in stages})
+            for stage in stages:
+                if not place.is_done(stage.name, stage.needs):
+                    source = source or open_source(config)
+                    yield from advance(stage, seeded(config), source, place, second,
+                                       stopping)
 
 
 @contextmanager
@@ -306,7 +317,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
-            stopping: Callable[[], bool]) -> Rows:
+            mirror: Mirror, stopping: Callable[[], bool]) -> Rows:
     """One stage, from its newest whole checkpoint to its end."""
     log = Metrics(folder.path / "metrics.jsonl")
     checkpoints = folder.path / "checkpoints" / stage.name
@@ -321,12 +332,14 @@ def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
         if resume.step and (stop or late):
             resume.seconds = time.process_time() - began
             resume.save(checkpoints)
+            mirror.keep(folder)
             saved = time.monotonic()
         yield row
         if stop:
             raise Stopped(f"stopped in {stage.name} after step {row['step']}; the same "
                           "command goes on from there")
     folder.finish(stage.name, time.process_time() - began, stage.needs)
+    mirror.keep(folder)
 
 
 def seeded(config: Run) -> Run:
