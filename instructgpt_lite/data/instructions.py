@@ -11,6 +11,7 @@ What is left out (personal data, prompts alike, rows too long) is counted in `kn
 import gzip
 import itertools
 import lzma
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,63 +23,82 @@ from instructgpt_lite.data.jsonl import read_jsonl
 from instructgpt_lite.data.records import DataError, Demonstration, Prompt, Ranking
 
 STREAMED = 20_000                     # documents of a dataset on the Hub
+TOO_LONG, ALIKE = "too long", "answers that read alike to the model"
 R = TypeVar("R", Demonstration, Ranking)
 
 
 def instructions(config: Run, tokenizer: Any) -> Given:
     """The source of a run whose `data` names files, read by a model's tokenizer."""
     data, known = config.data, {}
-    shown = tidy(read(Demonstration, data.demonstrations, data.drop_bad),
-                 "demonstrations", config, tokenizer, known)
-    ranked = tidy(read(Ranking, data.rankings, data.drop_bad),
-                  "rankings", config, tokenizer, known)
+    shown, ranked = (tidy(kind, config, tokenizer, known)
+                     for kind in (Demonstration, Ranking))
     (shown, asked), (ranked, heldout) = (by_prompt(each, data.heldout, "heldout")
                                          for each in (shown, ranked))
+    demonstrated = max(config.sft.demonstrations, config.rl_init.demonstrations)
+    compared = {curation.normalised(each.prompt) for each in ranked}
+    fresh = [each for each in shown[demonstrated:]
+             if curation.normalised(each.prompt) not in compared]
     ranked, aside = by_prompt(ranked, data.judge, "judge")
-    known["kept"] = {"demonstrations": len(shown), "rankings": len(ranked),
+    known["kept"] = {"demonstrations": len(shown[:demonstrated]),
+                     "prompts for RL": len(fresh), "rankings": len(ranked),
                      "put aside": len(aside), "held-out rankings": len(heldout),
                      "held-out prompts": len(asked)}
+    known["not for RL, since people ranked answers to it"] = (
+        len(shown[demonstrated:]) - len(fresh))
     return Given(
-        shown, ranked, aside, [Prompt(each.prompt, each.category) for each in asked],
-        {"held-out prompts": heldout}, plain_text(data.text),
-        max(config.sft.demonstrations, config.rl_init.demonstrations),
+        [*shown[:demonstrated], *fresh], ranked, aside,
+        [Prompt(each.prompt, each.category) for each in asked],
+        {"held-out prompts": heldout}, plain_text(data.text), demonstrated,
         config.collect.prompts, known=known)
 
 
-def read(kind: type[R], name: str, drop_bad: bool) -> list[R]:
-    """Records of a file, of a folder, or of NAME@COMMIT on the Hub."""
+def read(kind: type[R], name: str, drop_bad: bool, notes: Counter[str]) -> list[R]:
+    """Records of a file, a folder, or NAME@COMMIT or NAME:SUBSET@COMMIT on the Hub."""
     if not name:
         raise ValueError(f"no {kind.__name__.lower()}s are named: give "
                          f"--data.{kind.__name__.lower()}s FILE, a folder or a name")
     if Path(name).is_file():
-        return read_jsonl(name, kind, drop_bad=drop_bad)
+        return read_jsonl(name, kind, drop_bad=drop_bad, notes=notes)
     name, _, commit = name.partition("@")
-    return hub.read_hub(name, kind, commit, drop_bad=drop_bad)
+    name, _, subset = name.partition(":")
+    return hub.read_hub(name, kind, commit, subset=subset or None, drop_bad=drop_bad,
+                        notes=notes)
 
 
-def tidy(records: Sequence[R], name: str, config: Run, tokenizer: Any,
-         known: dict) -> list[R]:
-    """Without personal data, prompts alike and rows too long; known gets the counts."""
-    def length(text: str) -> int:
-        return len(tokenizer.encode(text, add_special_tokens=False))
-
-    def fits(record: R) -> bool:
-        asked = length(config.template.replace("{prompt}", record.prompt))
-        longest = max(config.collect.max_new_tokens,
-                      *(length(text) + 1 for text in record.responses))
-        return asked + longest <= config.data.tokens
-
+def tidy(kind: type[R], config: Run, tokenizer: Any, known: dict) -> list[R]:
+    """The records that are fit to learn from; known counts why others are not."""
+    name, notes = f"{kind.__name__.lower()}s", Counter()
+    records = read(kind, getattr(config.data, name), config.data.drop_bad, notes)
+    counts = known[name] = {"read": len(records)}
+    for note, count in notes.items():
+        if note.endswith(": left out"):
+            counts["read"] += count
+            counts[note.removesuffix(": left out")] = count
     left = curation.drop_pii(records)
-    alone = (curation.drop_long_common_prefix(left) if name == "demonstrations"
-             else left)
-    kept = [record for record in alone if fits(record)]
-    known[name] = {"read": len(records), "personal data": len(records) - len(left),
-                   "prompts alike": len(left) - len(alone),
-                   "too long": len(alone) - len(kept)}
+    alone = curation.drop_long_common_prefix(left) if kind is Demonstration else left
+    counts |= {"personal data": len(records) - len(left),
+               "prompts alike": len(left) - len(alone), TOO_LONG: 0, ALIKE: 0}
+    kept = []
+    for record in alone:
+        if why := unfit(record, config, tokenizer):
+            counts[why] += 1
+        else:
+            kept.append(record)
     if not kept:
-        raise DataError(f"{name}: none of {len(records)} is left ({known[name]}); "
+        raise DataError(f"{name}: none of {counts['read']} is left ({counts}); "
                         "raise data.tokens, or give others")
     return kept
+
+
+def unfit(record: R, config: Run, tokenizer: Any) -> str:
+    """Why a model cannot learn from a record: TOO_LONG or ALIKE; "" if it can."""
+    asked, *said = tokenizer([config.template.replace("{prompt}", record.prompt),
+                              *record.responses], add_special_tokens=False)["input_ids"]
+    longest = max(config.collect.max_new_tokens, *(len(ids) + 1 for ids in said))
+    if len(asked) + longest > config.data.tokens:
+        return TOO_LONG
+    pairs = record.pairs if isinstance(record, Ranking) else ()
+    return ALIKE if any(said[better] == said[worse] for better, worse in pairs) else ""
 
 
 def by_prompt(records: Sequence[R], share: float, what: str) -> tuple[list[R], list[R]]:

@@ -41,11 +41,42 @@ def config(tmp_path):
 
 def test_what_was_read_is_kept_or_counted_with_its_reason(config):
     source = instructions(config, WORDS)
-    assert source.known["demonstrations"] == {"read": 103, "personal data": 1, "prompts alike": 1, "too long": 1}
-    assert source.known["rankings"] == {"read": 100, "personal data": 0, "prompts alike": 0, "too long": 0}
+    none = {"personal data": 0, "prompts alike": 0, "too long": 0, "answers that read alike to the model": 0}
+    assert source.known["demonstrations"] == none | {"read": 103, "personal data": 1, "prompts alike": 1, "too long": 1}
+    assert source.known["rankings"] == none | {"read": 100}
     kept = source.known["kept"]
-    assert kept["demonstrations"] + kept["held-out prompts"] == 100
+    ranked_too = source.known["not for RL, since people ranked answers to it"]
+    assert kept["demonstrations"] + kept["prompts for RL"] + ranked_too + kept["held-out prompts"] == 100
     assert kept["rankings"] + kept["put aside"] + kept["held-out rankings"] == 100 and min(kept.values()) > 2
+    assert len(source.shown) == kept["demonstrations"] + kept["prompts for RL"] and ranked_too > 2
+
+
+def test_what_is_no_record_counts_as_read_and_left_out(config, tmp_path):
+    tie = {"prompt": "ask", "output_1": "say", "output_2": "better", "preference": "tie"}
+    good = [tie | {"prompt": f"ask {n}", "preference": "1"} for n in range(60)]
+    path = written(tmp_path / "pairs.jsonl", [*good, tie, tie, tie | {"preference": "7"}])
+    with pytest.warns(UserWarning, match="all responses tie: left out in 2 rows"):
+        found = instructions(replace(config, data=replace(config.data, rankings=path, drop_bad=True)), WORDS)
+    counts = found.known["rankings"]
+    assert (counts["read"], counts["all responses tie"], counts["bad"]) == (63, 2, 1)
+
+
+def test_rankings_of_answers_that_the_model_cannot_tell_apart_are_counted_and_left_out(config, tmp_path):
+    """Words that a tokenizer has not are one token: to it "quick" is "slow"; two that tie may be alike."""
+    rows = [{"prompt": f"ask {n}", "completions": ["better", "worse"], "ranks": [1, 2]} for n in range(60)]
+    rows += [{"prompt": "ask", "completions": ["better", "quick", "slow"], "ranks": [1, 2, 3]},
+             {"prompt": "say", "completions": ["better", "quick", "slow"], "ranks": [1, 2, 2]}]
+    path = written(tmp_path / "alike.jsonl", rows)
+    found = instructions(replace(config, data=replace(config.data, rankings=path)), WORDS)
+    assert found.known["rankings"]["answers that read alike to the model"] == 1
+    assert sum(found.known["kept"][side] for side in ("rankings", "put aside", "held-out rankings")) == 61
+
+
+def test_no_prompt_for_rl_was_shown_or_has_a_ranking(config):
+    source = instructions(config, WORDS)
+    shown, asked = ({normalised(each.prompt) for each in side} for side in (source.shown[:20], source.shown[20:]))
+    ranked = {normalised(each.prompt) for each in (*source.ranked, *source.put_aside)}
+    assert asked and not asked & shown and not asked & ranked
 
 
 def test_no_prompt_is_on_two_sides_of_what_is_held_out(config):
