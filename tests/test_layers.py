@@ -40,7 +40,7 @@ HOMES = {
     "traitlets": {"book"},
     "datasets": {"data/hub.py"},
     "transformers": {"models", "data/tokenizers.py"},
-    "tokenizers": {"data/tokenizers.py"},
+    "tokenizers": {"data/tokenizers.py", "models/smollm2.py"},
     "safetensors": {"models", "training/resume.py"},
     "sklearn": {"judging"},
     "accelerate": {"models/ranks.py"},

@@ -605,7 +605,7 @@ DATA = [
 
 HARDWARE, RANKS, TABLES = "models/hardware.py", "models/ranks.py", "judging/table.py"
 GIVEN, REVIEWS, INSTRUCTIONS = "data/given.py", "data/reviews.py", "data/instructions.py"
-FETCH, PLAN = "data/fetch.py", "run/plan.py"
+FETCH, PLAN, SMOLLM2 = "data/fetch.py", "run/plan.py", "models/smollm2.py"
 
 AT_SCALE = [
     Mutant("pieces-weigh-alike", LOOP, "weight_B[piece].sum().item() / total", "len(piece) / len(rows)",
@@ -655,7 +655,12 @@ AT_SCALE = [
     Mutant("judge-reads-the-same-prompts", INSTRUCTIONS, "ranked, aside = by_prompt(ranked, data.judge, \"judge\")",
            "aside = ranked", "not disjoint"),
     Mutant("unchecked-package", FETCH, "    if digest != item.sha256:\n", "    if False:\n", "any file will do"),
-    Mutant("damaged-cache-trusted", FETCH, "if json.loads(record.read_bytes()) == digests(path, cache()):",
+    Mutant("digits-not-split", SMOLLM2, "Digits(individual_digits=True), ", "",
+           "before a digit, spaces have ids that the model was not trained with"),
+    Mutant("ends-as-a-chat", SMOLLM2, 'DOCUMENT, PAD = "<|endoftext|>", "<|im_end|>"',
+           'DOCUMENT, PAD = "<|im_end|>", "<|endoftext|>"', "a plain text ends with its document"),
+    Mutant("wrong-kind-told", FETCH, 'if self.kind == "wheel"', 'if self.kind != "wheel"', "a file without ratings"),
+    Mutant("damaged-cache-trusted", FETCH, "if record.read_bytes() == noted(path):",
            "if True:", "a flipped bit"),
     Mutant("adam-forgotten", PLAN, 'Need("ppo_ptx", 44 * N,', 'Need("ppo_ptx", 28 * N,',
            "two averages for each gradient"),
