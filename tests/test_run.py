@@ -53,6 +53,24 @@ def killed(folder: Path, stage: str, at: int) -> bool:
     return os.waitpid(child, 0)[1] == signal.SIGKILL
 
 
+def test_out_of_memory_loses_nothing_and_another_micro_batch_goes_on(tmp_path, monkeypatch):
+    """In the reward model, at its second step: one is in its checkpoint."""
+    scores, read = ScalarModel.scores, []
+
+    def full(self, *rows):
+        read.append(len(rows[0]))
+        if len(read) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return scores(self, *rows)
+
+    monkeypatch.setattr(ScalarModel, "scores", full)
+    with pytest.raises(MemoryError, match="--hardware.micro-batch 16"):
+        list(run(MICRO, tmp_path / "run"))
+    less = replace(MICRO, hardware=replace(MICRO.hardware, micro_batch=2, checkpointing=True))
+    row = next(run(less, tmp_path / "run"))
+    assert (row["stage"], row["step"]) == ("reward", 2) and read[0] > max(read[2:]) == 2
+
+
 def test_a_run_killed_in_every_stage_ends_bit_for_bit_where_a_calm_one_does(calm, tmp_path):
     last = {row["stage"]: row["step"] for row in read_metrics(calm / "metrics.jsonl")}
     for stage in NAMES:

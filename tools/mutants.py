@@ -614,6 +614,7 @@ AT_SCALE = [
     Mutant("gradients-of-one-process", RANKS, "    _all_reduce(flat)\n", "", "weights drift apart"),
     Mutant("missing-gradients-shift", RANKS, "torch.zeros_like(p) if p.grad is None else p.grad",
            "torch.ones_like(p) if p.grad is None else p.grad", "a process without rows adds nothing"),
+    Mutant("memory-of-a-cpu", HARDWARE, "can't allocate memory", "cannot allocate memory", "no sentence for it"),
     Mutant("same-dropout-everywhere", RANKS, "generator.initial_seed() + 1 + rank()", "generator.initial_seed() + 1",
            "units dropped together for all rows"),
     Mutant("dropout-from-the-common-stream", SFT, "own = {}, ranks.own(random)", "own = {}, random",

@@ -4,6 +4,8 @@ Weights, losses and log-probabilities are float32; with autocast the large produ
 of 16 bits. Nothing else knows of it: `placed` tells a network, and stages ask nothing.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -18,11 +20,33 @@ PATIENCE = 20                        # overflows in a row until fp16 is given up
 N = TypeVar("N", bound=nn.Module)     # a Policy or a ScalarModel
 
 
+@contextmanager
+def sparing(hardware: Hardware) -> Iterator[None]:
+    """Within, memory that runs out is a MemoryError that names flags that need less."""
+    try:
+        yield
+    except RuntimeError as error:             # torch's own, of a GPU, or of a CPU
+        if not isinstance(error, torch.OutOfMemoryError) and (
+                "can't allocate memory" not in str(error)):
+            raise
+        now = hardware.micro_batch
+        less = [f"--hardware.micro-batch {now // 2 or 16}"] * (now != 1)
+        less += ["--hardware.checkpointing"] * (not hardware.checkpointing)
+        way = f"with {' '.join(less)} (`plan` says what fits)" if less else (
+            "with shorter texts, a smaller model, or a larger card")
+        said = str(error).splitlines()[0]
+        raise MemoryError(f"out of memory ({said:.120}): the same command "
+                          f"{way} goes on from the last checkpoint") from error
+
+
 def placed(network: N, hardware: Hardware) -> N:
     """The network on its device, told how to read. ValueError for what cannot be."""
     device = device_of(hardware)
     network.to(device)
     network.autocast = dtype_of(hardware, device)
+    if hardware.micro_batch < 0:
+        raise ValueError(f"hardware.micro_batch is {hardware.micro_batch}: give a "
+                         "number of rows, or 0 for all")
     network.micro_batch = hardware.micro_batch
     network.loss_scale = LossScale() if network.autocast is torch.float16 else None
     network.checkpointing = hardware.checkpointing
@@ -37,7 +61,11 @@ def device_of(hardware: Hardware) -> torch.device:
         if not torch.cuda.is_available():
             return torch.device("cpu")
         return torch.device("cuda", ranks.local())
-    device = torch.device(hardware.device)
+    try:
+        device = torch.device(hardware.device)
+    except RuntimeError as error:
+        raise ValueError(f"hardware.device is {hardware.device!r}, which torch does "
+                         "not know: take auto, cpu, or cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"hardware.device is {hardware.device}, but torch sees no "
                          "such GPU: take auto, or cpu")

@@ -24,7 +24,7 @@ from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 from instructgpt_lite.files import Metrics, digests, write_json
 from instructgpt_lite.judging import table
 from instructgpt_lite.models import ranks
-from instructgpt_lite.models.hardware import placed
+from instructgpt_lite.models.hardware import placed, sparing
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.run.card import write_cards
 from instructgpt_lite.run.folder import RunFolder, shipped_base
@@ -280,7 +280,8 @@ def run(config: Run, folder: str | Path,
     stopping: asked after each step; when true, the state is saved and `Stopped` raised.
     mirror: a second place (run/mirror.py), from which an empty folder goes on.
     ValueError when the folder holds a run of another configuration, BlockingIOError
-    when another process is at it, OSError when the disk is full.
+    when another process is at it, OSError when the disk is full, MemoryError,
+    with flags that need less, when memory is.
     """
     torch.set_num_threads(config.threads)
     ranks.join(cpu=config.hardware.device == "cpu")
@@ -289,7 +290,7 @@ def run(config: Run, folder: str | Path,
     with locked(Path(folder)) if first else nullcontext():
         if first:
             second.restore(RunFolder(folder))
-        with ranks.own_folder(Path(folder)) as path:
+        with ranks.own_folder(Path(folder)) as path, sparing(config.hardware):
             place, source, stages = RunFolder(path), None, stages_of(config)
             place.hardware, place.shared = config.hardware, Path(folder)
             place.settle(config, {stage.name: stage.title for stage in stages})
@@ -329,7 +330,7 @@ def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
         log.append(row)
         stop = ranks.any_of(stopping())
         late = time.monotonic() - saved > config.checkpoint_every
-        if resume.step and (stop or late):
+        if ranks.rank() == 0 and resume.step and (stop or late):
             resume.seconds = time.process_time() - began
             resume.save(checkpoints)
             mirror.keep(folder)

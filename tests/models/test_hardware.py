@@ -67,10 +67,33 @@ def test_on_a_gpu_auto_is_bf16_only_where_it_is_not_emulated(monkeypatch, real, 
     (Hardware(device="cuda"), "hardware.device is cuda, but torch sees no such GPU: take auto, or cpu"),
     (Hardware(precision="int8"), "hardware.precision is 'int8': take auto, fp32, bf16, fp16"),
     (Hardware(precision="fp16"), "hardware.precision is fp16, which a CPU is slow in: take fp32"),
+    (Hardware(device="gpu"), "hardware.device is 'gpu', which torch does not know: take auto, cpu, or cuda"),
+    (Hardware(micro_batch=-1), "hardware.micro_batch is -1: give a number of rows, or 0 for all"),
 ])
 def test_what_cannot_be_is_refused_with_the_way_out(how, says):
     with pytest.raises(ValueError, match=says):
         placed(new_policy(), how)
+
+
+GPU, CPU = torch.OutOfMemoryError("CUDA out of memory. Tried"), RuntimeError("[enforce fail] can't allocate memory: 9")
+
+
+@pytest.mark.parametrize("error", [GPU, CPU])
+@pytest.mark.parametrize("how, way", [
+    (Hardware(), "with --hardware.micro-batch 16 --hardware.checkpointing"),
+    (Hardware(micro_batch=8, checkpointing=True), "with --hardware.micro-batch 4 [(]"),
+    (Hardware(micro_batch=1), "command with --hardware.checkpointing [(]"),
+    (Hardware(micro_batch=1, checkpointing=True), "with shorter texts, a smaller model, or a larger card"),
+])
+def test_memory_that_runs_out_names_the_flags_that_need_less(error, how, way):
+    with pytest.raises(MemoryError, match=f"out of memory .*{way}.* goes on from the last checkpoint"):
+        with hardware.sparing(how):
+            raise error
+
+
+def test_another_error_is_left_as_it_is():
+    with pytest.raises(RuntimeError, match="^size mismatch$"), hardware.sparing(Hardware()):
+        raise RuntimeError("size mismatch")
 
 
 # Micro-batches
