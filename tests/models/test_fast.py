@@ -10,8 +10,9 @@ from functools import partial
 import pytest
 import torch
 
-from instructgpt_lite.models import fast, forward, sampling, self_test
-from instructgpt_lite.models.fast import attention_by_length, is_plain, shared_prefix_attention, shared_prefix_mask
+from instructgpt_lite.models import fast, fast_rows, fast_sampling, forward, sampling, self_test
+from instructgpt_lite.models.fast import is_plain, shared_prefix_attention, shared_prefix_mask
+from instructgpt_lite.models.fast_rows import attention_by_length
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from tests.models import families
@@ -181,8 +182,8 @@ def test_a_hook_on_the_head_is_met_and_sees_response_positions_only(gpt2, rollou
 def test_without_any_residual_branch_only_the_embeddings_are_left(gpt2):
     trunk = gpt2.model.transformer
     x_SD = trunk.ln_f(trunk.wte.weight[5:8] + trunk.wpe.weight[:3])
-    attend = attention_by_length(torch.tensor([3]), 2)
-    left = fast.gpt2_states(trunk, torch.tensor([5, 6, 7]), torch.arange(3), attend, drop=lambda x: 0 * x)
+    attend = attention_by_length(torch.tensor([3]), (2, 2))
+    left = fast_rows.flat_states(gpt2.model, torch.tensor([5, 6, 7]), torch.arange(3), attend, drop=lambda x: 0 * x)
     torch.testing.assert_close(left, x_SD, **EXACT)
 
 
@@ -203,7 +204,7 @@ def test_grouped_by_length_each_row_attends_to_itself_alone(lengths):
     torch.manual_seed(0)
     qkv = torch.randn(sum(lengths), 3 * WIDTH, dtype=torch.float64)
     wanted = torch.cat([one_row(part) for part in qkv.split(lengths)])
-    attend = attention_by_length(torch.tensor(lengths), HEADS)
+    attend = attention_by_length(torch.tensor(lengths), (HEADS, HEADS))
     assert torch.allclose(attend(0, qkv), wanted, rtol=1e-12, atol=1e-12)
 
 
@@ -218,7 +219,7 @@ def test_a_response_attends_as_in_a_row_of_its_prompt_and_itself(lengths):
     for _, group in lengths:
         prompt = next(rows)
         wanted += [one_row(prompt), *(one_row(torch.cat([prompt, next(rows)]))[len(prompt):] for _ in group)]
-    attend = shared_prefix_attention(lengths, HEADS, torch.device("cpu"))
+    attend = shared_prefix_attention(lengths, (HEADS, HEADS), torch.device("cpu"))
     assert torch.allclose(attend(0, qkv), torch.cat(wanted), rtol=1e-12, atol=1e-12)
 
 
@@ -230,10 +231,10 @@ def test_no_response_sees_another():
 
 def test_a_prompt_is_read_once_however_many_responses_it_has(gpt2, prompts):
     reward, tokens = ScalarModel.on(gpt2), []
-    reads = fast.gpt2_states
+    reads = fast.flat_states
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast, "gpt2_states", lambda gpt2, token_N, *rest: (
-            tokens.append(len(token_N)), reads(gpt2, token_N, *rest))[1])
+        patch.setattr(fast, "flat_states", lambda model, token_N, *rest: (
+            tokens.append(len(token_N)), reads(model, token_N, *rest))[1])
         reward.scores(prompts[:3], RESPONSES)
     assert sum(tokens) == sum(map(len, prompts[:3])) + sum(len(y) for group in RESPONSES for y in group)
 
@@ -263,17 +264,17 @@ def test_rows_that_make_room_for_others_draw_what_each_would_draw_alone(both, pr
 
 
 def test_a_prompt_is_read_once_however_many_copies_are_drawn(gpt2, prompts, monkeypatch):
-    tokens, states = [], fast.gpt2_states
-    monkeypatch.setattr(fast, "gpt2_states", lambda gpt2, token_N, position_N, attend, keep_M=None, *rest: (
-        tokens.append(len(token_N) if keep_M is not None else 0),
-        states(gpt2, token_N, position_N, attend, keep_M, *rest))[1])
+    tokens, states = [], fast_rows.flat_states
+    monkeypatch.setattr(fast_rows, "flat_states", lambda model, token_N, *rest: (
+        tokens.append(len(token_N)), states(model, token_N, *rest))[1])
     gpt2.sample(prompts, max_new_tokens=7, copies=9, decode=partial(fast.decode, places=40))
     assert sum(tokens) == sum(map(len, set(map(tuple, prompts))))
 
 
 def test_the_cache_has_no_more_places_than_rows(gpt2, monkeypatch):
     made = []
-    monkeypatch.setattr(fast, "Cache", lambda *size, cache=fast.Cache: (made.append(size), cache(*size))[1])
+    cache = fast_sampling.Cache
+    monkeypatch.setattr(fast_sampling, "Cache", lambda *size: (made.append(size), cache(*size))[1])
     gpt2.sample([[5, 6], [7]], max_new_tokens=4)
     assert made == [(2, 6)]
 
