@@ -34,15 +34,18 @@ def is_plain(model: nn.Module) -> bool:
 
     Sliding windows, and frequencies that depend on a row's length, are not plain.
     """
-    config, parts = model.config, tuple(forward.trunk(model).modules())
-    kinds = {"gpt2": _gpt2_kinds, **dict.fromkeys(LLAMAS, _llama_kinds)}
-    return (config.model_type in kinds
-            and kinds[config.model_type](config) == [type(x).__name__ for x in parts]
+    config = model.config
+    written = {"gpt2": _gpt2_kinds, **dict.fromkeys(LLAMAS, _llama_kinds)}
+    if config.model_type not in written:
+        return False
+    parts = tuple(forward.trunk(model).modules())
+    kinds = [type(part).__name__ for part in parts]
+    return (kinds == written[config.model_type](config)
             and all(map(untouched, (model, *parts))))
 
 
 def _gpt2_kinds(config: Any) -> list[str]:
-    """Classes of the trunk's modules; none where it computes what is not written here."""
+    """Classes of the trunk's modules; none where it computes what we do not."""
     if (config.activation_function not in GELU or not config.scale_attn_weights
             or config.add_cross_attention or config.scale_attn_by_inverse_layer_idx):
         return []
@@ -62,7 +65,8 @@ def _llama_kinds(config: Any) -> list[str]:
     block = [f"{kind}DecoderLayer", f"{kind}Attention", *4 * ["Linear"], f"{kind}MLP",
              *3 * ["Linear"], "SiLUActivation", *2 * [f"{kind}RMSNorm"]]
     return [f"{kind}Model", "Embedding", "ModuleList",
-            *config.num_hidden_layers * block, f"{kind}RMSNorm", f"{kind}RotaryEmbedding"]
+            *config.num_hidden_layers * block, f"{kind}RMSNorm",
+            f"{kind}RotaryEmbedding"]
 
 
 def untouched(part: nn.Module) -> bool:
@@ -132,7 +136,7 @@ def _llama(llama: nn.Module, token_N: Tensor, position_N: Tensor, _: Dropout) ->
     cos_N1d, sin_N1d = (x[:, None] for x in llama.rotary_emb(x_ND, position_N))
 
     def turned(x_NF: Tensor) -> Tensor:
-        """Pairs (i, i + d / 2) of each head turned by their angles (RoFormer, §3.2)."""
+        """Pairs (i, i + d/2) of each head turned by their angles (RoFormer, §3.2)."""
         x_Nhd = x_NF.unflatten(1, (-1, cos_N1d.size(2)))
         one, other = x_Nhd.chunk(2, dim=2)
         half_Nhd = torch.cat([-other, one], dim=2)
@@ -160,7 +164,7 @@ def attention_by_length(length_B: Tensor, heads: tuple[int, int],
                         cache: Any = None) -> Attend:
     """Causal attention of each row to itself; rows of like length attend together.
 
-    cache: gets keys and values, of at most GROUP rows from the shortest to the longest.
+    cache: of at most GROUP rows from the shortest to the longest; gets keys and values.
     """
     start_B = length_B.cumsum(0) - length_B
     ranks = []

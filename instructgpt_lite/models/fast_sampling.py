@@ -1,4 +1,4 @@
-"""Sampling with one cache of all rows: equal prompts are read once, who ends makes room.
+"""Sampling with one cache of all rows: equal prompts are read once, ends make room.
 
 Shapes: B sequences, T response tokens at most, R prompts read at once, S places of a
 row, A rows being decoded, U slots in use, V vocabulary, H heads, G of keys and values,
