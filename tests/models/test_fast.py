@@ -400,6 +400,15 @@ def test_looking_seldom_draws_what_looking_always_does(both, prompts, places):
     assert len(set(always.length_B.tolist())) > 3
 
 
+def test_a_row_that_ends_goes_on_no_longer_than_to_the_next_look(gpt2, prompts, monkeypatch):
+    rows, draw = [], sampling.Draws.draw
+    monkeypatch.setattr(sampling.Draws, "draw", lambda self, logits_RV, row_R, t_R: (
+        rows.append(len(row_R)), draw(self, logits_RV, row_R, t_R))[1])
+    found = gpt2.sample(3 * prompts, max_new_tokens=9, generator=torch.Generator().manual_seed(2),
+                        decode=partial(fast.decode, look=4))
+    assert sum(rows) == sum(min(9, 4 * math.ceil(len(y) / 4)) for y in responses_of(found))
+
+
 # How long rows may be
 
 def test_the_fast_road_is_taken_where_it_is_right():
