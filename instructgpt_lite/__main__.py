@@ -20,13 +20,13 @@ def parse(arguments: list[str]) -> Callable[[], int]:
     """The command that is asked for; SystemExit 2 where there is no such one."""
     if not arguments:
         arguments = ["--help"]
-    named = tyro.conf.subcommand
+    named, preset = tyro.conf.subcommand, preset_of(arguments)
     kinds = (
-        Annotated[RunCommand, named("run", default=RunCommand(preset_of(arguments)))]
+        Annotated[RunCommand, named("run", default=RunCommand(preset))]
         | Annotated[ChatCommand, named("chat")]
         | Annotated[EvaluateCommand, named("evaluate")]
         | Annotated[FetchCommand, named("fetch")]
-        | Annotated[PlanCommand, named("plan", default=PlanCommand(preset_of(arguments)))]
+        | Annotated[PlanCommand, named("plan", default=PlanCommand(preset))]
         | Annotated[PushCommand, named("push")]
         | Annotated[RewardCommand, named("reward", default=defaults(arguments))]
     )

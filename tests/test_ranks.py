@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from instructgpt_lite.config import SFT
 from instructgpt_lite.files import read_metrics
+from instructgpt_lite.models import ranks
+from instructgpt_lite.training.sft import finetune
+from tests.training.conftest import Corpus, demonstrations, new_policy
 
 ROOT = Path(__file__).parent.parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -40,6 +44,36 @@ def test_two_processes_give_the_rows_and_weights_of_one(alone, tmp_path, micro_b
             assert mine == (wanted if "ranked" in wanted else pytest.approx(wanted, rel=1e-7, abs=1e-9))
         for p, q in zip(found["weights"], alone["weights"], strict=True):
             torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-8)
+
+
+def test_processes_drop_different_units_and_read_the_same_text(monkeypatch):
+    """Of 7 demonstrations one process has 4, the other 3: they draw unequal numbers of masks."""
+    drops, texts = [], []
+
+    class Told(Corpus):
+        def rows(self, *arguments):
+            texts.append(super().rows(*arguments))
+            return texts[-1]
+
+    for rank in (0, 1):
+        monkeypatch.setattr(ranks, "size", lambda: 2)
+        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+        for talk in ("summed", "sum_gradients"):
+            monkeypatch.setattr(ranks, talk, lambda what: what)
+        policy = new_policy()
+        logp = policy.logp
+        monkeypatch.setattr(policy, "logp", lambda part, dropout, generator: (
+            drops.append(generator.get_state()), logp(part, dropout=dropout, generator=generator))[1])
+        config = SFT(epochs=1, batch_size=7, dropout=0.2, pretraining_mix=0.5, mix_length=7)
+        list(finetune(policy, demonstrations(7), config, Told()))
+    assert torch.equal(*texts) and not torch.equal(*drops)
+
+
+def test_processes_on_several_machines_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="4 processes on several machines: start them on one"):
+        ranks.join(cpu=True)
 
 
 RUN = ["-m", "instructgpt_lite", "run", "--preset", "micro", "--hardware.device", "cpu", "--sft.dropout", "0",

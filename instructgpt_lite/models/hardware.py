@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from instructgpt_lite.config import Hardware
-from instructgpt_lite.models import ranks
+from instructgpt_lite.models import forward, ranks
 
 AUTO = "auto"
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -25,8 +25,9 @@ def placed(network: N, hardware: Hardware) -> N:
     network.autocast = dtype_of(hardware, device)
     network.micro_batch = hardware.micro_batch
     network.loss_scale = LossScale() if network.autocast is torch.float16 else None
+    network.checkpointing = hardware.checkpointing
     if hardware.checkpointing:
-        checkpoint_blocks(network.model)
+        forward.checkpoint_blocks(network.model)
     return network
 
 
@@ -61,16 +62,6 @@ def dtype_of(hardware: Hardware, device: torch.device) -> torch.dtype | None:
         raise ValueError("hardware.precision is fp16, which a CPU is slow in: take "
                          "fp32, or bf16")
     return PRECISIONS[hardware.precision]
-
-
-def checkpoint_blocks(model: nn.Module) -> None:
-    """Keep only what goes into each block, and compute it again going backward."""
-    from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
-        apply_activation_checkpointing,
-    )
-    lists = [part for part in model.modules() if isinstance(part, nn.ModuleList)]
-    blocks = set(max(lists, key=len))
-    apply_activation_checkpointing(model, check_fn=lambda part: part in blocks)
 
 
 class LossScale:

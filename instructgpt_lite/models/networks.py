@@ -37,6 +37,7 @@ class Network(nn.Module):
     fast: int                        # tokens: the longest row that `fast` reads right
     autocast: torch.dtype | None = None      # of large products; `placed` sets
     micro_batch = 0                  # rows read at once; 0: all
+    checkpointing = False            # of activations
     loss_scale: LossScale | None = None      # of fp16
 
     def __init__(self, model: nn.Module, tokenizer: Any) -> None:
@@ -61,6 +62,9 @@ class Network(nn.Module):
     def placed_as(self, other: "Network") -> Self:
         """Told to read as another network does, beside it."""
         self.autocast, self.micro_batch = other.autocast, other.micro_batch
+        self.checkpointing = other.checkpointing
+        if self.checkpointing:
+            forward.checkpoint_blocks(self.model)
         self.loss_scale = copy.deepcopy(other.loss_scale)
         return self
 

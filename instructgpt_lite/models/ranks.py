@@ -7,7 +7,7 @@ without a gradient, or sampled, a process does every n-th and all get all; where
 are learned from, gradients are summed before the step. So what a stage sees, and its
 weights, are those of one process, up to rounding; rows of unequal length wait for each
 other at those two places only. With one process nothing here does anything. Dropout is
-drawn anew in each, so that it is not that of one.
+drawn by each process for itself (`own`), so that it is not that of one.
 """
 
 import os
@@ -26,8 +26,15 @@ PATIENCE = timedelta(seconds=60)     # for a process that does not answer
 
 
 def join(cpu: bool) -> None:
-    """Become one of the processes that torchrun or `accelerate launch` has started."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+    """Become one of the processes that torchrun or `accelerate launch` has started.
+
+    ValueError where some are on another machine, which the run's folder is not on.
+    """
+    count = os.environ.get("WORLD_SIZE", "1")
+    if os.environ.get("LOCAL_WORLD_SIZE", count) != count:
+        raise ValueError(f"{count} processes on several machines: start them on one, "
+                         "where all see the run's folder")
+    if int(count) > 1 and not dist.is_initialized():
         from accelerate import PartialState
         PartialState(cpu=cpu, timeout=PATIENCE)
 
@@ -50,6 +57,13 @@ def local() -> int:
 def mine(rows: Tensor) -> Tensor:
     """The share of this process of the rows of a batch."""
     return rows[rank()::size()]
+
+
+def own(generator: torch.Generator) -> torch.Generator:
+    """A stream of this process's own, so that the common one stays alike in all."""
+    if size() == 1:
+        return generator
+    return torch.Generator().manual_seed(generator.initial_seed() + 1 + rank())
 
 
 def together(part: Tensor, rows: Tensor, count: int) -> Tensor:

@@ -78,8 +78,8 @@ def shape_of(config: Run) -> Shape:
     if known:
         return known
     if name and not Path(name, "config.json").is_file():
-        raise ValueError(f"base_model {name}: its size is not known before it is there; "
-                         f"known are {', '.join(KNOWN)}, or name a folder")
+        raise ValueError(f"base_model {name}: its size is not known before it is "
+                         f"there; known are {', '.join(KNOWN)}, or name a folder")
     if name:
         return of_json(json.loads(Path(name, "config.json").read_text("utf-8")))
     own: Architecture = config.architecture
@@ -116,7 +116,7 @@ class Need:
 
 def plan(config: Run, card: Card, hardware: Hardware | None = None,
          text: int = 0) -> list[Need]:
-    """Each stage that trains or samples; text: tokens of a prompt, if they are known."""
+    """Each stage that trains or samples; text: tokens of a prompt, if known."""
     how, shape = hardware or config.hardware, shape_of(config)
     N, text = shape.weights, text or (SHORT if config.fixed_length else LONG)
     T, ppo = config.collect.max_new_tokens, config.ppo
@@ -152,8 +152,8 @@ def plan(config: Run, card: Card, hardware: Hardware | None = None,
     return [
         sft("sft", config.sft), sft("rl_init", config.rl_init),
         Need("collect", 4 * N, 0, cached if asked else 0, decoding(asked)),
-        Need("reward", 16 * N, learning(config.reward.batch_size, tokens_of_group, 0), 0,
-             6 * N * ranked / rate),
+        Need("reward", 16 * N, learning(config.reward.batch_size, tokens_of_group, 0),
+             0, 6 * N * ranked / rate),
         Need("ppo_ptx", 44 * N, max(learning(ppo.minibatch_size, text + T, T),
                                     learning(n, ppo.ptx_length, ppo.ptx_length)),
              cached, reads / rate + decoding(ppo.episodes))]

@@ -56,10 +56,10 @@ def finetune(policy: Policy, demonstrations: Sequence[Demonstration], config: SF
     for step in range(resume.step, steps):
         random = loop.generator(config.seed, "sft", step)
         rows = loop.passes(step, len(rollout), config.batch_size, config.seed, "sft")
-        losses: dict[str, float] = {}
+        losses, own = {}, ranks.own(random)
         for part, share in loop.pieces(rows, count_B, policy):
             batch = rollout[part]
-            logp_BT = policy.logp(batch, dropout=config.dropout, generator=random)
+            logp_BT = policy.logp(batch, dropout=config.dropout, generator=own)
             loss = -masked_mean(logp_BT, batch.mask_BT)
             loop.learn(losses, share, 1 - mix, loss=loss)
         if mix:
