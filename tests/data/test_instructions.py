@@ -97,6 +97,18 @@ def test_room_is_kept_for_a_response_as_long_as_may_be_sampled(config):
         instructions(replace(config, collect=replace(config.collect, max_new_tokens=75)), WORDS)
 
 
+@pytest.mark.parametrize("shares, lacking", [
+    ({"heldout": 0.0}, "held-out rankings and held-out prompts"), ({"judge": 1.0}, "rankings")])
+def test_a_side_without_records_is_refused(config, shares, lacking):
+    with pytest.raises(DataError, match=f"nothing is left for {lacking} .*data.heldout and data.judge"):
+        instructions(replace(config, data=replace(config.data, **shares)), WORDS)
+
+
+def test_without_a_second_reward_model_nothing_need_be_put_aside(config):
+    source = instructions(replace(config, data=replace(config.data, judge=0.0)), WORDS)
+    assert source.second() == [] and len(source.ranked) + len(source.heldout([], None, 0)["held-out prompts"]) == 100
+
+
 def test_a_prompt_too_long_is_left_out_or_cut_at_its_beginning_as_the_flag_says(config, tmp_path):
     rows = [{"prompt": f"ask {n}", "completion": "say"} for n in range(60)]
     rows += [{"prompt": "worse " * 90 + "ask better", "completion": "say"}]
