@@ -191,6 +191,7 @@ class Files:
     rankings: str = ""               # prompt, completions, ranks; or chosen, rejected
     text: str = ""                   # pretraining text: a file, or a column `text`
     tokens: int = 1024               # longest prompt with a response; longer: left out
+    cut_prompts: bool = False        # or without its beginning, as much as fits
     drop_bad: bool = False           # leave out rows that are no record
     heldout: float = 0.1             # share of prompts that nothing is learned from
     judge: float = 0.5               # share of rankings for the second reward model

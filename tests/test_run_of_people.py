@@ -96,8 +96,13 @@ def test_the_page_and_the_table_show_it(calm):
     assert f"--base-model {config.base_model}" in command and "--data." in command
 
 
-def test_rankings_that_are_too_few_are_refused_with_the_sum(configs, tmp_path):
+@pytest.mark.parametrize("stage, asked, said", [
+    ("collect", {"prompts": 5_000}, "collect.prompts is 5,000, but of what was given .* are left"),
+    ("rl_init", {"demonstrations": 5_000}, "demonstrations is 5,000, but of what was given .* are left"),
+    ("ppo", {"prompts": 5_000}, "but there are .* training prompts: ask for fewer")])
+def test_too_few_for_a_stage_is_refused_before_the_first_one(configs, tmp_path, stage, asked, said):
     config = configs["offline"]
-    greedy = replace(config, collect=replace(config.collect, prompts=5_000))
-    with pytest.raises(ValueError, match="but there are .* training prompts: ask for fewer"):
-        list(run(greedy, tmp_path / "run"))
+    greedy = replace(config, **{stage: replace(getattr(config, stage), **asked)})
+    with pytest.raises(ValueError, match=said):
+        next(run(greedy, tmp_path / "run"))
+    assert not [*(tmp_path / "run").glob("models/*")]

@@ -70,6 +70,16 @@ class Given:
     gold = None                       # nobody knows what a response is worth
     people = {}                       # and those who ranked cannot be asked again
 
+    def __post_init__(self) -> None:
+        """ValueError where less is given than is to be used."""
+        for name, asked, given in (
+                ("sft.demonstrations or rl_init.demonstrations", self.demonstrated,
+                 len(self.shown)),
+                ("collect.prompts", self.ranking_prompts, len(self.ranked))):
+            if asked > given:
+                raise ValueError(f"{name} is {asked:,}, but of what was given {given:,} "
+                                 f"are left to learn from ({self.known}): ask for fewer")
+
     @property
     def train(self) -> list[Prompt]:
         """Prompts that are shown, that have rankings, and for RL, in this order."""

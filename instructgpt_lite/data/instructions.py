@@ -13,6 +13,7 @@ import itertools
 import lzma
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +24,8 @@ from instructgpt_lite.data.jsonl import read_jsonl
 from instructgpt_lite.data.records import DataError, Demonstration, Prompt, Ranking
 
 STREAMED = 20_000                     # documents of a dataset on the Hub
-TOO_LONG, ALIKE = "too long", "answers that read alike to the model"
+CUT, TOO_LONG = "prompts cut, not left out", "too long"
+ALIKE = "answers that read alike to the model"
 R = TypeVar("R", Demonstration, Ranking)
 
 
@@ -43,6 +45,11 @@ def instructions(config: Run, tokenizer: Any) -> Given:
                      "prompts for RL": len(fresh), "rankings": len(ranked),
                      "put aside": len(aside), "held-out rankings": len(heldout),
                      "held-out prompts": len(asked)}
+    bare = [name for name, count in known["kept"].items() if not count
+            and name != "prompts for RL" and (name != "put aside" or data.judge)]
+    if bare:
+        raise DataError(f"nothing is left for {' and '.join(bare)} ({known}): give more,"
+                        " or other shares as data.heldout and data.judge")
     known["not for RL, since people ranked answers to it"] = (
         len(shown[demonstrated:]) - len(fresh))
     return Given(
@@ -78,8 +85,11 @@ def tidy(kind: type[R], config: Run, tokenizer: Any, known: dict) -> list[R]:
     alone = curation.drop_long_common_prefix(left) if kind is Demonstration else left
     counts |= {"personal data": len(records) - len(left),
                "prompts alike": len(left) - len(alone), TOO_LONG: 0, ALIKE: 0}
+    asked = ([shortened(record, config, tokenizer) for record in alone]
+             if config.data.cut_prompts else alone)
+    counts[CUT] = sum(new is not old for new, old in zip(asked, alone))
     kept = []
-    for record in alone:
+    for record in asked:
         if why := unfit(record, config, tokenizer):
             counts[why] += 1
         else:
@@ -88,6 +98,18 @@ def tidy(kind: type[R], config: Run, tokenizer: Any, known: dict) -> list[R]:
         raise DataError(f"{name}: none of {counts['read']} is left ({counts}); "
                         "raise data.tokens, or give others")
     return kept
+
+
+def shortened(record: R, config: Run, tokenizer: Any) -> R:
+    """The record, its prompt without as much of its beginning as is too long."""
+    asked, frame, *said = tokenizer([record.prompt, config.template.replace(
+        "{prompt}", ""), *record.responses], add_special_tokens=False)["input_ids"]
+    longest = max(config.collect.max_new_tokens, *(len(ids) + 1 for ids in said))
+    room = config.data.tokens - longest - len(frame)
+    if len(asked) <= room or room < 1:
+        return record
+    end = tokenizer.decode(asked[len(asked) - room:])
+    return replace(record, prompt=end.strip("\ufffd ") or record.prompt)
 
 
 def unfit(record: R, config: Run, tokenizer: Any) -> str:

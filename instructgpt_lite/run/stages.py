@@ -296,7 +296,9 @@ def run(config: Run, folder: str | Path,
             place.settle(config, {stage.name: stage.title for stage in stages})
             for stage in stages:
                 if not place.is_done(stage.name, stage.needs):
-                    source = source or open_source(config)
+                    if source is None:
+                        source = open_source(config)
+                        unseen_prompts(config, source)     # refused before training
                     yield from advance(stage, seeded(config), source, place, second,
                                        stopping)
 

@@ -44,6 +44,13 @@ def test_more_demonstrations_than_there_are_is_refused():
         given().demonstrations(7)
 
 
+@pytest.mark.parametrize("asked, said", [({"ranking_prompts": 5}, "collect.prompts is 5, but .* 4 are left"),
+                                         ({"demonstrated": 7}, "demonstrations is 7, but .* 6 are left")])
+def test_more_than_is_left_is_refused_before_anything_is_trained(asked, said):
+    with pytest.raises(ValueError, match=f"{said} to learn from .*: ask for fewer"):
+        given(**asked)
+
+
 def test_held_out_rankings_and_the_second_models_are_those_given():
     assert given().heldout([], None, 0) == {"people": [RANKED[1]]} and given().second() == [RANKED[0]]
 

@@ -41,7 +41,9 @@ def config(tmp_path):
 
 def test_what_was_read_is_kept_or_counted_with_its_reason(config):
     source = instructions(config, WORDS)
-    none = {"personal data": 0, "prompts alike": 0, "too long": 0, "answers that read alike to the model": 0}
+    reasons = ("personal data", "prompts alike", "prompts cut, not left out", "too long",
+               "answers that read alike to the model")
+    none = dict.fromkeys(reasons, 0)
     assert source.known["demonstrations"] == none | {"read": 103, "personal data": 1, "prompts alike": 1, "too long": 1}
     assert source.known["rankings"] == none | {"read": 100}
     kept = source.known["kept"]
@@ -90,9 +92,35 @@ def test_no_prompt_is_on_two_sides_of_what_is_held_out(config):
 
 def test_room_is_kept_for_a_response_as_long_as_may_be_sampled(config):
     """A prompt alone is as long as with the longest response: of 75 tokens 70 are left for it here, and then none."""
-    assert len(instructions(config, WORDS).shown) > 50
+    assert len(instructions(config, WORDS).shown) > 20
     with pytest.raises(DataError, match="demonstrations: none of 103 is left .* raise data.tokens"):
         instructions(replace(config, collect=replace(config.collect, max_new_tokens=75)), WORDS)
+
+
+@pytest.mark.parametrize("shares, lacking", [
+    ({"heldout": 0.0}, "held-out rankings and held-out prompts"), ({"judge": 1.0}, "rankings")])
+def test_a_side_without_records_is_refused(config, shares, lacking):
+    with pytest.raises(DataError, match=f"nothing is left for {lacking} .*data.heldout and data.judge"):
+        instructions(replace(config, data=replace(config.data, **shares)), WORDS)
+
+
+def test_without_a_second_reward_model_nothing_need_be_put_aside(config):
+    source = instructions(replace(config, data=replace(config.data, judge=0.0)), WORDS)
+    assert source.second() == [] and len(source.ranked) + len(source.heldout([], None, 0)["held-out prompts"]) == 100
+
+
+def test_a_prompt_too_long_is_left_out_or_cut_at_its_beginning_as_the_flag_says(config, tmp_path):
+    rows = [{"prompt": f"ask {n}", "completion": "say"} for n in range(60)]
+    rows += [{"prompt": "worse " * 90 + "ask better", "completion": "say"}]
+    data = replace(config.data, demonstrations=written(tmp_path / "long.jsonl", rows))
+    counts = instructions(replace(config, data=data), WORDS).known["demonstrations"]
+    assert (counts["too long"], counts["prompts cut, not left out"]) == (1, 0)
+    source = instructions(replace(config, data=replace(data, cut_prompts=True)), WORDS)
+    counts = source.known["demonstrations"]
+    assert (counts["too long"], counts["prompts cut, not left out"]) == (0, 1)
+    cut, = [each.prompt.split() for each in (*source.shown, *source.test) if "better" in each.prompt]
+    template = len(WORDS.encode("Question: \nAnswer:\n", add_special_tokens=False))
+    assert cut == ["worse"] * (75 - 8 - template - 2) + ["ask", "better"]
 
 
 @pytest.mark.parametrize("missing", ["demonstrations", "rankings", "text"])
