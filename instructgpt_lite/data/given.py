@@ -77,8 +77,9 @@ class Given:
                  len(self.shown)),
                 ("collect.prompts", self.ranking_prompts, len(self.ranked))):
             if asked > given:
-                raise ValueError(f"{name} is {asked:,}, but of what was given {given:,} "
-                                 f"are left to learn from ({self.known}): ask for fewer")
+                raise ValueError(
+                    f"{name} is {asked:,}, but of what was given {given:,} are left to "
+                    f"learn from ({self.known}): ask for fewer")
 
     @property
     def train(self) -> list[Prompt]:

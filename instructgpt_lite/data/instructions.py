@@ -48,8 +48,8 @@ def instructions(config: Run, tokenizer: Any) -> Given:
     bare = [name for name, count in known["kept"].items() if not count
             and name != "prompts for RL" and (name != "put aside" or data.judge)]
     if bare:
-        raise DataError(f"nothing is left for {' and '.join(bare)} ({known}): give more,"
-                        " or other shares as data.heldout and data.judge")
+        raise DataError(f"nothing is left for {' and '.join(bare)} ({known}): give more"
+                        ", or other shares as data.heldout and data.judge")
     known["not for RL, since people ranked answers to it"] = (
         len(shown[demonstrated:]) - len(fresh))
     return Given(
