@@ -11,11 +11,10 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from multiprocessing import get_context
 
 import torch
-from trial import ROOT, Arm, Trial
+from trial import ROOT, Arm, Trial, changed
 
 from instructgpt_lite.files import write_json
 from instructgpt_lite.judging import policies
@@ -107,10 +106,6 @@ def learned_alone(trial: Trial, iterations: int) -> ScalarModel:
 def in_minibatches(trial: Trial) -> tuple[Policy, list[dict]]:
     with whitened_by_minibatch():
         return trial.reinforced(trial.config.ppo)
-
-
-def changed(changes: dict) -> Arm:
-    return lambda trial: trial.reinforced(replace(trial.config.ppo, **changes))
 
 
 ARMS: dict[str, Arm] = {

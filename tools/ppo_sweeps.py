@@ -9,17 +9,14 @@ over the seeds for each held-out prompt; its interval is over prompts.
 
 import json
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 
 import torch
 from torch import Tensor
-from trial import ROOT, Trial
+from trial import ROOT, Arm, Trial, changed, write_results
 
 from instructgpt_lite.files import write_json
 from instructgpt_lite.judging import policies
@@ -72,12 +69,13 @@ def value_of_nothing(trial: Trial) -> ScalarModel:
     return ScalarModel.on(fresh, config.ppo.seed)
 
 
-SPECIAL: dict[str, Callable[[Trial], tuple[Policy, list[dict]]]] = {
+ARMS: dict[str, Arm] = {
+    **{name: changed(changes) for name, changes in CHANGES.items()},
     VALUE_OF_POLICY: lambda trial: trial.reinforced(trial.config.ppo, value=ScalarModel.on(trial.start)),
     VALUE_OF_NOTHING: lambda trial: trial.reinforced(trial.config.ppo, value=value_of_nothing(trial)),
     DROPOUT: lambda trial: trial.reinforced(trial.config.ppo, Dropping.load(trial.run.model("rl_init"))),
 }
-ARMS = [*STAGES, *CHANGES, *SPECIAL]
+NAMES = [*STAGES, *ARMS]
 
 
 def judged(trial: Trial, policy: Policy) -> dict:
@@ -102,10 +100,7 @@ def tried(trial: Trial, name: str) -> dict:
         with torch.no_grad():
             return judged(trial, policy)
     began = time.process_time()
-    if name in SPECIAL:
-        policy, rows = SPECIAL[name](trial)
-    else:
-        policy, rows = trial.reinforced(replace(trial.config.ppo, **CHANGES[name]))
+    policy, rows = ARMS[name](trial)
     seconds = time.process_time() - began
     with torch.no_grad():
         return judged(trial, policy) | {"cpu_seconds": round(seconds, 1),
@@ -118,7 +113,7 @@ def seed_of(folder: str) -> dict[str, dict]:
     kept = ROOT / folder / "ppo_sweeps.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}
     trial = None
-    for name in ARMS:
+    for name in NAMES:
         if name in found or name in STAGES and not (ROOT / folder / "models" / STAGES[name]).is_dir():
             continue
         trial = trial or Trial(folder, HELD_OUT)
@@ -139,15 +134,14 @@ def main(folders: list[str]) -> None:
     with ProcessPoolExecutor(2, get_context("spawn")) as workers:
         runs = dict(zip(folders, workers.map(seed_of, folders)))
     arms = {}
-    for name in ARMS:
+    for name in NAMES:
         if all(name in run for run in runs.values()):
             seeds = {folder.rpartition("-")[2]: {key: value for key, value in run[name].items() if key != "by prompt"}
                      for folder, run in runs.items()}
             arms[name] = {"changes": CHANGES.get(name, {}), "gain": gains(runs, name), "seeds": seeds}
     arms = json.loads(json.dumps(arms), parse_float=lambda digits: round(float(digits), 5))
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    write_json(ROOT / "results" / "ppo_sweeps.json", {
-        "command": f"python tools/ppo_sweeps.py {' '.join(folders)}", "commit": commit.stdout.strip(),
+    write_results(ROOT / "results" / "ppo_sweeps.json", {
+        "command": f"python tools/ppo_sweeps.py {' '.join(folders)}",
         "predictions": PREDICTIONS, "prompts": HELD_OUT,
         "gain": "gold score less that of the usual arm: mean over seeds, 95 % interval over prompts", "arms": arms})
 

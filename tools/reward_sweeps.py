@@ -14,14 +14,14 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from random import Random
 
 import numpy as np
 import torch
 from scipy.special import entr
+from trial import ROOT, write_results
 
 from instructgpt_lite.config import Run
 from instructgpt_lite.data.records import Prompt, Ranking
@@ -36,10 +36,9 @@ from instructgpt_lite.theory.bradley_terry import outcome
 from instructgpt_lite.training.loop import generator
 from instructgpt_lite.training.reward import center, train_reward
 from instructgpt_lite.training.sft import finetune
-from instructgpt_lite.world.labelers import Labelers, order_chances
+from instructgpt_lite.world.labelers import GRAIN, Labelers, order_chances
 from instructgpt_lite.world.world import World
 
-ROOT = Path(__file__).parent.parent
 BASES = ROOT / "instructgpt_lite" / "bases"
 PREDICTIONS = "9e9fd3b"              # the commit of results/predictions.md
 K = 9                                # answers to a training prompt
@@ -63,8 +62,16 @@ class Swayed(Labelers):
         felt = [person.utility(self.gold(prompt, text)) + rng.gauss(0, self.noise) for text in responses]
         felt = [utility + self.first * (n == 0) + self.word * len(text.split())
                 for n, (utility, text) in enumerate(zip(felt, responses))]
-        felt = [round(utility / 0.05) for utility in felt]
+        felt = [round(utility / GRAIN) for utility in felt]
         return person.name, [1 + sum(other > mine for other in felt) for mine in felt]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A reward model to be trained, and the name of the arm with which it is compared."""
+
+    train: Callable[[], dict]
+    than: str | None
 
 
 class Seed:
@@ -125,53 +132,61 @@ class Seed:
         kept = {n: pair for n, pair in enumerate(both) if all(pair)}
         return {n: one for n, (one, _) in kept.items()}, {n: other for n, (_, other) in kept.items()}
 
-    def arms(self) -> dict[str, Callable[[], dict]]:
-        """Every arm by name, cheap ones first."""
-        sizes, usual = self.sizes, self.rankings["as they are"]
-        arms = {f"{sizes[size]} prompts": self.arm(usual[:sizes[size]], level=True)
-                for size in ("usual", "few", "prompts")}
-        few = usual[:sizes["usual"]]
+    def arms(self) -> dict[str, Arm]:
+        """Every arm by name, cheap ones first. ValueError: one is compared with what is no arm."""
+        sizes, rankings = self.sizes, self.rankings["as they are"]
+        few, groups, usual = rankings[:sizes["usual"]], rankings[:sizes["grouping"]], f"{sizes['usual']} prompts"
+        small_batches = f"{usual}, 2 an update"
 
         def random_weights() -> Policy:
             return Policy.new(tiny.architecture, self.start.tokenizer, self.seed)
 
-        arms["from the base"] = self.arm(few, start=lambda: Policy.load(BASES / "tiny"), level=True)
-        arms["from random weights"] = self.arm(few, start=random_weights, level=True)
-        arms["nano"] = self.arm(few, start=lambda: self.small, level=True)
+        arms = {usual: self.arm(few, level=True)}
+        for size in ("few", "prompts"):
+            arms[f"{sizes[size]} prompts"] = self.arm(rankings[:sizes[size]], than=usual, level=True)
+        arms["from the base"] = self.arm(few, than=usual, start=lambda: Policy.load(BASES / "tiny"), level=True)
+        arms["from random weights"] = self.arm(few, than=usual, start=random_weights, level=True)
+        arms["nano"] = self.arm(few, than=usual, start=lambda: self.small, level=True)
         for taste in ("position", "length"):
-            arms[taste] = self.arm(self.rankings[taste][:sizes["usual"]])
-        groups = usual[:sizes["grouping"]]
+            arms[taste] = self.arm(self.rankings[taste][:sizes["usual"]], than=usual)
         arms |= self.arms_of_order(groups, 1)
-        arms |= self.arms_of_K(usual, "equal cost", 4 * sizes["updates"], ", more updates")
-        arms |= self.arms_of_K(usual, "equal comparisons", sizes["updates"])
-        arms[f"{sizes['usual']} prompts, 2 an update"] = self.arm(few, batch_size=2)
-        arms["from random weights, 2 an update"] = self.arm(few, start=random_weights, batch_size=2)
+        arms |= self.arms_of_K(rankings, "equal cost", 4 * sizes["updates"], ", more updates")
+        arms |= self.arms_of_K(rankings, "equal comparisons", sizes["updates"])
+        arms[small_batches] = self.arm(few, than=usual, batch_size=2)
+        arms["from random weights, 2 an update"] = self.arm(few, than=small_batches, start=random_weights,
+                                                            batch_size=2)
         arms |= self.arms_of_order(groups, 4)
+        for name, arm in arms.items():
+            if arm.than not in (None, *arms):
+                raise ValueError(f"{name!r} is compared with {arm.than!r}, which is no arm; there are {[*arms]}")
         return arms
 
-    def arms_of_order(self, groups: list[Ranking], epochs: int) -> dict[str, Callable[[], dict]]:
+    def arms_of_order(self, groups: list[Ranking], epochs: int) -> dict[str, Arm]:
         """Whole rankings, two an update, against their pairs in any order: as many updates, and many more."""
         pairs = [Ranking(each.prompt, pair, (1, 2)) for each in groups for pair in each.comparisons()]
         many = math.ceil(len(pairs) / math.ceil(len(groups) / 2))
-        return {f"{GROUPED}, {epochs}": self.arm(groups, epochs=epochs, batch_size=2),
-                f"{SHUFFLED}, {epochs}": self.arm(pairs, groups, epochs=epochs, batch_size=many),
-                f"{SMALL}, {epochs}": self.arm(pairs, groups, epochs=epochs, batch_size=8)}
+        whole = f"{GROUPED}, {epochs}"
+        fewer = None if epochs == 1 else f"{GROUPED}, 1"
+        return {whole: self.arm(groups, than=fewer, epochs=epochs, batch_size=2),
+                f"{SHUFFLED}, {epochs}": self.arm(pairs, groups, than=whole, epochs=epochs, batch_size=many),
+                f"{SMALL}, {epochs}": self.arm(pairs, groups, than=whole, epochs=epochs, batch_size=8)}
 
-    def arms_of_K(self, usual: list[Ranking], what: str, updates: int, more: str = "") -> dict[str, Callable[[], dict]]:
+    def arms_of_K(self, usual: list[Ranking], what: str, updates: int, more: str = "") -> dict[str, Arm]:
         """The first k of the answers, at equal cost to the labelers or equal comparisons, in as many updates."""
         cost = sum(len(each.completions) for each in usual[:self.sizes["K"]])
         fewest, arms = sum(len(each.pairs) for each in usual[:self.sizes["updates"]]), {}
-        for k in (2, 4, 9):
+        for k in (2, 4, K):
             read = first(k, upto(usual, cost, [min(k, len(each.completions)) for each in usual]))
             short = first(k, usual)
             compared = upto(short, fewest, [len(each.pairs) for each in short])
             rankings = {"equal cost": read, "equal comparisons": compared}
             size = max(1, round(len(rankings[what]) / updates))
-            arms[f"K {k}, {what}{more}"] = self.arm(rankings[what], batch_size=size)
+            than = None if k == K else f"K {K}, {what}{more}"
+            arms[f"K {k}, {what}{more}"] = self.arm(rankings[what], than=than, batch_size=size)
         return arms
 
-    def arm(self, rankings: list[Ranking], seen: Sequence[Ranking] = (),
-            start: Callable[[], Policy] | None = None, level: bool = False, **changes) -> Callable[[], dict]:
+    def arm(self, rankings: list[Ranking], seen: Sequence[Ranking] = (), than: str | None = None,
+            start: Callable[[], Policy] | None = None, level: bool = False, **changes) -> Arm:
         """A reward model from `rankings`; `seen` are the same in whole rankings, if `rankings` are pairs.
 
         level: also the mean score before and after, and that of demonstrations after.
@@ -202,7 +217,7 @@ class Seed:
                     **where, "epochs": epochs,
                     "ranks": [each.ranks for each in (seen or rankings)[:200]]}
 
-        return train
+        return Arm(train, than)
 
 
 def first(k: int, rankings: Sequence[Ranking]) -> list[Ranking]:
@@ -287,7 +302,7 @@ def less(one: Sequence[Sums], other: Sequence[Sums]) -> dict[str, Interval]:
 
 def reliability(scores: Sequence[Sequence[float]], rankings: dict[int, Ranking],
                 chance: dict[int, np.ndarray]) -> list[list[float]]:
-    """By the probability that the model gives its own favourite (20 bins from 1/2 to 1): sums over pairs.
+    """By the probability that the model gives its own favourite (10 bins from 1/2 to 1): sums over pairs.
 
     Pairs, predicted, as the labeler chose, as labelers choose on average.
     """
@@ -348,25 +363,12 @@ def gold_sums(scores: Sequence[Sequence[float]], rankings: dict[int, Ranking], g
     return sums
 
 
-COMPARED = {                         # arm: with which it is compared
-    f"{SHUFFLED}, 1": f"{GROUPED}, 1", f"{SMALL}, 1": f"{GROUPED}, 1",
-    f"{SHUFFLED}, 4": f"{GROUPED}, 4", f"{SMALL}, 4": f"{GROUPED}, 4", f"{GROUPED}, 4": f"{GROUPED}, 1",
-    **{f"K {k}, equal {what}": f"K 9, equal {what}"
-       for k in (2, 4) for what in ("cost", "cost, more updates", "comparisons")},
-    "300 prompts": "900 prompts", "2700 prompts": "900 prompts", "nano": "900 prompts", "from the base": "900 prompts",
-    "from random weights": "900 prompts", "position": "900 prompts", "length": "900 prompts",
-    "900 prompts, 2 an update": "900 prompts", "2700 prompts, 2 an update": "2700 prompts",
-    "from random weights, 2 an update": "900 prompts, 2 an update",
-    "from random weights, 2700 prompts": "2700 prompts",
-}
-
-
 def ends(intervals: dict[str, Interval]) -> dict[str, list[float]]:
     return {name: [round(x, 5) for x in each] for name, each in intervals.items()}
 
 
-def judged(name: str, seeds: Sequence[Seed], arms: Sequence[dict[str, dict]]) -> dict:
-    """An arm over the seeds that have it."""
+def judged(name: str, other: str | None, seeds: Sequence[Seed], arms: Sequence[dict[str, dict]]) -> dict:
+    """An arm over the seeds that have it, and against another where there is one."""
     there = [(seed, found[name]) for seed, found in zip(seeds, arms) if name in found]
     last = [(seed, arm["epochs"][-1]["scores"]) for seed, arm in there]
     sums = [pair_sums(scores, seed.held_out) for seed, scores in last]
@@ -382,7 +384,6 @@ def judged(name: str, seeds: Sequence[Seed], arms: Sequence[dict[str, dict]]) ->
               **{count: [arm[count] for _, arm in there] for count in counts if count in there[0][1]}}
     ways = [swayed(scores, seed.held_out) for seed, scores in last]
     result["prefers"] = {what: ends(means(pooled([each[what] for each in ways])))["accuracy"] for what in ways[0]}
-    other = COMPARED.get(name)
     both = [(seed, found) for seed, found in zip(seeds, arms) if name in found and other in found]
     if both:
         result["less"] = {"than": other, **difference(name, other, both)}
@@ -474,28 +475,32 @@ class Sweep:
         self.yardsticks = yardsticks(self.seeds, self.sizes["usual"])
 
     def run(self) -> None:
-        """Every arm of every seed, those of one name after each other."""
+        """Every arm of every seed, those of one name after each other; results are written after what is new."""
         for name in self.plans[0]:
+            new = False
             for number, plan, found in zip(self.numbers, self.plans, self.arms):
                 path = self.folder / f"{number} {name}.json"
                 if not path.exists():
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    write_json(path, plan[name]())
+                    write_json(path, plan[name].train())
+                    new = True
                 found[name] = json.loads(path.read_text())
                 print(number, name, f"{time.process_time():.0f} s", flush=True)
+            if new:
+                self.write()
+        if not new:
             self.write()
 
     def write(self) -> None:
         """What is known so far."""
-        usual = f"{self.sizes['usual']} prompts"
-        names = [name for name in self.plans[0] if name in self.arms[-1]]
-        write_json(self.folder / "reward_sweeps.json" if self.toy else ROOT / "results" / "reward_sweeps.json", {
+        usual, plan = f"{self.sizes['usual']} prompts", self.plans[0]
+        write_results(self.folder / "reward_sweeps.json" if self.toy else ROOT / "results" / "reward_sweeps.json", {
             "command": f"python tools/reward_sweeps.py {' '.join(map(str, self.numbers))}",
             "predictions": PREDICTIONS, "sizes": self.sizes, "tastes": {"first": FIRST, "word": WORD},
             "intervals": "over held-out prompts, all seeds of a prompt together",
             "yardsticks": self.yardsticks, "closer look": closer_look(usual, self.seeds, self.arms),
-            "arms": {name: judged(name, self.seeds, self.arms) for name in names}})
-
+            "arms": {name: judged(name, arm.than, self.seeds, self.arms)
+                     for name, arm in plan.items() if name in self.arms[-1]}})
 
 
 def main(arguments: list[str]) -> None:

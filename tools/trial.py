@@ -1,10 +1,14 @@
 """A finished run, from whose RL start and reward model PPO is tried again with something changed."""
 
+import json
+import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from instructgpt_lite.config import PPO, Run
+from instructgpt_lite.files import write_bytes
 from instructgpt_lite.judging import policies
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
@@ -65,3 +69,21 @@ class Trial:
 
 
 Arm = Callable[[Trial], tuple[Policy, list[dict]]]
+
+
+def changed(changes: dict) -> Arm:
+    """PPO-ptx with these fields of its configuration replaced."""
+    return lambda trial: trial.reinforced(replace(trial.config.ppo, **changes))
+
+
+def one_line_lists(results: dict) -> str:
+    """JSON with every list of numbers on one line."""
+    return re.sub(r"\[[-+.\deE,\s]+\]", lambda found: " ".join(found[0].split()).replace("[ ", "[").replace(" ]", "]"),
+                  json.dumps(results, indent=1)) + "\n"
+
+
+def write_results(path: Path, results: dict) -> None:
+    """With the commit whose code made them, after the command."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = {"command": results["command"], "commit": commit.stdout.strip()}
+    write_bytes(path, one_line_lists(command | results).encode())
