@@ -23,9 +23,6 @@ class Text:
     """A `Corpus` of plain text: rows begin at a word drawn at random."""
 
     def __init__(self, text: str, tokenizer: Any) -> None:
-        if len(text.split()) < 2:
-            raise DataError("text: got no words, expected pretraining text; give a "
-                            "file with some")
         circle = f"{text.strip()}{END} "
         self.text, self.tokenizer = circle.replace(END, tokenizer.eos_token), tokenizer
 
@@ -71,15 +68,18 @@ class Given:
     people = {}                       # and those who ranked cannot be asked again
 
     def __post_init__(self) -> None:
-        """ValueError where less is given than is to be used."""
+        """ValueError where less is given than is to be used, or no text."""
+        if len(self.text.split(maxsplit=1)) < 2:
+            raise DataError("data.text: got no words, expected pretraining text; give "
+                            "a file with some")
         for name, asked, given in (
                 ("sft.demonstrations or rl_init.demonstrations", self.demonstrated,
                  len(self.shown)),
                 ("collect.prompts", self.ranking_prompts, len(self.ranked))):
             if asked > given:
-                raise ValueError(
-                    f"{name} is {asked:,}, but of what was given {given:,} are left to "
-                    f"learn from ({self.known}): ask for fewer")
+                raise ValueError(f"{name} is {asked:,}, but of what was given "
+                                 f"{given:,} are left to learn from ({self.known}): "
+                                 "ask for fewer")
 
     @property
     def train(self) -> list[Prompt]:
@@ -126,8 +126,3 @@ class Given:
     def corpus(self, tokenizer: Any) -> Text:
         """Plain text in these token ids."""
         return Text(self.text, tokenizer)
-
-    def tokenizer(self) -> Any:
-        """ValueError: a model of people's words starts from one that has read."""
-        raise ValueError("base_model is empty: name a fetched model, a folder or one "
-                         "on the Hub, since this data has no words of its own")

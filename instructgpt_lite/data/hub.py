@@ -65,7 +65,7 @@ def model_folder(name: str) -> Path:
 
     ValueError without a commit, ConnectionError within seconds when out of reach.
     """
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants, errors, snapshot_download
     name, _, commit = name.partition("@")
     if not re.fullmatch("[0-9a-f]{40}", commit):
         raise ValueError(f"base_model: got {name!r}, expected a folder, what was "
@@ -74,7 +74,12 @@ def model_folder(name: str) -> Path:
     if not constants.HF_HUB_OFFLINE:
         check_reachable(constants.ENDPOINT)
     files = ["*.safetensors", "*.json", "*.txt", "*.model"]
-    return Path(snapshot_download(name, revision=commit, allow_patterns=files))
+    try:
+        return Path(snapshot_download(name, revision=commit, allow_patterns=files))
+    except errors.LocalEntryNotFoundError as error:
+        raise FileNotFoundError(f"{name}@{commit} is not in the cache: unset "
+                                "HF_HUB_OFFLINE to fetch it, or give a folder with its "
+                                "files") from error
 
 
 def check_reachable(endpoint: str) -> None:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from instructgpt_lite.config import Run
+from instructgpt_lite.config import Files, Run
 from instructgpt_lite.data import curation, hub
 from instructgpt_lite.data.given import END, Given
 from instructgpt_lite.data.jsonl import read_jsonl
@@ -31,7 +31,7 @@ R = TypeVar("R", Demonstration, Ranking)
 
 def instructions(config: Run, tokenizer: Any) -> Given:
     """The source of a run whose `data` names files, read by a model's tokenizer."""
-    data, known = config.data, {}
+    data, known, text = config.data, {}, plain_text(config.data.text)
     shown, ranked = (tidy(kind, config, tokenizer, known)
                      for kind in (Demonstration, Ranking))
     (shown, asked), (ranked, heldout) = (by_prompt(each, data.heldout, "heldout")
@@ -48,28 +48,46 @@ def instructions(config: Run, tokenizer: Any) -> Given:
     bare = [name for name, count in known["kept"].items() if not count
             and name != "prompts for RL" and (name != "put aside" or data.judge)]
     if bare:
-        raise DataError(f"nothing is left for {' and '.join(bare)} ({known}): give more"
-                        ", or other shares as data.heldout and data.judge")
+        raise DataError(f"nothing is left for {' and '.join(bare)} ({known}): give "
+                        "more, or other shares as data.heldout and data.judge")
     known["not for RL, since people ranked answers to it"] = (
         len(shown[demonstrated:]) - len(fresh))
     return Given(
         [*shown[:demonstrated], *fresh], ranked, aside,
         [Prompt(each.prompt, each.category) for each in asked],
-        {"held-out prompts": heldout}, plain_text(data.text), demonstrated,
+        {"held-out prompts": heldout}, text, demonstrated,
         config.collect.prompts, known=known)
+
+
+def check_named(data: Files) -> None:
+    """ValueError with all flags that are still to be given."""
+    flags = [f"--data.{name}" for name in ("demonstrations", "rankings", "text")
+             if not getattr(data, name)]
+    if flags:
+        raise ValueError(f"nothing is named by {' and '.join(flags)}: give each a file,"
+                         " a folder with a dataset, or NAME@COMMIT of one on the Hub")
 
 
 def read(kind: type[R], name: str, drop_bad: bool, notes: Counter[str]) -> list[R]:
     """Records of a file, a folder, or NAME@COMMIT or NAME:SUBSET@COMMIT on the Hub."""
-    if not name:
-        raise ValueError(f"no {kind.__name__.lower()}s are named: give "
-                         f"--data.{kind.__name__.lower()}s FILE, a folder or a name")
     if Path(name).is_file():
         return read_jsonl(name, kind, drop_bad=drop_bad, notes=notes)
+    name, subset, commit = parts_of(name)
+    return hub.read_hub(name, kind, commit, subset=subset, drop_bad=drop_bad,
+                        notes=notes)
+
+
+def parts_of(name: str) -> tuple[str, str | None, str]:
+    """Name, subset and commit of a dataset; FileNotFoundError where it can be none."""
+    if Path(name).is_dir():
+        return name, None, ""
+    if "@" not in name:
+        raise FileNotFoundError(f"{name}: no such file or folder; of a dataset on the "
+                                "Hub, expected the 40 signs of a commit, too: "
+                                "NAME@COMMIT, or NAME:SUBSET@COMMIT")
     name, _, commit = name.partition("@")
     name, _, subset = name.partition(":")
-    return hub.read_hub(name, kind, commit, subset=subset or None, drop_bad=drop_bad,
-                        notes=notes)
+    return name, subset or None, commit
 
 
 def tidy(kind: type[R], config: Run, tokenizer: Any, known: dict) -> list[R]:
@@ -142,10 +160,10 @@ def plain_text(name: str) -> str:
         except (UnicodeDecodeError, lzma.LZMAError, gzip.BadGzipFile) as error:
             raise DataError(f"{name}: got no text ({error}), expected UTF-8, plain or "
                             "packed by gzip or xz; save it so") from None
-    if not name:
-        raise ValueError("no pretraining text is named: give --data.text FILE, or the "
-                         "name of a dataset with a column `text`")
-    name, _, commit = name.partition("@")
-    streamed = hub.rows(name, commit, "train", None, streaming=True)
-    documents = [row["text"] for row in itertools.islice(streamed, STREAMED)]
+    name, subset, commit = parts_of(name)
+    streamed = hub.rows(name, commit, "train", subset, streaming=True)
+    documents = [row.get("text") for row in itertools.islice(streamed, STREAMED)]
+    if not documents or not all(isinstance(each, str) for each in documents):
+        raise DataError(f"{name}: got no column `text` with text in every row, "
+                        "expected one; name another dataset, or a file")
     return END.join(documents)

@@ -61,11 +61,6 @@ def test_a_page_shows_answered_prompts_and_ends_with_the_question():
     assert {page[0], page[2]} == {"Question: ask 0", "Question: ask 1"}
 
 
-def test_a_source_without_words_of_its_own_says_what_to_name():
-    with pytest.raises(ValueError, match="base_model is empty: name a fetched model"):
-        given().tokenizer()
-
-
 @pytest.mark.parametrize("source", [given(), World(prompts=600)], ids=["given", "world"])
 def test_every_source_has_what_stages_ask_for(source):
     wanted = {name for name in vars(Source) if not name.startswith("_")} | set(Source.__annotations__)
@@ -112,5 +107,5 @@ def test_rows_depend_on_the_generator_alone():
 
 @pytest.mark.parametrize("text", ["", "  \n", "word"])
 def test_a_text_without_words_is_refused(text):
-    with pytest.raises(DataError, match="got no words, expected pretraining text"):
-        Text(text, WORDS)
+    with pytest.raises(DataError, match="data.text: got no words, expected pretraining text"):
+        given(text=text)

@@ -10,7 +10,7 @@ import pytest
 
 from instructgpt_lite.config import Files
 from instructgpt_lite.data.curation import normalised
-from instructgpt_lite.data.instructions import instructions, plain_text
+from instructgpt_lite.data.instructions import check_named, instructions, parts_of, plain_text
 from instructgpt_lite.data.records import DataError
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.presets import offline
@@ -123,15 +123,31 @@ def test_a_prompt_too_long_is_left_out_or_cut_at_its_beginning_as_the_flag_says(
     assert cut == ["worse"] * (75 - 8 - template - 2) + ["ask", "better"]
 
 
-@pytest.mark.parametrize("missing", ["demonstrations", "rankings", "text"])
-def test_what_is_not_named_is_asked_for_by_its_flag(config, missing):
-    with pytest.raises(ValueError, match=f"give --data.{missing} FILE"):
-        instructions(replace(config, data=replace(config.data, **{missing: ""})), WORDS)
+@pytest.mark.parametrize("missing", [["demonstrations"], ["rankings", "text"]])
+def test_all_that_is_not_named_is_asked_for_by_its_flags(config, missing):
+    check_named(config.data)
+    with pytest.raises(ValueError, match=f"by --data.{' and --data.'.join(missing)}: give each a file"):
+        check_named(replace(config.data, **dict.fromkeys(missing, "")))
 
 
-def test_a_name_without_a_commit_is_refused(config):
-    with pytest.raises(ValueError, match="expected the 40 signs of a commit"):
-        instructions(replace(config, data=replace(config.data, rankings="people/rankings")), WORDS)
+@pytest.mark.parametrize("name, said", [
+    ("people/rankings", "no such file or folder; .* the 40 signs of a commit, too: NAME@COMMIT"),
+    ("missing.jsonl", "missing.jsonl: no such file or folder"), ("people/rankings@main", "the 40 signs of a commit")])
+@pytest.mark.parametrize("what", ["rankings", "text"])
+def test_a_name_without_a_commit_is_refused(config, what, name, said):
+    with pytest.raises((ValueError, FileNotFoundError), match=said):
+        instructions(replace(config, data=replace(config.data, **{what: name})), WORDS)
+
+
+def test_a_subset_of_a_dataset_is_named_before_its_commit():
+    assert parts_of(f"openai/summarize_from_feedback:comparisons@{'0' * 40}") == (
+        "openai/summarize_from_feedback", "comparisons", "0" * 40)
+    assert parts_of(f"people/rankings@{'0' * 40}") == ("people/rankings", None, "0" * 40)
+
+
+def test_a_folder_is_never_taken_apart(tmp_path):
+    (tmp_path / "a:b@c").mkdir()
+    assert parts_of(str(tmp_path / "a:b@c")) == (str(tmp_path / "a:b@c"), None, "")
 
 
 def test_the_hubs_own_columns_are_read(config, tmp_path):
@@ -165,3 +181,14 @@ def test_what_is_no_text_is_named(tmp_path, data, ending):
     path.write_bytes(data)
     with pytest.raises(DataError, match="got no text .* expected UTF-8, plain or packed by gzip or xz"):
         plain_text(str(path))
+
+
+def test_text_may_be_a_dataset_whose_documents_are_parted(tmp_path):
+    pd.DataFrame({"text": ["one text", "another"], "url": ["x", "y"]}).to_parquet(tmp_path / "train.parquet")
+    assert plain_text(str(tmp_path)) == "one text<|endoftext|>another"
+
+
+def test_a_dataset_without_text_is_named(tmp_path):
+    pd.DataFrame({"words": ["one text", "another"]}).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(DataError, match="got no column `text` with text in every row"):
+        plain_text(str(tmp_path))
