@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from instructgpt_lite import presets
-from instructgpt_lite.files import digests, read_metrics
+from instructgpt_lite.files import read_metrics
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.run import stages
@@ -269,7 +269,7 @@ def test_where_a_model_comes_out_otherwise_all_that_was_made_of_it_is_made_again
     stages = json.loads((tmp_path / "run" / "stages.json").read_text())
     flip(tmp_path / "run" / "models" / "reward" / "model.safetensors")
     other = RunFolder(tmp_path / "run")
-    stages["reward"]["files"] |= digests(other.path / "models" / "reward", other.path)
+    stages["reward"]["files"] |= other.files("reward")
     (other.path / "stages.json").write_text(json.dumps(stages))
     with pytest.warns(UserWarning, match="made of") as told:
         made = list(dict.fromkeys(row["stage"] for row in run(MICRO, tmp_path / "run")))
