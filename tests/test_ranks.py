@@ -69,6 +69,23 @@ def test_processes_drop_different_units_and_read_the_same_text(monkeypatch):
     assert torch.equal(*texts) and not torch.equal(*drops)
 
 
+def test_others_copy_the_folder_when_the_first_has_made_it_and_leave_nothing(monkeypatch, tmp_path):
+    """The first is slow: it makes the folder while another waits at the first meeting."""
+    folder, met = tmp_path / "run", []
+
+    def meet():
+        met.append(folder.is_dir())
+        folder.mkdir(exist_ok=True)
+        (folder / "made.json").write_text("{}")
+        (folder / ".lock").touch()
+
+    monkeypatch.setattr(ranks, "rank", lambda: 1)
+    monkeypatch.setattr(ranks, "meet", meet)
+    with ranks.own_folder(folder) as own:
+        assert met == [False, True] and [each.name for each in own.iterdir()] == ["made.json"] and own != folder
+    assert not own.exists() and folder.exists()
+
+
 def test_processes_on_several_machines_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")

@@ -637,6 +637,8 @@ AT_SCALE = [
     Mutant("missing-gradients-shift", RANKS, "torch.zeros_like(p) if p.grad is None else p.grad",
            "torch.ones_like(p) if p.grad is None else p.grad", "a process without rows adds nothing"),
     Mutant("memory-of-a-cpu", HARDWARE, "can't allocate memory", "cannot allocate memory", "no sentence for it"),
+    Mutant("folder-not-waited-for", RANKS, "    meet()\n    if rank() == 0:\n", "    if rank() == 0:\n",
+           "a folder that the first is still making is copied by the others"),
     Mutant("same-dropout-everywhere", RANKS, "generator.initial_seed() + 1 + rank()", "generator.initial_seed() + 1",
            "units dropped together for all rows"),
     Mutant("dropout-from-the-common-stream", SFT, "own = {}, ranks.own(random)", "own = {}, random",

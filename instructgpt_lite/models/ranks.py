@@ -121,15 +121,18 @@ def any_of(flag: bool) -> bool:
 
 @contextmanager
 def own_folder(folder: Path) -> Iterator[Path]:
-    """The folder for process 0, for others a copy that goes: only 0 leaves files."""
+    """The folder for process 0, for others a copy that goes: only 0 leaves files.
+
+    Process 0 has made it before it comes here, and nobody writes while others copy.
+    """
+    meet()
     if rank() == 0:
-        meet()                           # nobody writes before all have copied
+        meet()
         yield folder
         return
     with tempfile.TemporaryDirectory() as place:
-        own = Path(place) / folder.name
-        if folder.is_dir():
-            shutil.copytree(folder, own, ignore=shutil.ignore_patterns(".lock"))
+        own = Path(place) / "run"
+        shutil.copytree(folder, own, ignore=shutil.ignore_patterns(".lock"))
         meet()
         yield own
 
