@@ -26,6 +26,9 @@ MIRRORS = {
     "run/stages.py": ["test_run.py"],
     "run/folder.py": ["test_run.py"],
     "run/plan.py": ["test_plan.py"],
+    "run/sources.py": ["cli/test_refusals.py"],
+    "data/hub.py": ["data/test_hub.py", "data/test_model_folder.py"],
+    "data/shapes.py": ["data/test_formats.py"],
     "models/ranks.py": ["test_ranks.py"],
     "training/sft.py": ["training/test_sft.py", "models/test_fixed_length.py", "test_ranks.py"],
     "models/networks.py": ["models/test_networks.py", "models/test_fixed_length.py", "models/test_hardware.py"],
@@ -627,6 +630,7 @@ DATA = [
 
 HARDWARE, RANKS, TABLES = "models/hardware.py", "models/ranks.py", "judging/table.py"
 GIVEN, REVIEWS, INSTRUCTIONS = "data/given.py", "data/reviews.py", "data/instructions.py"
+CONVERSATIONS, COLUMNS, HUB_MODELS = "data/conversations.py", "data/shapes.py", "data/hub.py"
 FETCH, PLAN, SMOLLM2 = "data/fetch.py", "run/plan.py", "models/smollm2.py"
 
 AT_SCALE = [
@@ -677,6 +681,22 @@ AT_SCALE = [
            "read otherwise than continuations are"),
     Mutant("no-room-for-an-answer", INSTRUCTIONS, "if len(asked) + longest > config.data.tokens:",
            "if len(asked) > config.data.tokens:", "the longest response does not fit"),
+    Mutant("rl-on-what-was-ranked", INSTRUCTIONS, "if curation.normalised(each.prompt) not in compared]", "if each]",
+           "prompts serve twice"),
+    Mutant("alike-to-the-model", INSTRUCTIONS, "any(said[better] == said[worse] for better, worse in pairs)", "False",
+           "a loss that stays at ln 2"),
+    Mutant("cut-at-its-end", INSTRUCTIONS, "asked[len(asked) - room:]", "asked[:room]", "the question is at the end"),
+    Mutant("cut-and-not-told", INSTRUCTIONS, "counts[CUT] = sum(", "counts[CUT] = 0 * sum(", "silently truncated"),
+    Mutant("worst-reply-first", CONVERSATIONS, '[-each["rank"] for each', '[each["rank"] for each',
+           "OpenAssistant counts ranks from 0, the best"),
+    Mutant("worst-reply-shown", CONVERSATIONS, "best = min(ranked,", "best = max(ranked,", "the same"),
+    Mutant("replies-without-what-came-before", CONVERSATIONS, "said = so_far(row, of_id)", "said = [row]",
+           "a question is understood from its conversation"),
+    Mutant("deleted-all-the-same", CONVERSATIONS, 'if not each.get("deleted")]', "]", "what people took back"),
+    Mutant("other-languages", CONVERSATIONS, '(each.get("lang") or LANGUAGE) != LANGUAGE', "False", "a mixture of 35"),
+    Mutant("comparisons-contradict", COLUMNS, "    if ordered != verdicts:\n", "    if False:\n", "a made-up order"),
+    Mutant("the-other-summary", COLUMNS, 'float(place == row["choice"])', 'float(place != row["choice"])', "flipped"),
+    Mutant("any-file-of-the-hub", HUB_MODELS, "allow_patterns=files", "allow_patterns=None", "pickles and code"),
     Mutant("judge-reads-the-same-prompts", INSTRUCTIONS, "ranked, aside = by_prompt(ranked, data.judge, \"judge\")",
            "aside = ranked", "not disjoint"),
     Mutant("unchecked-package", FETCH, "    if digest != item.sha256:\n", "    if False:\n", "any file will do"),

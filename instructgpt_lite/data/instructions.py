@@ -5,7 +5,7 @@
                       Anthropic/hh-rlhf, or any {prompt, completions, ranks}
     text              plain text; or a dataset with a column `text`, streamed
 
-What is left out (personal data, prompts alike, rows too long) is counted in `known`.
+What is left out, and why, is counted in `known`; SOURCES.md has licences and counts.
 """
 
 import gzip

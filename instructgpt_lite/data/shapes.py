@@ -11,8 +11,8 @@ PAIRS = (    # prompt, first, second, verdict, its values for the first and the 
     ("history", "human_ref_A", "human_ref_B", "labels", "1", "0"),          # SHP
     ("prompt", "output_1", "output_2", "preference", "1", "2"))             # AlpacaFarm
 LISTS = (    # the column of answers; of each its text, its score, 1 if more is better
-    ("answers", "answer", "rank", -1),                                      # Nectar
-    ("completions", "response", "overall_score", 1))                    # UltraFeedback
+    ("answers", "answer", "rank", -1),                          # Nectar, by GPT-4
+    ("completions", "response", "overall_score", 1))     # UltraFeedback, by GPT-4
 PREDICTIONS = [f"prediction {n}" for n in (1, 2, 3, 4)]         # FineGrainedRLHF
 ANSWERS = ("output", "response", "label", "messages", "conversations")
 
