@@ -283,8 +283,8 @@ def table(path: str | Path) -> str:
         return (f"{path}: no evaluation yet (done: {done}). Go on with\n"
                 f"  {command(folder)}")
     measured = found["policies"]["sft"]
-    shown = [name for name in IN_TERMINAL if name in measured]
-    shown = [*shown[:COLUMNS - 1], "pretraining_loss"]
+    *shown, last = (name for name in IN_TERMINAL if name in measured)
+    shown = [*shown[:COLUMNS - 1], last]
     told = [" " * 8 + "".join(f"{IN_TERMINAL[name]:>12}" for name in shown)]
     for name, row in found["policies"].items():
         cells = (with_margin(row[each]) if each in row else "" for each in shown)
