@@ -10,16 +10,18 @@ Every function check_... of the modules here is found under its name.
 from instructgpt_lite.checks import (
     bandit,
     credit,
+    estimators,
     objective,
     oracles,
     preferences,
     pretraining,
+    rankings,
     reward,
     surprise,
     tour,
 )
 
-for _module in (bandit, credit, objective, preferences, pretraining, reward, surprise,
-                tour):
+for _module in (bandit, credit, estimators, objective, preferences, pretraining,
+                rankings, reward, surprise, tour):
     globals().update({name: check for name, check in vars(_module).items()
                       if name.startswith("check_")})

@@ -1,7 +1,4 @@
-"""Checks of a student's own functions about what PPO and PPO-ptx minimise.
-
-Each usual mistake is computed as well, so that the one who makes it hears of it.
-"""
+"""Checks of a student's own functions about what PPO and PPO-ptx minimise."""
 
 import math
 from collections.abc import Callable
