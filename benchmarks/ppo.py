@@ -17,7 +17,7 @@ from common import Row, arguments, finish, ratios
 from datasets import Dataset
 from transformers import PrinterCallback
 from turns import PLAIN, Turns
-from workloads import ragged, random_gpt2, tiny, uniform, words
+from workloads import RANDOM, ragged, tiny, uniform, words
 
 from instructgpt_lite import PPO, Policy, ScalarModel, ppo_ptx, presets
 from instructgpt_lite.training.loop import generator
@@ -39,6 +39,7 @@ class Workload:
     chunk: int
     goal: float
     ends: float = 0.0                # probability of EOS at each token of a random model
+    model: str = "gpt2"
 
     def config(self, lr: float, rounds: int) -> PPO:
         """The configuration of our stage."""
@@ -49,6 +50,10 @@ class Workload:
 TINY = Workload("tiny preset", presets.tiny.ppo.batch_size, presets.tiny.ppo.max_new_tokens, chunk=256, goal=4)
 FIXED = Workload("4 layers of 128, fixed lengths", batch=64, length=48, chunk=64, goal=2)
 RAGGED = Workload("4 layers of 128, ragged prompts, EOS", batch=64, length=48, chunk=64, goal=5, ends=1 / 16)
+LARGE = Workload("SmolLM2-135M, fixed lengths", batch=8, length=16, chunk=8, goal=1.5, model="smollm2")
+LARGE_RAGGED = Workload("SmolLM2-135M, ragged prompts, EOS", batch=8, length=32, chunk=8, goal=3, ends=1 / 16,
+                        model="smollm2")
+WORKLOADS = {"gpt2": (TINY, FIXED, RAGGED), "smollm2": (LARGE, LARGE_RAGGED)}
 
 
 @dataclass
@@ -75,8 +80,8 @@ def models(work: Workload, base: str | None) -> Models:
     if work == TINY:
         world, policy = tiny(base)
         return Models.of(policy, policy.encode([prompt.prompt for prompt in world.train[-count:]]))
-    lengths = uniform(count, 24, 64, draw) if work == FIXED else ragged(count)
-    return Models.of(random_gpt2(work.ends), words(lengths, draw))
+    lengths = ragged(count) if work.ends else uniform(count, 24, 64, draw)
+    return Models.of(RANDOM[work.model](work.ends), words(lengths, draw))
 
 
 def trl(models: Models, work: Workload, config: PPO, turns: Callable, folder: str) -> PPOTrainer:
@@ -117,15 +122,16 @@ def main() -> None:
     logging.disable(logging.WARNING)
     parser = arguments(__doc__, rounds=9)
     parser.add_argument("--base", help="Hugging Face folder of another base model of the tiny preset")
+    parser.add_argument("--model", choices=WORKLOADS, default="gpt2")
     parser.add_argument("--chunk", type=int, help="rows that TRL generates and scores at once")
     parser.add_argument("--only", default="", help="workloads with this in their name")
     options, rows = parser.parse_args(), []
-    for work in [work for work in (TINY, FIXED, RAGGED) if options.only in work.name]:
+    for work in [work for work in WORKLOADS[options.model] if options.only in work.name]:
         start = models(work, options.base)
         work = replace(work, chunk=options.chunk or work.chunk)
         agree(work, start, trl)
         rows += compare(work, start, options.rounds)
-    finish(rows, options, {work.name: asdict(work) for work in (TINY, FIXED, RAGGED)})
+    finish(rows, options, {work.name: asdict(work) for work in WORKLOADS[options.model]})
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import RewardConfig, RewardTrainer
 from turns import PLAIN, Turns
-from workloads import random_gpt2, tiny, uniform, words
+from workloads import RANDOM, tiny, uniform, words
 
 from instructgpt_lite import Policy, Reward, ScalarModel, presets, train_reward
 from instructgpt_lite.data.records import Ranking
@@ -36,12 +36,16 @@ class Workload:
     prompts: int
     micro: int
     goal: float | None = None
+    model: str = "gpt2"
 
 
-RANDOM = (Workload("4 layers of 128, K=4", K=4, prompts=16, micro=8, goal=8),
-          Workload("4 layers of 128, K=9", K=9, prompts=16, micro=8, goal=25))
+SMALL = (Workload("4 layers of 128, K=4", K=4, prompts=16, micro=8, goal=8),
+         Workload("4 layers of 128, K=9", K=9, prompts=16, micro=8, goal=25))
 TINY = (Workload("tiny preset, K=4", K=4, prompts=16, micro=8),
         Workload("tiny preset, K=9", K=9, prompts=16, micro=8))
+LARGE = (Workload("SmolLM2-135M, K=4", K=4, prompts=2, micro=6, goal=4, model="smollm2"),
+         Workload("SmolLM2-135M, K=9", K=9, prompts=1, micro=6, goal=10, model="smollm2"))
+WORKLOADS = {"gpt2": (*SMALL, *TINY), "smollm2": LARGE}
 
 
 def random_rankings(policy: Policy, work: Workload) -> list[Ranking]:
@@ -110,17 +114,18 @@ def main() -> None:
     logging.disable(logging.WARNING)
     parser = arguments(__doc__, rounds=9)
     parser.add_argument("--base", help="Hugging Face folder of another base model of the tiny preset")
+    parser.add_argument("--model", choices=WORKLOADS, default="gpt2")
     parser.add_argument("--micro", type=int, help="pairs in a forward pass of TRL's")
     parser.add_argument("--only", default="", help="workloads with this in their name")
     options = parser.parse_args()
-    world, policy = tiny(options.base)
+    world, policy = tiny(options.base) if options.model == "gpt2" else (None, None)
     rows = []
-    for work in [work for work in (*RANDOM, *TINY) if options.only in work.name]:
-        start = policy if work in TINY else random_gpt2()
+    for work in [work for work in WORKLOADS[options.model] if options.only in work.name]:
+        start = policy if work in TINY else RANDOM[work.model]()
         rankings = world_rankings(world, policy, work) if work in TINY else random_rankings(start, work)
         work = replace(work, micro=options.micro or work.micro)
         rows += compare(work, start, rankings, options.rounds)
-    finish(rows, options, {work.name: asdict(work) for work in (*RANDOM, *TINY)})
+    finish(rows, options, {work.name: asdict(work) for work in WORKLOADS[options.model]})
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Models and prompts to measure with: the tiny preset as it is when RL starts, and random GPT-2s."""
+"""Models and prompts to measure with: the tiny preset as it is when RL starts, random GPT-2s and a SmolLM2."""
 
 import math
 from dataclasses import replace
 
 import torch
-from torch import Tensor
-from transformers import GPT2Config, GPT2LMHeadModel
+from torch import Tensor, nn
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from instructgpt_lite import World, presets
 from instructgpt_lite.data.tokenizers import word_tokenizer
@@ -39,12 +39,37 @@ def random_gpt2(ends: float = 0.0, layers: int = 4, width: int = 128, context: i
 
     ends: the probability of EOS at each token; 0 is so rarely that no response ends. PAD never comes.
     """
-    tokenizer = word_tokenizer(["\n", *(f"w{n}" for n in range(WORDS))])
-    special = {"bos_token_id": 0, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    tokenizer, special = vocabulary(WORDS)
     torch.manual_seed(0)
-    policy = Policy(GPT2LMHeadModel(GPT2Config(
+    return ending(Policy(GPT2LMHeadModel(GPT2Config(
         vocab_size=len(tokenizer), n_positions=context, n_embd=width, n_layer=layers, n_head=4, resid_pdrop=0,
-        embd_pdrop=0, attn_pdrop=0, **special)), tokenizer)
+        embd_pdrop=0, attn_pdrop=0, **special)), tokenizer), ends)
+
+
+def random_smollm2(ends: float = 0.0) -> Policy:
+    """SmolLM2-135M by its configuration, random; as `random_gpt2`. Its head has a bias, by which responses end."""
+    tokenizer, special = vocabulary(49_148)
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+        num_attention_heads=9, num_key_value_heads=3, max_position_embeddings=8192, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 100_000.0}, **special))
+    model.lm_head.bias = nn.Parameter(torch.zeros(len(tokenizer)))
+    return ending(Policy(model, tokenizer), ends)
+
+
+RANDOM = {"gpt2": random_gpt2, "smollm2": random_smollm2}
+
+
+def vocabulary(count: int) -> tuple[PreTrainedTokenizerFast, dict[str, int]]:
+    """A tokenizer of a line end, `count` words and three special tokens, and what a configuration says of those."""
+    tokenizer = word_tokenizer(["\n", *(f"w{n}" for n in range(count))])
+    return tokenizer, {"bos_token_id": 0, "eos_token_id": tokenizer.eos_token_id,
+                       "pad_token_id": tokenizer.pad_token_id}
+
+
+def ending(policy: Policy, ends: float) -> Policy:
+    """The policy, whose EOS has that probability and whose PAD never comes."""
     for _ in range(4):
         make_likely(policy, policy.pad, 1e-9)
         make_likely(policy, policy.eos, ends or 1e-9)
@@ -53,11 +78,14 @@ def random_gpt2(ends: float = 0.0, layers: int = 4, width: int = 128, context: i
 
 @torch.no_grad()
 def make_likely(policy: Policy, token: int, p: float) -> None:
-    """Shift the final norm's bias along a token's embedding until that token has probability p on average."""
+    """Give a token probability p on average: by the head's bias, or the final norm's along the token's embedding."""
     rows = torch.randint(3, WORDS, (8, 32), generator=torch.Generator().manual_seed(0))
     now = policy.logits(rows).softmax(dim=-1)[..., token].mean().item()
-    w_D = policy.model.lm_head.weight[token]
+    w_D, bias_V = policy.model.lm_head.weight[token], policy.model.lm_head.bias
     shift = math.log(p / (1 - p)) - math.log(now / (1 - now))
+    if bias_V is not None:
+        bias_V[token] += shift
+        return
     policy.model.transformer.ln_f.bias += shift * w_D / w_D.square().sum()
 
 

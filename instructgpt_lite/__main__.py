@@ -9,6 +9,9 @@ import tyro
 
 from instructgpt_lite.cli.chat import ChatCommand
 from instructgpt_lite.cli.evaluate import EvaluateCommand
+from instructgpt_lite.cli.fetch import FetchCommand
+from instructgpt_lite.cli.plan import PlanCommand
+from instructgpt_lite.cli.push import PushCommand
 from instructgpt_lite.cli.reward import RewardCommand, defaults
 from instructgpt_lite.cli.run import RunCommand, preset_of
 
@@ -17,11 +20,14 @@ def parse(arguments: list[str]) -> Callable[[], int]:
     """The command that is asked for; SystemExit 2 where there is no such one."""
     if not arguments:
         arguments = ["--help"]
-    named = tyro.conf.subcommand
+    named, preset = tyro.conf.subcommand, preset_of(arguments)
     kinds = (
-        Annotated[RunCommand, named("run", default=RunCommand(preset_of(arguments)))]
+        Annotated[RunCommand, named("run", default=RunCommand(preset))]
         | Annotated[ChatCommand, named("chat")]
         | Annotated[EvaluateCommand, named("evaluate")]
+        | Annotated[FetchCommand, named("fetch")]
+        | Annotated[PlanCommand, named("plan", default=PlanCommand(preset))]
+        | Annotated[PushCommand, named("push")]
         | Annotated[RewardCommand, named("reward", default=defaults(arguments))]
     )
     return tyro.cli(kinds, args=arguments, prog="python -m instructgpt_lite",
@@ -34,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = tell
             return parse(sys.argv[1:] if arguments is None else arguments)()
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, MemoryError,
+            ModuleNotFoundError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

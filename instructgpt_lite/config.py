@@ -154,7 +154,47 @@ class Evaluate:
 
     prompts: int = 3_196             # held-out prompts (Table 9)
     shots: int = 3                   # examples in the few-shot prompt; paper silent
+    text_rows: int = 256             # of fresh text, for the loss on it; ours
+    text_length: int = 1024          # tokens of such a row, or the context
     seed: int = 0                    # of the answers; ours
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where stages compute, and how. Numbers stay the same, up to rounding; ours."""
+
+    device: str = "auto"             # cuda where there is one, else cpu
+    precision: str = "auto"          # bf16 or fp16 on a GPU; fp32, bf16, fp16
+    micro_batch: int = 0             # most rows read at once in an update; 0: all
+    checkpointing: bool = False      # of activations: half the memory, a third slower
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """People's ratings of short texts (data/ratings.py): write what they like."""
+
+    ratings: str = "ratings"         # fetched, or the archive
+    text: str = "shakespeare"        # pretraining text: fetched, or a file
+    lead: str = "Comment:"           # before every text
+    words: int = 4                   # of a text, that make a prompt
+    passes: int = 1                  # times that each text is in a ranking
+    heldout: float = 0.1             # share of texts that nothing is learned from
+    judge: float = 0.35              # share of texts ranked for the second reward model
+    ranked: float = 0.35             # share of texts ranked; the rest are prompts
+
+
+@dataclass(frozen=True)
+class Files:
+    """People's records (data/instructions.py): files, folders, or NAME@COMMIT (Hub)."""
+
+    demonstrations: str = ""         # prompt, completion
+    rankings: str = ""               # prompt, completions, ranks; or chosen, rejected
+    text: str = ""                   # pretraining text: a file, or a column `text`
+    tokens: int = 1024               # longest prompt with a response; longer: left out
+    cut_prompts: bool = False        # or without its beginning, as much as fits
+    drop_bad: bool = False           # leave out rows that are no record
+    heldout: float = 0.1             # share of prompts that nothing is learned from
+    judge: float = 0.5               # share of rankings for the second reward model
 
 
 @dataclass(frozen=True)
@@ -171,7 +211,13 @@ class Run:
     best_of_n: BestOfN = field(default_factory=BestOfN)
     ppo: PPO = field(default_factory=PPO)
     evaluate: Evaluate = field(default_factory=Evaluate)
+    hardware: Hardware = field(default_factory=Hardware)
+    data: Reviews | Files | None = None    # people's; None: the tiny world's
     world: int = 0                   # which tiny world: facts, people, prompts
+    base_model: str = ""             # fetched, folder, NAME@COMMIT (Hub); "": our own
+    template: str = "{prompt}\n"     # a prompt as the model reads it
+    fixed_length: bool = False       # responses of max_new_tokens, none ends sooner
+    without_ptx: bool = True         # PPO without pretraining gradients, to compare
     seed: int = 0                    # added to that of each stage after the base
     threads: int = 1                 # of torch: bits are equal for an equal number
     checkpoint_every: float = 10.0   # seconds; an interruption loses at most so much

@@ -3,6 +3,8 @@
 tiny  about 0.4M parameters: the whole of InstructGPT in some minutes on a laptop
 nano  about 0.1M parameters: the same in half the time, for tests and assignments
 micro a few thousand parameters: seconds, and too small to learn; for unit tests
+
+presets_at_scale.py has those of GPT-2's size: reviews, gpt2, offline.
 """
 
 from dataclasses import replace
@@ -19,6 +21,7 @@ from instructgpt_lite.config import (
     RLInit,
     Run,
 )
+from instructgpt_lite.presets_at_scale import gpt2, offline, reviews
 
 # Learning rates grow as width shrinks, from 1e-5 at 1.3B parameters to 1e-3 at 0.4M.
 # Muon takes the hidden matrices (matrix_lr) because it learns to copy from the context
@@ -69,4 +72,5 @@ micro = replace(
     checkpoint_every=0.2,
 )
 
-PRESETS = {preset.preset: preset for preset in (tiny, nano, micro)}
+PRESETS = {preset.preset: preset
+           for preset in (tiny, nano, micro, reviews, gpt2, offline)}

@@ -11,8 +11,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from instructgpt_lite import config, presets
-from instructgpt_lite.config import PPO, SFT, Architecture, BestOfN, Collect, Evaluate, Pretrain, Reward, RLInit, Run
+from instructgpt_lite import config, presets, presets_at_scale
+from instructgpt_lite.config import (
+    PPO,
+    SFT,
+    Architecture,
+    BestOfN,
+    Collect,
+    Evaluate,
+    Hardware,
+    Pretrain,
+    Reviews,
+    Reward,
+    RLInit,
+    Run,
+)
 from instructgpt_lite.data.records import Prompt, Ranking
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
@@ -20,7 +33,7 @@ from instructgpt_lite.run import folder as folders
 from instructgpt_lite.run import stages
 from instructgpt_lite.run.folder import RunFolder, made_by, shipped_base
 from instructgpt_lite.training.resume import ResumeState
-from instructgpt_lite.world.world import World
+from instructgpt_lite.world.world import World, ranked_by
 from tests.training.conftest import (
     LETTERS,
     Corpus,
@@ -35,7 +48,7 @@ from tests.training.conftest import (
 )
 
 SECTIONS = {each.name: type(getattr(presets.tiny, each.name)) for each in fields(Run)
-            if is_dataclass(getattr(presets.tiny, each.name))}
+            if is_dataclass(getattr(presets.tiny, each.name)) and each.name != "hardware"}
 
 
 # The paper
@@ -104,7 +117,8 @@ def test_presets_are_runs_that_know_their_name():
 def test_a_preset_writes_nothing_that_is_the_paper_s_already():
     """Each keyword of presets.py is a departure."""
     kinds = {kind.__name__: kind for kind in SECTIONS.values()}
-    for call in ast.walk(ast.parse(Path(presets.__file__).read_text())):
+    sources = [Path(module.__file__).read_text() for module in (presets, presets_at_scale)]
+    for call in (node for source in sources for node in ast.walk(ast.parse(source))):
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") in kinds:
             default = kinds[call.func.id]()
             for keyword in call.keywords:
@@ -144,10 +158,11 @@ MICRO = Run(
     ppo=PPO(prompts=12, episodes=36, batch_size=12, minibatch_size=3, inner_epochs=2, lr=3e-2, value_lr=3e-2,
             warmup=1, beta=0.3, kl_target=0.6, kl_horizon=60, gamma=0.5, ptx_ratio=0.5, ptx_length=6, clip=0.1,
             value_clip=0.1, temperature=0.8, max_new_tokens=4, ema=0.8, clip_norm=0.5),
-    evaluate=Evaluate(prompts=4, shots=1),
+    evaluate=Evaluate(prompts=4, shots=1, text_length=32),
     checkpoint_every=1e9,
 )
-OTHER = {"checkpoint_every": 0.0, "preset": "other"}
+OTHER = {"checkpoint_every": 0.0, "hardware": Hardware(micro_batch=3), "preset": "other", "data": Reviews(),
+         "base_model": "another", "template": "Q: {prompt}"}
 
 
 def changed(name: str, value):
@@ -178,6 +193,9 @@ class World7:
     def demonstrations(self, count: int, seed: int = 0):
         return demonstrations(count)
 
+    def rank(self, prompts, answer, rng):
+        return ranked_by(self.labelers, prompts, answer(prompts), rng)
+
 
 class MicroFolder(RunFolder):
     """A run folder whose models are random; what a stage makes of them is kept in memory."""
@@ -199,7 +217,7 @@ class MicroFolder(RunFolder):
 
 @pytest.fixture(autouse=True)
 def micro_world(monkeypatch):
-    monkeypatch.setattr(stages, "World", World7)
+    monkeypatch.setattr(stages, "open_source", lambda config: World7(config.world))
     monkeypatch.setattr(stages.table, "calibrate", lambda *_: {})
     monkeypatch.setattr(Policy, "load", lambda name: new_policy())
     monkeypatch.setattr(ScalarModel, "load", lambda name: new_reward())
@@ -306,7 +324,40 @@ def seeds(run: Run, *_) -> list[int]:
     return [getattr(seeded, name).seed for name in SECTIONS if name != "architecture"]
 
 
+def base_of(run: Run, folder: Path, monkeypatch) -> tuple:
+    """Which model the first stage opens, how that is asked, and whether an end ends what it says."""
+    opened, saved = [], []
+    monkeypatch.setattr(stages, "located", lambda name: name)
+    monkeypatch.setattr(Policy, "load", lambda name: opened.append(name) or new_policy())
+    monkeypatch.setattr(RunFolder, "save", lambda self, stage, policy: saved.append(policy))
+    assert list(stages.base(replace(run, base_model=run.base_model or "one"), World7(), RunFolder(folder), None)) == []
+    return opened[0], saved[0].template, saved[0].ends
+
+
+def names_of_stages(run: Run, *_) -> list[str]:
+    return [stage.name for stage in stages.stages_of(run)]
+
+
+def micro_batch_of(run: Run, folder: Path, monkeypatch) -> int:
+    """What the first stage's network is told."""
+    told = []
+    monkeypatch.setattr(stages, "placed", lambda network, hardware: told.append(hardware.micro_batch) or network)
+    monkeypatch.setattr(RunFolder, "is_done", lambda *_: False)
+    monkeypatch.setattr(stages, "STAGES", tuple(each for each in stages.STAGES if each.name == "sft"))
+    monkeypatch.setattr(RunFolder, "model", lambda self, name: name)
+    monkeypatch.setattr(RunFolder, "finish", lambda *_: None)
+    monkeypatch.setattr(RunFolder, "save", lambda *_: None)
+    list(stages.run(run, folder))
+    return told[0]
+
+
 RUN_FIELDS = {
+    "hardware": micro_batch_of,
+    "data": names_of_stages,
+    "without_ptx": names_of_stages,
+    "base_model": base_of,
+    "template": base_of,
+    "fixed_length": base_of,
     "preset": whether_the_shipped_base_is_taken,
     "world": world_of,
     "seed": seeds,

@@ -152,7 +152,7 @@ def test_every_picture_has_a_text(folder):
     assert "KL from the RL start, nats per answer: PPO from 1.5 to 6 after 4 iterations; " \
            "PPO-ptx from 1.5 to 6 after 4 iterations" in told
     gold = [measured()["policies"][name]["gold"][0] for name in ("base", "sft", "ppo_ptx")]
-    assert told[0] == "Gold score: Base {:.3f}; SFT {:.3f}; PPO-ptx {:.3f}".format(*gold)
+    assert told[0] == "Gold score, before and after: Base {:.3f}; SFT {:.3f}; PPO-ptx {:.3f}".format(*gold)
 
 
 def test_pictures_have_no_colour_of_their_own_and_the_same_numbers_give_the_same_page(folder):

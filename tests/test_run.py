@@ -12,19 +12,19 @@ import pytest
 import torch
 
 from instructgpt_lite import presets
-from instructgpt_lite.files import digests, read_metrics
+from instructgpt_lite.files import read_metrics
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.run import stages
 from instructgpt_lite.run.folder import Damaged, RunFolder, check_model
-from instructgpt_lite.run.stages import STAGES, Stopped, run
+from instructgpt_lite.run.stages import Stopped, run
 from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.training.sft import demonstrated
 from instructgpt_lite.world.world import World
 
 MICRO = replace(presets.micro, checkpoint_every=0.0,            # a checkpoint after every step
                 best_of_n=replace(presets.micro.best_of_n, n=2))
-NAMES = [stage.name for stage in STAGES]
+NAMES = [stage.name for stage in stages.stages_of(MICRO)]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def calm(tmp_path_factory) -> Path:
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a run but those that tell the time."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.name not in ("stages.json", ".lock")}
+            if path.is_file() and path.name not in ("stages.json", ".lock", "README.md")}
 
 
 def killed(folder: Path, stage: str, at: int) -> bool:
@@ -51,6 +51,24 @@ def killed(folder: Path, stage: str, at: int) -> bool:
                 os.kill(os.getpid(), signal.SIGKILL)
         os._exit(0)
     return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def test_out_of_memory_loses_nothing_and_another_micro_batch_goes_on(tmp_path, monkeypatch):
+    """In the reward model, at its second step: one is in its checkpoint."""
+    scores, read = ScalarModel.scores, []
+
+    def full(self, *rows):
+        read.append(len(rows[0]))
+        if len(read) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return scores(self, *rows)
+
+    monkeypatch.setattr(ScalarModel, "scores", full)
+    with pytest.raises(MemoryError, match="--hardware.micro-batch 16"):
+        list(run(MICRO, tmp_path / "run"))
+    less = replace(MICRO, hardware=replace(MICRO.hardware, micro_batch=2, checkpointing=True))
+    row = next(run(less, tmp_path / "run"))
+    assert (row["stage"], row["step"]) == ("reward", 2) and read[0] > max(read[2:]) == 2
 
 
 def test_a_run_killed_in_every_stage_ends_bit_for_bit_where_a_calm_one_does(calm, tmp_path):
@@ -148,7 +166,7 @@ def test_asked_to_stop_it_saves_and_goes_on(calm, tmp_path):
 
 def test_too_many_prompts_are_refused_with_the_sum(tmp_path):
     greedy = replace(MICRO, collect=replace(MICRO.collect, prompts=10**6))
-    with pytest.raises(ValueError, match=r"= 1000096, but world 0 has \d+ training prompts"):
+    with pytest.raises(ValueError, match=r"= 1000096, but there are \d+ training prompts"):
         list(run(greedy, tmp_path))
 
 
@@ -251,7 +269,7 @@ def test_where_a_model_comes_out_otherwise_all_that_was_made_of_it_is_made_again
     stages = json.loads((tmp_path / "run" / "stages.json").read_text())
     flip(tmp_path / "run" / "models" / "reward" / "model.safetensors")
     other = RunFolder(tmp_path / "run")
-    stages["reward"]["files"] |= digests(other.path / "models" / "reward", other.path)
+    stages["reward"]["files"] |= other.files("reward")
     (other.path / "stages.json").write_text(json.dumps(stages))
     with pytest.warns(UserWarning, match="made of") as told:
         made = list(dict.fromkeys(row["stage"] for row in run(MICRO, tmp_path / "run")))

@@ -25,7 +25,7 @@ from pathlib import Path
 from mutants import MIRRORS, MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[1]
-NEEDED = ("instructgpt_lite", "tests", "pyproject.toml")
+NEEDED = ("instructgpt_lite", "tests", "pyproject.toml", "results")
 HEAVY = ("torch", "torch.optim", "numpy", "scipy.stats", "pytest", "transformers", "tokenizers",
          "transformers.models.gpt2.modeling_gpt2", "transformers.models.llama.modeling_llama")
 SECONDS = 300                        # that the tests of one mutant may take

@@ -8,6 +8,7 @@ Every function check_... of the modules here is found under its name.
 """
 
 from instructgpt_lite.checks import (
+    at_scale,
     bandit,
     credit,
     estimators,
@@ -21,7 +22,7 @@ from instructgpt_lite.checks import (
     tour,
 )
 
-for _module in (bandit, credit, estimators, objective, preferences, pretraining,
-                rankings, reward, surprise, tour):
+for _module in (at_scale, bandit, credit, estimators, objective, preferences,
+                pretraining, rankings, reward, surprise, tour):
     globals().update({name: check for name, check in vars(_module).items()
                       if name.startswith("check_")})

@@ -13,6 +13,7 @@ import tyro
 
 from instructgpt_lite.cli.progress import Bars
 from instructgpt_lite.cli.terminal import side_by_side, terminal_width
+from instructgpt_lite.cli.trackers import Tracker, trackers
 from instructgpt_lite.config import Run
 from instructgpt_lite.presets import PRESETS
 from instructgpt_lite.report.text import printable
@@ -33,12 +34,17 @@ def preset_of(arguments: list[str]) -> Run:
 class RunCommand:
     """Train InstructGPT end to end: SFT, rankings, reward model, PPO, evaluation."""
 
-    config: Annotated[Run, tyro.conf.arg(name="")]
+    config: Annotated[Run, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
     out: Path | None = None
     """Run directory; runs/PRESET if not given. The same command goes on there."""
+    mirror: Path | None = None
+    """A second place, such as a mounted drive, from which an empty folder goes on."""
+    log: tuple[Tracker, ...] = ()
+    """Where else to show the numbers of metrics.jsonl; each needs its package."""
 
     def __call__(self) -> int:
         """Train, show progress and results; Ctrl-C saves and says how to go on."""
+        from instructgpt_lite.models import ranks
         from instructgpt_lite.report import report
         from instructgpt_lite.run.folder import RunFolder
         from instructgpt_lite.run.stages import STAGES, Stopped, run
@@ -47,13 +53,20 @@ class RunCommand:
         watch = {stage.name: stage.watch for stage in STAGES}
         with stopping_at_signals() as asked:
             try:
-                with Bars(watch) as bars:
-                    for row in run(self.config, path, stopping=lambda: bool(asked)):
-                        bars.show(row)
+                with Bars(watch) as bars, trackers(self.log, path) as show:
+                    for row in run(self.config, path, lambda: bool(asked),
+                                   self.mirror):
+                        if ranks.rank() == 0:
+                            bars.show(row)
+                            show(row)
             except Stopped as stopped:
+                if ranks.rank():
+                    return 128 + signal.SIGTERM
                 report.write(path)
                 print(f"\n{stopped}:\n  {report.command(RunFolder(path))}")
-                return 128 + asked[0]
+                return 128 + (asked or [signal.SIGTERM])[0]
+            if ranks.rank():
+                return 0
         page, folder = report.write(path), RunFolder(path)
         for sample in folder.json("samples.json")[:3]:
             print(f"\n{printable(sample['prompt'])}\n")

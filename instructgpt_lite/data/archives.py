@@ -18,21 +18,24 @@ def file_in(archive: bytes, ending: str, name: str) -> bytes | None:
     name: what errors call the archive. DataError when it is no archive, is cut short,
     or that file has more than MOST bytes.
     """
-    path, data = "", None
+    return next((data for _, data in all_in(archive, ending, name)), None)
+
+
+def all_in(archive: bytes, ending: str, name: str) -> Iterator[tuple[str, bytes]]:
+    """Path and bytes of each such file, in the archive's order; errors as `file_in`."""
     try:
         for path, file in _files(BytesIO(archive)):
             if path.endswith(ending):
                 data = file.read(MOST + 1)
-                break
+                if len(data) > MOST:
+                    raise DataError(f"{name}: got {path} of more than {MOST:,} bytes; "
+                                    "is it the right archive? Unpack it, if so")
+                yield path, data
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error,
             RuntimeError) as error:
         why = str(error).splitlines()[0]
         raise DataError(f"{name}: got {len(archive):,} bytes that are no whole zip or "
                         f"tar.gz ({why}); download it again") from None
-    if data and len(data) > MOST:
-        raise DataError(f"{name}: got {path} of more than {MOST:,} bytes; is it the "
-                        "right archive? Unpack it, if so")
-    return data
 
 
 def _files(archive: BytesIO) -> Iterator[tuple[str, IO[bytes]]]:

@@ -30,8 +30,9 @@ def read_hub(name: str, kind: type, revision: str = "", split: str = "train",
     return records_of(kind, f"{name}, {split}", found, **options)
 
 
-def rows(name: str, revision: str, split: str, subset: str | None) -> Iterable[Row]:
-    """The dataset itself, from a folder or from the Hub."""
+def rows(name: str, revision: str, split: str, subset: str | None,
+         streaming: bool = False) -> Iterable[Row]:
+    """The dataset itself, from a folder or from the Hub; streamed, if it is large."""
     import datasets
 
     if not Path(name).is_dir():
@@ -47,7 +48,7 @@ def rows(name: str, revision: str, split: str, subset: str | None) -> Iterable[R
             found = datasets.load_from_disk(name)
             return found[split] if isinstance(found, dict) else found
         return datasets.load_dataset(name, subset, split=split,
-                                     revision=revision or None)
+                                     revision=revision or None, streaming=streaming)
     except ConnectionError as error:
         raise ConnectionError(f"{name} at {revision} is not in the cache and the Hub "
                               f"is out of reach ({error}); unset HF_HUB_OFFLINE, or "
@@ -57,6 +58,28 @@ def rows(name: str, revision: str, split: str, subset: str | None) -> Iterable[R
         raise DataError(f"{name}: no dataset could be read ({why!s:.300}); check "
                         "name, revision and subset, or `hf auth login` if gated"
                         ) from error
+
+
+def model_folder(name: str) -> Path:
+    """The folder of NAME@COMMIT, from the Hub or its cache: no pickles, no code.
+
+    ValueError without a commit, ConnectionError within seconds when out of reach.
+    """
+    from huggingface_hub import constants, errors, snapshot_download
+    name, _, commit = name.partition("@")
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        raise ValueError(f"base_model: got {name!r}, expected a folder, what was "
+                         "fetched, or NAME@COMMIT with the 40 signs of a commit on the "
+                         "Hub")
+    if not constants.HF_HUB_OFFLINE:
+        check_reachable(constants.ENDPOINT)
+    files = ["*.safetensors", "*.json", "*.txt", "*.model"]
+    try:
+        return Path(snapshot_download(name, revision=commit, allow_patterns=files))
+    except errors.LocalEntryNotFoundError as error:
+        raise FileNotFoundError(f"{name}@{commit} is not in the cache: unset "
+                                "HF_HUB_OFFLINE to fetch it, or give a folder with its "
+                                "files") from error
 
 
 def check_reachable(endpoint: str) -> None:

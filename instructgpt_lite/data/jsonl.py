@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from instructgpt_lite.data.conversations import unfolded
 from instructgpt_lite.data.curation import contradictions
 from instructgpt_lite.data.formats import could_ask, from_row, to_row
 from instructgpt_lite.data.records import DataError, Fault, Ranking, Record
@@ -19,20 +20,25 @@ from instructgpt_lite.files import write_bytes
 
 
 def read_jsonl(path: str | Path, kind: type, *, allow_empty: bool = False,
-               drop_bad: bool = False, prompt_column: str = "") -> list[Record]:
+               drop_bad: bool = False, prompt_column: str = "",
+               notes: Counter[str] | None = None) -> list[Record]:
     """The records of a file, all of one kind, in any form of rows.py and formats.py.
 
     allow_empty: responses may be empty text. drop_bad: bad rows are left out with a
-    warning. prompt_column: where the prompt stands. DataError names all bad rows.
+    warning. prompt_column: where the prompt stands. notes: what is left out is counted
+    here, too. DataError names all bad rows.
     """
     return records_of(kind, str(path), rows_of(path), allow_empty, drop_bad,
-                      prompt_column)
+                      prompt_column, notes)
 
 
 def records_of(kind: type, name: str, found: Rows, allow_empty: bool = False,
-               drop_bad: bool = False, prompt_column: str = "") -> list[Record]:
+               drop_bad: bool = False, prompt_column: str = "",
+               notes: Counter[str] | None = None) -> list[Record]:
     """The records that the rows of `name` hold."""
-    records, bad, notes = {}, found.bad, Counter()
+    notes = Counter() if notes is None else notes
+    found = unfolded(kind, found, notes)
+    records, bad = {}, found.bad
     rivals = could_ask(found.rows.values())
     for number, row in found.rows.items():
         try:
@@ -53,11 +59,13 @@ def records_of(kind: type, name: str, found: Rows, allow_empty: bool = False,
         raise DataError(f"{name}: {len(bad)} of {total} rows are bad; nothing was read"
                         + way, faults)
     if not good:
-        raise DataError(f"{name}:1: row: got 0 usable rows of {total}, expected one or "
-                        "more; is it the right file?")
+        why = f" ({'; '.join(notes)})" * bool(notes)
+        raise DataError(f"{name}:1: row: got 0 usable rows of {total}{why}, expected "
+                        "one or more; is it the right file?")
     told = [f"{note} in {count} rows" for note, count in notes.items()]
     if bad:
         told += [f"bad and left out: {len(bad)} of {total} rows, such as {faults[0]}"]
+        notes["bad: left out"] = len(bad)
     if told:
         warnings.warn(f"{name}: {'; '.join(told[-8:])}", stacklevel=3)
     return good

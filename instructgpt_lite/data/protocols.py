@@ -3,7 +3,7 @@
 A class meets a protocol by having its attributes and methods; it inherits nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Protocol
 
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
+
+Answer = Callable[[Sequence[Prompt]], list[list[str]]]   # K responses to each prompt
 
 
 class Labelers(Protocol):
@@ -50,17 +52,36 @@ class Judge(Protocol):
 
 
 class Source(Protocol):
-    """Where a run has its data from: prompts, people, text and a judge."""
+    """Where a run has its data from: prompts, people, text, and who judges."""
 
     train: Sequence[Prompt]
-    valid: Sequence[Prompt]
-    test: Sequence[Prompt]                # held out: no author in two of the three
-    labelers: Labelers
-    heldout_labelers: Labelers            # nothing is learned from them
-    gold: Judge
+    test: Sequence[Prompt]                # held out: no author is in both
+    people: Mapping[str, Labelers]        # who judge, by the name of their win rate
+    gold: Judge | None                    # None where nobody knows
+    instruments: Mapping[str, Callable[[str], float]]    # what else measures a response
 
     def demonstrations(self, count: int, seed: int = 0) -> list[Demonstration]:
         """What people write for the first `count` training prompts."""
+
+    def meet(self, answer: Answer) -> dict:
+        """Before they rank, people see what a policy says. What is known of them."""
+
+    def recall(self, known: dict) -> None:
+        """What `meet` gave, given back to a source made anew."""
+
+    def rank(self, prompts: Sequence[Prompt], answer: Answer,
+             rng: Random) -> list[Ranking]:
+        """Rankings for these prompts: of what is answered, or those people have made.
+
+        Fewer than prompts where a ranking would compare nothing.
+        """
+
+    def heldout(self, prompts: Sequence[Prompt], answer: Answer,
+                seed: int) -> dict[str, list[Ranking]]:
+        """By whom: rankings from which nothing is learned, to judge a reward model."""
+
+    def second(self) -> list[Ranking]:
+        """Rankings for a second reward model, which judges; they share no text."""
 
     def few_shot(self, prompt: Prompt, shots: int, rng: Random) -> str:
         """The prompt at the end of a page that shows other prompts with answers."""

@@ -1,5 +1,6 @@
 """Rows of public data sets, known by their columns, as rows of ours or of TRL's."""
 
+from itertools import combinations
 from math import isnan
 from typing import Any
 
@@ -12,6 +13,7 @@ PAIRS = (    # prompt, first, second, verdict, its values for the first and the 
 LISTS = (    # the column of answers; of each its text, its score, 1 if more is better
     ("answers", "answer", "rank", -1),                                      # Nectar
     ("completions", "response", "overall_score", 1))                    # UltraFeedback
+PREDICTIONS = [f"prediction {n}" for n in (1, 2, 3, 4)]         # FineGrainedRLHF
 ANSWERS = ("output", "response", "label", "messages", "conversations")
 
 
@@ -37,6 +39,11 @@ def ordered(row: Row) -> Row | None:
                             f"{wins[0]}, {wins[1]} or tie", "mend it, or drop the row")
             return by_score(row[prompt], [row[first], row[second]],
                             [float(said == win) for win in wins])
+    if {"question", "preference", *PREDICTIONS} <= row.keys():
+        return by_comparisons(row["question"], [row[name] for name in PREDICTIONS],
+                              row["preference"])
+    if isinstance(row.get("info"), dict) and {"summaries", "choice"} <= row.keys():
+        return of_summaries(row)
     for name, answer, score, sign in LISTS:
         entries = row.get(name)
         if isinstance(entries, list) and entries and all(
@@ -56,3 +63,36 @@ def by_score(prompt: Any, completions: list, scores: list[float]) -> Row | None:
     ranks = [levels.index(score) + 1 for score in scores]
     row = {"prompt": prompt, "completions": completions, "ranks": ranks}
     return row if len(levels) > 1 else None
+
+
+def by_comparisons(prompt: Any, completions: list, verdicts: Any) -> Row | None:
+    """A row of ours from all comparisons of two: 1 and 2 name the better, 0 a tie."""
+    pairs = [*combinations(range(len(completions)), 2)]
+    wins = [0] * len(completions)
+    if not isinstance(verdicts, list) or len(verdicts) != len(pairs):
+        raise Fault("preference", kind_of(verdicts), f"{len(pairs)} comparisons",
+                    "drop the row")
+    for pair, verdict in zip(pairs, verdicts):
+        for place, number in zip(pair, (1, 2)):
+            wins[place] += (verdict == number) - (verdict == 3 - number)
+    ordered = [0 if wins[a] == wins[b] else 1 if wins[a] > wins[b] else 2
+               for a, b in pairs]
+    if ordered != verdicts:
+        raise Fault("preference", kind_of(verdicts), "comparisons that make a ranking",
+                    "drop the row (drop_bad)")
+    return by_score(prompt, completions, wins)
+
+
+def of_summaries(row: Row) -> Row | None:
+    """A comparison of two summaries of a post or an article (Stiennon et al., 2020)."""
+    texts = [each["text"] for each in row["summaries"]
+             if isinstance(each, dict) and "text" in each]
+    if row["choice"] not in (0, 1) or len(texts) != 2:
+        raise Fault("choice", f"{kind_of(row['choice'])} of {len(texts)} summaries",
+                    "0 or 1, of two", "drop the row")
+    parts = ("subreddit", "title", "post", "article")
+    asked = [f"{name.upper()}: {row['info'][name]}" for name in parts
+             if row["info"].get(name)]
+    scores = [float(place == row["choice"]) for place in (0, 1)]
+    found = by_score("\n\n".join([*asked, "TL;DR:"]), texts, scores)
+    return found and found | {"labeler": row.get("worker") or ""}

@@ -8,20 +8,26 @@ from typing import NamedTuple
 import torch
 
 from instructgpt_lite.data.protocols import Corpus, Judge, Labelers, Score, Source
-from instructgpt_lite.data.records import Prompt
+from instructgpt_lite.data.records import Demonstration, Prompt
 from instructgpt_lite.judging.intervals import Interval, bootstrap
-from instructgpt_lite.models.networks import Policy
+from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.bradley_terry import outcome
 from instructgpt_lite.theory.objective import ptx_loss
 from instructgpt_lite.training.loop import generator
+from instructgpt_lite.training.sft import demonstrated
 
 
 class Answers(NamedTuple):
-    """One response to each prompt, and its exact score."""
+    """One response to each prompt; its exact score, where somebody knows; its tokens.
+
+    rollout: as sampled; None of texts that no policy sampled as they stand.
+    """
 
     prompts: list[Prompt]
     texts: list[str]
     scores: list[Score]
+    rollout: Rollout | None = None
 
 
 def answer(policy: Policy, source: Source, prompts: Sequence[Prompt],
@@ -30,7 +36,8 @@ def answer(policy: Policy, source: Source, prompts: Sequence[Prompt],
     rollout = policy.sample([prompt.prompt for prompt in prompts],
                             max_new_tokens=max_new_tokens,
                             generator=generator(seed, "answer"))
-    return judged(source.gold, prompts, policy.texts(rollout))
+    said = judged(source.gold, prompts, policy.texts(rollout))
+    return said._replace(rollout=rollout)
 
 
 def answer_few_shot(policy: Policy, source: Source, prompts: Sequence[Prompt],
@@ -61,9 +68,10 @@ def _page(policy: Policy, source: Source, prompt: Prompt, shots: int, room: int,
                      "lower max_new_tokens, or leave the prompt out")
 
 
-def judged(gold: Judge, prompts: Sequence[Prompt], texts: list[str]) -> Answers:
-    """Texts with their scores."""
-    scores = [gold(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
+def judged(gold: Judge | None, prompts: Sequence[Prompt], texts: list[str]) -> Answers:
+    """Texts with their scores, where somebody knows."""
+    scores = [gold(prompt, text) for prompt, text in zip(prompts, texts, strict=True)
+              ] if gold else []
     return Answers(list(prompts), texts, scores)
 
 
@@ -112,9 +120,42 @@ def labeler_win_rate(answers: Answers, others: Answers, labelers: Labelers,
 
 
 @torch.no_grad()
-def pretraining_loss(policy: Policy, corpus: Corpus, rows: int = 256,
-                     seed: int = 0) -> Interval:
+def scores(judge: ScalarModel, answers: Answers, rows: int = 64) -> list[float]:
+    """What a reward model gives answers, each with its end."""
+    asked = [Demonstration(prompt.prompt, text)
+             for prompt, text in zip(answers.prompts, answers.texts)]
+    rollout = demonstrated(judge, asked)
+    return torch.cat([judge(rollout[each])
+                      for each in torch.arange(len(rollout)).split(rows)]).tolist()
+
+
+@torch.no_grad()
+def distances(answers: Answers, policy: Policy, start: Policy, base: Policy,
+              rows: int = 64) -> dict[str, Interval]:
+    """KL from the RL start, nats a response; the base's loss on answers, nats a token.
+
+    Both are estimates from the one response to each prompt (Monte Carlo).
+    """
+    kl, fluency, length = [], [], []
+    for each in torch.arange(len(answers.rollout)).split(rows):
+        rollout = answers.rollout[each]
+        kl += (policy.logp(rollout) - start.logp(rollout)).sum(dim=1).tolist()
+        count_B = rollout.mask_BT.sum(dim=1)
+        fluency += (-base.logp(rollout).sum(dim=1) / count_B).tolist()
+        length += count_B.tolist()
+    return {"kl": bootstrap(kl), "base_loss": bootstrap(fluency, length),
+            "length": bootstrap(length)}
+
+
+@torch.no_grad()
+def pretraining_loss(policy: Policy, corpus: Corpus, rows: int = 256, seed: int = 0,
+                     length: int = 1024) -> Interval:
     """Nats a token of fresh pretraining text; the alignment tax is its rise (§4.2)."""
-    token_RT = corpus.rows(rows, policy.context, generator(seed, "fresh text"))
-    return bootstrap([float(ptx_loss(policy.logits(token_BT), token_BT))
-                      for token_BT in token_RT.to(policy.device).split(8)])
+    length = min(length, policy.context)
+    token_RT = corpus.rows(rows, length, generator(seed, "fresh text"))
+    losses = []
+    for token_BT in token_RT.to(policy.device).split(8):
+        logits_BTV = policy.logits(token_BT)
+        losses += [float(ptx_loss(logits_BTV[b:b + 1], token_BT[b:b + 1]))
+                   for b in range(len(token_BT))]
+    return bootstrap(losses)

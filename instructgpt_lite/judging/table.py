@@ -1,7 +1,6 @@
 """The table of a run: policies and the reward model on held-out prompts."""
 
 from collections.abc import Mapping, Sequence
-from random import Random
 
 import torch
 
@@ -9,33 +8,23 @@ from instructgpt_lite.config import Collect, Evaluate
 from instructgpt_lite.data.protocols import Source
 from instructgpt_lite.data.records import Prompt
 from instructgpt_lite.judging import pairs, policies
-from instructgpt_lite.judging.intervals import Interval
+from instructgpt_lite.judging.intervals import Interval, bootstrap
 from instructgpt_lite.judging.policies import Answers
 from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.theory.bradley_terry import outcome
 from instructgpt_lite.training.loop import generator
-from instructgpt_lite.world.labelers import agree
-from instructgpt_lite.world.world import World
 
 K = 4                                 # responses a prompt that judge a reward model
-BASE, BASELINE = "base", "sft"        # who answers few-shot as well; whom to beat
+BASE, BASELINE, START = "base", "sft", "rl_init"    # few-shot; to beat; KL is from here
 
 
-def calibrate(world: World, policy: Policy, config: Collect) -> dict:
-    """Set the noise of both populations of labelers by what `policy` says.
+def calibrate(source: Source, policy: Policy, config: Collect) -> dict:
+    """People see what a policy says before they rank (`Source.meet`); what is known."""
+    def answer(prompts: Sequence[Prompt]) -> list[list[str]]:
+        return responses(policy, prompts, config.max_new_tokens,
+                         generator(config.seed, "calibrate"))
 
-    Two labelers then agree on 72.6 % of the pairs in which neither sees a tie (§3.4).
-    Returns the noise of each population, and how often two labelers agree: two of the
-    first, and one of each.
-    """
-    prompts = world.valid[:256]
-    texts = responses(policy, prompts, config.max_new_tokens,
-                      generator(config.seed, "calibrate"))
-    scores = [[world.gold(prompt, text) for text in dict.fromkeys(each)]
-              for prompt, each in zip(prompts, texts)]
-    ours, theirs = world.labelers, world.heldout_labelers
-    noise = {people.population: people.calibrate(scores) for people in (ours, theirs)}
-    return {"noise": noise, "agreement": agree(ours, ours, scores),
-            "agreement with held-out": agree(ours, theirs, scores)}
+    return source.meet(answer)
 
 
 def responses(policy: Policy, prompts: Sequence[Prompt], max_new_tokens: int,
@@ -53,60 +42,93 @@ def answers_of(models: Mapping[str, Policy], source: Source, config: Evaluate,
     prompts, seed = source.test[:config.prompts], config.seed
     answers = {name: policies.answer(model, source, prompts, max_new_tokens, seed)
                for name, model in models.items()}
+    if not config.shots:
+        return answers
     few_shot = policies.answer_few_shot(models[BASE], source, prompts, max_new_tokens,
                                         config.shots, seed)
     return {BASE: answers.pop(BASE), "few-shot": few_shot, **answers}
 
 
 def judge_policies(models: Mapping[str, Policy], answers: Mapping[str, Answers],
-                   source: Source, seed: int = 0) -> dict[str, dict[str, Interval]]:
-    """A row for each name in `answers`: gold, harm, wins over "sft", pretraining loss.
+                   source: Source, config: Evaluate,
+                   judge: ScalarModel | None = None) -> dict[str, dict[str, Interval]]:
+    """A row for each name in `answers`; what is measured first is what counts.
 
-    "labeler_win" is judged by people from whom nothing was learned, "own_labeler_win"
-    by those who ranked for the reward model (§5.3). Rows with a model have a loss.
+    gold, misled, rude and gold_win where somebody knows; the instruments of the source;
+    of a `judge`, a reward model from which nothing was learned, the score in standard
+    deviations of SFT's; win rates over SFT by people; and, of rows with a model, its
+    loss on pretraining text, KL from the RL start, and how the base likes its answers.
     """
-    sft, win_rate, table = answers[BASELINE], policies.labeler_win_rate, {}
+    judged = {name: policies.scores(judge, said) for name, said in answers.items()
+              } if judge else {}
+    sft, table = answers[BASELINE], {}
     for name, said in answers.items():
-        table[name] = {
-            "gold": policies.gold_score(said),
-            "misled": policies.misled(said, source.gold),
-            "rude": policies.rude(said),
-            "gold_win": policies.gold_win_rate(said, sft),
-            "labeler_win": win_rate(said, sft, source.heldout_labelers, seed),
-            "own_labeler_win": win_rate(said, sft, source.labelers, seed),
-        }
+        row = by_gold(said, sft, source, config.seed) if source.gold else {}
+        for title, measure in source.instruments.items():
+            row[title] = bootstrap([measure(text) for text in said.texts])
+        if judge:
+            row |= by_judge(judged[name], judged[BASELINE])
+        for title, people in source.people.items():
+            row[title] = policies.labeler_win_rate(said, sft, people, config.seed)
         if name in models:
-            model, text = models[name], source.corpus(models[name].tokenizer)
-            table[name]["pretraining_loss"] = policies.pretraining_loss(model, text)
+            text = source.corpus(models[name].tokenizer)
+            row["pretraining_loss"] = policies.pretraining_loss(
+                models[name], text, config.text_rows, length=config.text_length)
+            row |= policies.distances(said, models[name], models[START], models[BASE])
+        table[name] = row
     return table
 
 
-def samples(answers: Mapping[str, Answers], count: int = 24) -> list[dict]:
-    """The first prompts with what each policy says and its gold score."""
+def by_gold(said: Answers, sft: Answers, source: Source,
+            seed: int) -> dict[str, Interval]:
+    """What the gold judge says of answers, and how often it prefers them to SFT's."""
+    return {"gold": policies.gold_score(said, seed),
+            "misled": policies.misled(said, source.gold), "rude": policies.rude(said),
+            "gold_win": policies.gold_win_rate(said, sft)}
+
+
+def by_judge(scores: Sequence[float], sft: Sequence[float]) -> dict[str, Interval]:
+    """Scores in SFT's standard deviations above its mean; and how often above SFT's."""
+    mean, deviation = torch.tensor(sft).mean().item(), torch.tensor(sft).std().item()
+    return {"judge": bootstrap([(score - mean) / deviation for score in scores]),
+            "judge_win": bootstrap([outcome(*pair)
+                                    for pair in zip(scores, sft, strict=True)])}
+
+
+def samples(answers: Mapping[str, Answers], source: Source,
+            count: int = 24) -> list[dict]:
+    """The first prompts with what each policy says and its worth, if it is known.
+
+    That is its gold score, or the first instrument's measure.
+    """
+    measures = [*source.instruments.values(), lambda text: None]
+
+    def worth(said: Answers, n: int) -> float | None:
+        return said.scores[n].gold if said.scores else measures[0](said.texts[n])
+
     prompts = answers[BASELINE].prompts[:count]
     return [{"prompt": prompt.prompt, "category": prompt.category,
-             **{name: [said.texts[n], said.scores[n].gold]
+             **{name: [said.texts[n], worth(said, n)]
                 for name, said in answers.items()}}
             for n, prompt in enumerate(prompts)]
 
 
 def judge_reward(reward: ScalarModel, policy: Policy, source: Source, config: Evaluate,
                  max_new_tokens: int) -> dict[str, Interval]:
-    """Accuracy against both populations on held-out prompts, and order against gold.
+    """Accuracy on held-out rankings, by whoever ranked; and order against gold.
 
-    They rank what `policy` says: of each prompt K responses.
+    Where people rank what they are shown, that is what `policy` says: K responses.
     """
-    prompts = source.test[:config.prompts]
-    texts = responses(policy, prompts, max_new_tokens,
-                      generator(config.seed, "judge reward"))
-    found = {}
-    for people in (source.labelers, source.heldout_labelers):
-        rng = Random(f"judge reward {config.seed}")
-        ranked = [people.rank(*each, rng) for each in zip(prompts, texts)]
-        ranked = [ranking for ranking in ranked if ranking]
+    def answer(prompts: Sequence[Prompt]) -> list[list[str]]:
+        return responses(policy, prompts, max_new_tokens,
+                         generator(config.seed, "judge reward"))
+
+    prompts, found = source.test[:config.prompts], {}
+    heldout = source.heldout(prompts, answer, config.seed)
+    for n, (who, ranked) in enumerate(heldout.items()):
         r = pairs.rewards_of(reward, ranked)
-        found[f"accuracy, {people.population} labelers"] = pairs.accuracy(r, ranked)
-        if people is source.labelers:
+        found[f"accuracy, {who}"] = pairs.accuracy(r, ranked)
+        if n == 0 and source.gold:
             order = pairs.gold_order(r, ranked, source.gold)
             found |= {f"gold order, {name}": share for name, share in order.items()}
     return found

@@ -9,18 +9,23 @@ Shapes: B rows, S places of a row, M kept places, D width, V vocabulary.
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 UNLIMITED = 2**30                    # tokens
 
-Dropout = Callable[[Tensor], Tensor]
+_falling: ContextVar["Dropout | None"] = ContextVar("dropout", default=None)
 
 
 def logits(model: nn.Module, token_BS: Tensor, real_BS: Tensor, keep_M: Tensor,
-           drop: Dropout | None = None) -> Tensor:
+           drop: "Dropout | None" = None) -> Tensor:
     """Next-token logits (M, V) at the flat places keep_M (row * S + column).
 
     real_BS: True where a token is, False at padding. The head runs on the columns
@@ -80,6 +85,19 @@ def check_context(model: nn.Module, length: int) -> None:
                          f"model's context of {limit}: shorten prompt or response")
 
 
+@dataclass
+class Dropout:
+    """Inverted dropout at `rate`, drawn from `generator`."""
+
+    rate: float
+    generator: torch.Generator | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x with some entries 0, and the others larger for it."""
+        kept = torch.empty_like(x).bernoulli_(1 - self.rate, generator=self.generator)
+        return x * kept / (1 - self.rate)
+
+
 def dropout(rate: float, generator: torch.Generator | None,
             device: torch.device) -> Dropout | None:
     """Inverted dropout drawn from `generator`, so that a resumed run repeats it.
@@ -91,8 +109,7 @@ def dropout(rate: float, generator: torch.Generator | None,
     if generator is not None and generator.device.type != device.type:
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
         generator = torch.Generator(device).manual_seed(int(seed))
-    return lambda x: (
-        x * torch.empty_like(x).bernoulli_(1 - rate, generator=generator) / (1 - rate))
+    return Dropout(rate, generator)
 
 
 @contextmanager
@@ -101,11 +118,60 @@ def residual_dropout(model: nn.Module, drop: Dropout | None) -> Iterator[None]:
     if drop is not None and model.config.model_type != "gpt2":
         raise ValueError("residual dropout is written for GPT-2 only, not for "
                          f"{type(model).__name__}: set dropout to 0")
-    added = (".attn.resid_dropout", ".mlp.dropout")
+    before = _falling.set(drop)
+    try:
+        with _hooked(model, drop):
+            yield
+    finally:
+        _falling.reset(before)
+
+
+@contextmanager
+def _hooked(module: nn.Module, drop: Dropout | None) -> Iterator[None]:
+    added = ("attn.resid_dropout", "mlp.dropout")
     hooks = [part.register_forward_hook(lambda _, inputs, output: drop(output))
-             for name, part in model.named_modules() if drop and name.endswith(added)]
+             for name, part in module.named_modules() if drop and name.endswith(added)]
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def checkpoint_blocks(model: nn.Module) -> None:
+    """Keep only what goes into each block, and compute it again going backward.
+
+    Once, however often it is asked for. Modules keep their names, so that checkpoints
+    of a run fit with it and without.
+    """
+    lists = [part for part in model.modules() if isinstance(part, nn.ModuleList)]
+    for block in max(lists, key=len):
+        if isinstance(block.forward, partial):
+            continue
+        block.forward = partial(_recomputed, block, block.forward)
+
+
+def _recomputed(block: nn.Module, forward: Callable, *inputs: Any, **more: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*inputs, **more)
+    return checkpoint(forward, *inputs, use_reentrant=False,
+                      context_fn=partial(_twice, block), **more)
+
+
+def _twice(block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
+    """Around the first pass of a block, and around the second: the same dropout."""
+    drop = _falling.get()
+    if drop is None or drop.generator is None:      # torch repeats its own generator
+        return nullcontext(), _hooked(block, drop)
+    return nullcontext(), _again(block, drop, drop.generator.get_state())
+
+
+@contextmanager
+def _again(block: nn.Module, drop: Dropout, state: Tensor) -> Iterator[None]:
+    later = drop.generator.get_state()
+    drop.generator.set_state(state)
+    try:
+        with _hooked(block, drop):
+            yield
+    finally:
+        drop.generator.set_state(later)

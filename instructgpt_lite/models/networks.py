@@ -9,6 +9,8 @@ vocabulary, D width, M places that count, over all rows.
 """
 
 import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -17,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from instructgpt_lite.config import Architecture
-from instructgpt_lite.models import forward, loading, sampling, self_test
+from instructgpt_lite.models import forward, loading, ranks, sampling, self_test
+from instructgpt_lite.models.hardware import LossScale
 from instructgpt_lite.models.new_gpt2 import new_gpt2
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.objective import tempered, token_logp
@@ -32,6 +35,10 @@ class Network(nn.Module):
     """A Hugging Face model and its tokenizer: what Policy and ScalarModel share."""
 
     fast: int                        # tokens: the longest row that `fast` reads right
+    autocast: torch.dtype | None = None      # of large products; `placed` sets
+    micro_batch = 0                  # rows read at once; 0: all
+    checkpointing = False            # of activations
+    loss_scale: LossScale | None = None      # of fp16
 
     def __init__(self, model: nn.Module, tokenizer: Any) -> None:
         super().__init__()
@@ -52,9 +59,45 @@ class Network(nn.Module):
         """A copy that no gradient reaches: what KL is measured from."""
         return copy.deepcopy(self).requires_grad_(False)
 
+    def placed_as(self, other: "Network") -> Self:
+        """Told to read as another network does, beside it."""
+        self.autocast, self.micro_batch = other.autocast, other.micro_batch
+        self.checkpointing = other.checkpointing
+        if self.checkpointing:
+            forward.checkpoint_blocks(self.model)
+        self.loss_scale = copy.deepcopy(other.loss_scale)
+        return self
+
     def encode(self, prompts: list[str]) -> list[list[int]]:
-        """Token ids of each prompt, and of the line break before the response."""
-        return loading.prompt_ids(self.tokenizer, prompts)
+        """Token ids of each prompt as `template` has it."""
+        return loading.prompt_ids(self.tokenizer, prompts, self.template)
+
+    @property
+    def template(self) -> str:
+        """How a prompt is read: "{prompt}" with what stands before and after it."""
+        return getattr(self.model.config, "prompt_template", "{prompt}\n")
+
+    def reading(self) -> AbstractContextManager:
+        """Within, the model reads in its precision."""
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.autocast)
+
+    def _out(self, output: Tensor) -> Tensor:
+        """What leaves the network: float32 at least, its gradient scaled for fp16."""
+        output = output.to(torch.promote_types(output.dtype, torch.float32))
+        return self.loss_scale.apply(output) if self.loss_scale else output
+
+    def _in_pieces(self, read: Callable[[Rollout], Tensor], rollout: Rollout) -> Tensor:
+        """What `read` gives; without a gradient by micro-batches and by processes."""
+        if torch.is_grad_enabled():
+            return read(rollout)
+        every = torch.arange(len(rollout))
+        rows = ranks.mine(every)
+        some = rows if len(rows) else every[:1]
+        pieces = some.split(self.micro_batch or len(every))
+        read_R = torch.cat([read(rollout[each]) for each in pieces])[:len(rows)]
+        return ranks.together(read_R, rows, len(every))
 
     def _road(self) -> ModuleType:
         """What reads rows: `fast` for a GPT-2 that nobody has changed, or `forward`."""
@@ -73,6 +116,8 @@ class Policy(Network):
     def __init__(self, model: nn.Module, tokenizer: Any) -> None:
         super().__init__(model, tokenizer)
         self.ends = loading.end_ids(model, tokenizer)
+        if getattr(model.config, "fixed_length", False):
+            self.ends = ()
         self.fast = self_test.policy_road(model, fast)
 
     @classmethod
@@ -91,6 +136,19 @@ class Policy(Network):
         loading.give_pad(model, tokenizer)
         return cls(model, tokenizer)
 
+    def speak(self, template: str, fixed_length: bool) -> None:
+        """How it is asked, and whether an end ends its responses; saved with it.
+
+        fixed_length: every response has max_new_tokens (Ziegler et al., 2019).
+        ValueError where the template has no place for the prompt.
+        """
+        if template.count("{prompt}") != 1:
+            raise ValueError(f"template is {template!r}: write {{prompt}} where the "
+                             "prompt goes, once")
+        config = self.model.config
+        config.prompt_template, config.fixed_length = template, fixed_length
+        self.ends = () if fixed_length else loading.end_ids(self.model, self.tokenizer)
+
     def texts(self, rollout: Rollout) -> list[str]:
         """The responses as text, special tokens left out."""
         responses = zip(rollout.response_BT, rollout.mask_BT)
@@ -102,8 +160,9 @@ class Policy(Network):
         token_BS = token_BS.to(self.device)
         keep_M = torch.arange(token_BS.numel(), device=self.device)
         real_BS = torch.ones_like(token_BS, dtype=torch.bool)
-        logits_MV = self._road().logits(self.model, token_BS, real_BS, keep_M)
-        return logits_MV.view(*token_BS.shape, -1)
+        with self.reading():
+            logits_MV = self._road().logits(self.model, token_BS, real_BS, keep_M)
+        return self._out(logits_MV).view(*token_BS.shape, -1)
 
     def logp(self, rollout: Rollout, temperature: float = 1.0, dropout: float = 0.0,
              generator: torch.Generator | None = None) -> Tensor:
@@ -111,12 +170,15 @@ class Policy(Network):
 
         dropout: residual dropout of supervised training, by `generator`; GPT-2 only.
         """
-        rollout = rollout.to(self.device)
         drop = forward.dropout(dropout, generator, self.device)
-        logits_MV = self._before(rollout, drop)
-        token_M = rollout.token_BS.flatten()[rollout.before_M + 1]
-        logp_M = token_logp(logits_MV[None], token_M[None], temperature)[0]
-        return _spread(logp_M, rollout.mask_BT)
+
+        def read(rollout: Rollout) -> Tensor:
+            logits_MV = self._before(rollout, drop)
+            token_M = rollout.token_BS.flatten()[rollout.before_M + 1]
+            logp_M = token_logp(logits_MV[None], token_M[None], temperature)[0]
+            return _spread(logp_M, rollout.mask_BT)
+
+        return self._in_pieces(read, rollout.to(self.device))
 
     @torch.no_grad()
     def next_token_logp(self, rollout: Rollout) -> Tensor:
@@ -131,8 +193,10 @@ class Policy(Network):
 
     def _before(self, rollout: Rollout, drop: forward.Dropout | None = None) -> Tensor:
         """Logits (M, V) for every counted response token."""
-        return self._road().logits(self.model, rollout.token_BS, rollout.real_BS,
-                                   rollout.before_M, drop)
+        with self.reading():
+            logits_MV = self._road().logits(self.model, rollout.token_BS,
+                                            rollout.real_BS, rollout.before_M, drop)
+        return self._out(logits_MV)
 
     def sample(self, prompts: list[str] | list[list[int]], **options) -> Rollout:
         """Draw responses; options are those of `sampling.sample`."""
@@ -141,7 +205,8 @@ class Policy(Network):
         longest = max(map(len, prompts), default=0) + options["max_new_tokens"]
         decode = fast.decode if longest <= self.fast else sampling.decode
         ours = {"eos": self.ends, "pad": self.pad, "decode": decode}
-        return sampling.sample(self.model, prompts, **ours | options)
+        with self.reading():
+            return sampling.sample(self.model, prompts, **ours | options)
 
 
 class ScalarModel(Network):
@@ -173,7 +238,7 @@ class ScalarModel(Network):
             model = loading.scored(source.model, source.pad)
             std = (model.score.in_features + 1) ** -0.5
             nn.init.normal_(model.score.weight, std=std)
-        return cls(model, source.tokenizer)
+        return cls(model, source.tokenizer).placed_as(source)
 
     @classmethod
     def load(cls, folder: str | Path) -> "ScalarModel":
@@ -191,14 +256,21 @@ class ScalarModel(Network):
         super().save(folder, weights)
 
     def forward(self, rollout: Rollout) -> Tensor:
-        """r_B: read at each row's last counted token."""
+        """r_B: read at each row's last counted token.
+
+        Of responses that nothing ends (`Policy.speak`), at an EOS put after each.
+        """
         rollout = rollout.to(self.device)
-        return self._at(rollout, rollout.last_B)
+        if rollout.eos == ():
+            rollout = rollout.with_end(self.eos)
+        return self._in_pieces(lambda part: self._at(part, part.last_B), rollout)
 
     def values(self, rollout: Rollout) -> Tensor:
         """value_BT: read before each response token is drawn; 0 where mask is False."""
-        rollout = rollout.to(self.device)
-        return _spread(self._at(rollout, rollout.before_M), rollout.mask_BT)
+        def read(part: Rollout) -> Tensor:
+            return _spread(self._at(part, part.before_M), part.mask_BT)
+
+        return self._in_pieces(read, rollout.to(self.device))
 
     def scores(self, prompts: list[list[int]],
                responses: list[list[list[int]]]) -> tuple[Tensor, Tensor]:
@@ -214,7 +286,9 @@ class ScalarModel(Network):
                     "(a response ends with EOS)")
         pairs = [*zip(prompts, responses)]
         if max(len(x) + sum(map(len, group)) for x, group in pairs) <= self.fast:
-            r_M = self._read(fast.prefix_states(self.model, prompts, responses))
+            with self.reading():
+                state_MD = fast.prefix_states(self.model, prompts, responses)
+            r_M = self._read(state_MD)
         else:
             each = [(x, y) for x, group in pairs for y in group]
             r_M = self(Rollout.of(*zip(*each), self.pad, self.eos))
@@ -224,12 +298,15 @@ class ScalarModel(Network):
 
     def _at(self, rollout: Rollout, keep_M: Tensor) -> Tensor:
         """The scalar (M,) at flat places keep_M."""
-        return self._read(self._road().states(self.model, rollout.token_BS,
-                                              rollout.real_BS, keep_M))
+        with self.reading():
+            state_MD = self._road().states(self.model, rollout.token_BS,
+                                           rollout.real_BS, keep_M)
+        return self._read(state_MD)
 
     def _read(self, state_MD: Tensor) -> Tensor:
         """The scalar (M,) of final states."""
-        return self.model.score(state_MD)[:, 0] + self.bias
+        state_MD = state_MD.to(self.model.score.weight.dtype)
+        return self._out(self.model.score(state_MD)[:, 0] + self.bias)
 
 
 def _spread(x_M: Tensor, mask_BT: Tensor) -> Tensor:

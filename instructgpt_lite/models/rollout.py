@@ -66,6 +66,13 @@ class Rollout:
         return replace(self, **{name: change(x) for name, x in vars(self).items()
                                 if isinstance(x, Tensor)})
 
+    def with_end(self, eos: int) -> "Rollout":
+        """The same responses, each with an EOS after its last token."""
+        prompts = [row[:n].tolist() for row, n in zip(self.token_BS, self.prompt_B)]
+        responses = [[*row[mask].tolist(), eos]
+                     for row, mask in zip(self.response_BT, self.mask_BT)]
+        return Rollout.of(prompts, responses, self.pad, eos).to(self.token_BS.device)
+
     @property
     def length_B(self) -> Tensor:
         """Tokens of each row up to its last counted one."""
@@ -99,7 +106,12 @@ class Rollout:
 
     @property
     def ended_B(self) -> Tensor:
-        """True where the last counted token is an end, False where it was cut off."""
+        """True where the last counted token is an end, False where it was cut off.
+
+        True of all where nothing ends a response (eos is ()): they are all of a length.
+        """
+        if self.eos == ():
+            return self.mask_BT.any(dim=1)
         token_B = self.token_BS.flatten()[self.last_B]
         end_E = torch.tensor(self.eos, device=token_B.device)
         return torch.isin(token_B, end_E) & self.mask_BT.any(dim=1)

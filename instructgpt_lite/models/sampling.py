@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from instructgpt_lite.models import forward
+from instructgpt_lite.models import forward, ranks
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.objective import tempered, token_logp
 
@@ -35,7 +35,7 @@ class Draws:
 
     def draw(self, logits_RV: Tensor, row_R: Tensor, t_R: Tensor | int) -> Tensor:
         """Token number t of each of the rows, under the logits for it."""
-        logits_RV = top(logits_RV, self.top_k)
+        logits_RV = top(logits_RV.to(self.logp_BT.dtype), self.top_k)
         p_RV = tempered(logits_RV, self.temperature).softmax(dim=-1)
         token_R = inverse_cdf(p_RV, self.uniform_BT[row_R, t_R])
         logp_1R = token_logp(logits_RV[None], token_R[None], self.temperature)
@@ -129,12 +129,16 @@ def sample(model: nn.Module, prompts: list[list[int]], *, eos: int | tuple[int, 
     ends = (eos,) if isinstance(eos, int) else tuple(eos)
     uniform_BT = torch.rand(len(prompts), max_new_tokens, generator=generator,
                             dtype=torch.float64)
-    draws = Draws(uniform_BT.to(model.device), model.dtype, temperature, top_k)
+    rows = ranks.mine(torch.arange(len(prompts)))
+    draws = Draws(uniform_BT[rows].to(model.device), model.dtype, temperature, top_k)
     model.eval()
-    decode(model, prompts, draws, ends)
-    responses = [until_end(row, ends) for row in draws.token_BT.tolist()]
+    if len(rows):
+        decode(model, [prompts[row] for row in rows], draws, ends)
+    token_BT = ranks.together(draws.token_BT, rows, len(prompts))
+    logp_BT = ranks.together(draws.logp_BT, rows, len(prompts))
+    responses = [until_end(row, ends) for row in token_BT.tolist()]
     rollout = Rollout.of(prompts, responses, pad, eos).to(model.device)
-    logp_BT = draws.logp_BT[:, :rollout.mask_BT.size(1)]
+    logp_BT = logp_BT[:, :rollout.mask_BT.size(1)]
     return replace(rollout, logp_BT=logp_BT.masked_fill(~rollout.mask_BT, 0))
 
 

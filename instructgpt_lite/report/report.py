@@ -35,9 +35,22 @@ MEASURES = {                          # title, meaning, axis, dotted line
                (0, 0.01), None),
     "rude": ("Rude", "share of answers with a rude remark; lower is better",
              (0, 0.01), None),
+    "lexicon": ("Lexicon", "VADER's score of a text, -1 to 1: an instrument", (), 0.0),
+    "positive": ("Positive", "share of answers that the lexicon finds so", (0, 1), 0.5),
+    "judge": ("Second reward model", "of other texts; in SFT's standard deviations "
+              "above its mean", (), 0.0),
+    "judge_win": ("Win rate over SFT, by the second reward model",
+                  "ties count half; dotted: even", (0, 1), 0.5),
     "pretraining_loss": ("Pretraining loss", "nats per token of fresh text; its rise "
                          "is the alignment tax", (), None),
+    "kl": ("KL from the RL start", "nats per answer", (), None),
+    "base_loss": ("Surprise of the base", "nats per token of the answers, by the "
+                  "untouched base: fluency", (), None),
+    "length": ("Length", "tokens of an answer", (), None),
 }
+JUDGES = {"gold_win": "by the gold score",
+          "labeler_win": "by labelers nobody trained on",
+          "judge_win": "by a reward model that learned from other texts"}
 RL = ("ppo", "ppo_ptx")
 CURVES = {                            # what a step is; stages, metric, title, unit
     "The base model": ("steps", [(("base",), "loss", "Loss", "nats per token")]),
@@ -58,8 +71,21 @@ CURVES = {                            # what a step is; stages, metric, title, u
         (RL, "ended", "Answers that end", "share"),
         (RL, "surprise", "Surprise at its own words", "nats per token")]),
 }
+PEOPLE = {"agreement": "two training labelers",
+          "agreement with held-out": "a training and a held-out one"}
 IN_TERMINAL = {"gold": "gold", "gold_win": "win, gold", "labeler_win": "win, people",
-               "misled": "misled", "rude": "rude", "pretraining_loss": "text loss"}
+               "misled": "misled", "rude": "rude", "lexicon": "lexicon",
+               "positive": "positive", "judge": "judge, sd", "judge_win": "win, judge",
+               "kl": "KL", "pretraining_loss": "text loss"}
+LEGEND_GOLD = [
+    "mean ± half its 95 % interval; win: rate over SFT, by gold score and by",
+    "held-out labelers, ties half; misled, rude: shares of answers; text",
+    "loss: nats per token"]
+LEGEND_GIVEN = [
+    "mean ± half its 95 % interval; judge: a reward model of other texts, in",
+    "SFT's standard deviations; win: rate over SFT, ties half; KL: nats per",
+    "answer; text loss: nats per token"]
+COLUMNS = 6                           # of these, that fit a terminal
 
 
 def write(path: str | Path) -> Path:
@@ -74,7 +100,9 @@ def write(path: str | Path) -> Path:
         titles=titles(folder), parameters=folder.parameters(), speakers=folder.speakers,
         policies=evaluation(folder).get("policies", {}), gold=before_and_after(folder),
         cases=cases(folder), measures=measures(folder), reward=reward_model(folder),
-        curves=curves(folder), examples=examples(folder.config["world"]),
+        curves=curves(folder), wins=wins(folder), known=known(folder),
+        headline=next(iter(evaluation(folder).get("policies", {}).get("sft", {})), ""),
+        examples=[] if folder.config.get("data") else examples(folder.config["world"]),
         changed=changed(folder), count=len(fields(folder)), command=command(folder),
         folder=shlex.quote(str(path)))
     write_bytes(folder.path / "report.html", page.encode())
@@ -100,13 +128,29 @@ def evaluation(folder: RunFolder) -> dict[str, Any]:
     return folder.json("evaluation.json")
 
 
-def before_and_after(folder: RunFolder) -> str:
+def before_and_after(folder: RunFolder) -> dict[str, Any]:
     """One picture of what the training is for."""
     found, names = evaluation(folder).get("policies"), titles(folder)
     if not found:
-        return ""
-    rows = {names[name]: found[name]["gold"] for name in folder.speakers}
-    return figures.whiskers(rows, "Gold score", (0, 1))
+        return {}
+    measure = next(iter(found["sft"]))           # the first is what counts
+    title, _, reach, mark = MEASURES[measure]
+    rows = {names[name]: found[name][measure] for name in folder.speakers}
+    figure = figures.whiskers(rows, f"{title}, before and after", reach, mark)
+    return {"title": f"{title}, before and after", "figure": figure,
+            "meaning": "of answers to held-out prompts, with 95 % intervals"}
+
+
+def wins(folder: RunFolder) -> list[tuple[list[float], str]]:
+    """How often PPO-ptx wins against SFT, and by whose judgement."""
+    row = evaluation(folder).get("policies", {}).get("ppo_ptx", {})
+    return [(row[name], by) for name, by in JUDGES.items() if name in row]
+
+
+def known(folder: RunFolder) -> dict[str, str]:
+    """What a source told of its data, such as how many rows it left out, and why."""
+    told = flat(folder.json("labelers.json", {})) if folder.config.get("data") else {}
+    return {name.replace(".", ", "): f"{value:,}" for name, value in told.items()}
 
 
 def cases(folder: RunFolder) -> dict[str, list[dict[str, Any]]]:
@@ -153,12 +197,15 @@ def reward_model(folder: RunFolder) -> list[dict[str, Any]]:
             gold[name.removeprefix("gold order, ")] = row
         else:
             alike[name.replace("accuracy", "RM")] = row
-    alike["two training labelers"] = [people["agreement"]] * 3
-    alike["a training and a held-out one"] = [people["agreement with held-out"]] * 3
-    return [panel("Who orders pairs alike", "share of pairs; RM is the reward model; "
-                  "dotted: chance", alike),
-            panel("The reward model and the gold score", "share of pairs ordered "
-                  "alike; dotted: chance", gold)]
+    for name, who in PEOPLE.items():
+        if name in people:
+            alike[who] = [people[name]] * 3
+    drawn = [panel("Who orders pairs alike", "share of pairs; RM is the reward model; "
+                   "dotted: chance", alike)]
+    if gold:
+        drawn.append(panel("The reward model and the gold score", "share of pairs "
+                           "ordered alike; dotted: chance", gold))
+    return drawn
 
 
 def curves(folder: RunFolder) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -235,13 +282,14 @@ def table(path: str | Path) -> str:
         done = ", ".join(names[stage] for stage in folder.seconds) or "nothing"
         return (f"{path}: no evaluation yet (done: {done}). Go on with\n"
                 f"  {command(folder)}")
-    told = [" " * 8 + "".join(f"{title:>12}" for title in IN_TERMINAL.values())]
+    measured = found["policies"]["sft"]
+    shown = [name for name in IN_TERMINAL if name in measured]
+    shown = [*shown[:COLUMNS - 1], "pretraining_loss"]
+    told = [" " * 8 + "".join(f"{IN_TERMINAL[name]:>12}" for name in shown)]
     for name, row in found["policies"].items():
-        cells = (with_margin(row[each]) if each in row else "" for each in IN_TERMINAL)
+        cells = (with_margin(row[each]) if each in row else "" for each in shown)
         told.append(f"{names[name]:8}" + "".join(f"{cell:>12}" for cell in cells))
-    told += ["mean ± half its 95 % interval; win: rate over SFT, by gold score and by",
-             "held-out labelers, ties half; misled, rude: shares of answers; text",
-             "loss: nats per token"]
+    told += LEGEND_GOLD if "gold" in measured else LEGEND_GIVEN
     told += [f"reward model, {name}: {with_margin(row)}"
              for name, row in sorted(found["reward"].items())
              if not name.startswith("gold order, ") or name == "gold order, all"]

@@ -33,5 +33,5 @@ def setting(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(setting, value))
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
+        return str(value).replace("\n", "\\n")
     return f"{value:,}" if isinstance(value, int) else f"{value:g}".replace("e-0", "e-")

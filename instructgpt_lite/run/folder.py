@@ -20,11 +20,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from instructgpt_lite.config import Run
+from instructgpt_lite.config import Hardware, Run
 from instructgpt_lite.data.jsonl import read_jsonl
 from instructgpt_lite.files import digests, read_metrics, replacing, write_json
 
 BASES = Path(__file__).parent.parent / "bases"    # models that come with the package
+CARD = "README.md"                                # of a model (card.py), free to edit
 MADE = {"collect": ["labelers.json"],             # beside models/STAGE, data/STAGE
         "evaluate": ["samples.json", "evaluation.json"]}
 
@@ -36,6 +37,8 @@ class Damaged(ValueError):
 class RunFolder:
     """A folder with a run in it. Of what is not there yet, reading gives nothing."""
 
+    hardware = Hardware()                         # of who is at it now
+    shared = Path()                               # of process 0, of several
     speakers = ("base", "sft", "ppo_ptx")         # whose answers are shown side by side
 
     def __init__(self, path: str | Path) -> None:
@@ -121,7 +124,8 @@ class RunFolder:
         """The sha256 of each file that a stage has made, as it is now."""
         names = [f"models/{stage}", f"data/{stage}", *MADE.get(stage, [])]
         return {name: digest for each in names
-                for name, digest in digests(self.path / each, self.path).items()}
+                for name, digest in digests(self.path / each, self.path).items()
+                if Path(name).name != CARD}
 
     def damage(self, stage: str) -> str:
         """Which file of a stage is not what was saved; nothing where all are."""
@@ -155,12 +159,14 @@ class RunFolder:
     def settle(self, config: Run, titles: dict[str, str]) -> None:
         """Begin a run of these stages, or go on with it.
 
-        ValueError names every field in which it is a run of another configuration.
+        ValueError names every field in which it is a run of another configuration; the
+        hardware may be another.
         """
         (self.path / "models").mkdir(exist_ok=True)
         here, there = flat(config), flat(self.config)
         changed = [f"{name} is {here.get(name)!r} here and {there.get(name)!r} there"
-                   for name in here | there if here.get(name) != there.get(name)]
+                   for name in here | there if here.get(name) != there.get(name)
+                   and not name.startswith("hardware.")]
         if there and changed:
             raise ValueError(f"{self.path} holds a run of another configuration: "
                              f"{'; '.join(changed)}. Give the same values to go on "

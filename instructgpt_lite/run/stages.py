@@ -7,8 +7,10 @@ checkpoint and ends bit for bit where it would have ended (same machine, same th
 """
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,68 +19,97 @@ from filelock import FileLock, Timeout
 
 from instructgpt_lite.config import SFT, Run
 from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
+from instructgpt_lite.data.protocols import Source
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 from instructgpt_lite.files import Metrics, digests, write_json
 from instructgpt_lite.judging import table
+from instructgpt_lite.models import ranks
+from instructgpt_lite.models.hardware import placed, sparing
 from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.run.card import write_cards
 from instructgpt_lite.run.folder import RunFolder, shipped_base
+from instructgpt_lite.run.mirror import Mirror
+from instructgpt_lite.run.sources import located, open_source
 from instructgpt_lite.training.best_of_n import best_of_n
 from instructgpt_lite.training.loop import generator
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.training.pretrain import pretrain
 from instructgpt_lite.training.resume import ResumeState
-from instructgpt_lite.training.reward import center, collect, train_reward
+from instructgpt_lite.training.reward import center, to_rank, train_reward
 from instructgpt_lite.training.sft import finetune
-from instructgpt_lite.world.world import World
 
 Rows = Iterator[dict]
 
 
-def base(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
-    """Next-token prediction. The paper starts from GPT-3; we make, or ship, our own."""
-    shipped = shipped_base(config)
-    if shipped:
-        policy = Policy.load(shipped)
+def policy_of(folder: RunFolder, stage: str) -> Policy:
+    """The policy that a stage has made, where this run computes."""
+    return placed(Policy.load(folder.model(stage)), folder.hardware)
+
+
+def save(folder: RunFolder, stage: str, model: Policy | ScalarModel) -> None:
+    """Put what a stage has made in its place; process 0 does, the others copy it."""
+    if ranks.rank() == 0:
+        folder.save(stage, model)
+    ranks.meet()
+    if ranks.rank():
+        shutil.copytree(folder.shared / "models" / stage,
+                        folder.path / "models" / stage, dirs_exist_ok=True)
+
+
+def scores_of(folder: RunFolder, stage: str) -> ScalarModel:
+    """The reward model that a stage has made, where this run computes."""
+    return placed(ScalarModel.load(folder.model(stage)), folder.hardware)
+
+
+def base(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
+    """Next-token prediction. The paper has GPT-3; we have any model, or our own."""
+    ready = config.base_model or shipped_base(config)
+    if ready:
+        policy = Policy.load(located(ready))
     else:
-        words = world.tokenizer()
+        words = source.tokenizer()
         policy = Policy.new(config.architecture, words, config.pretrain.seed)
-        corpus = world.corpus(policy.tokenizer)
+        placed(policy, folder.hardware)
+        corpus = source.corpus(policy.tokenizer)
         yield from pretrain(policy, corpus, config.pretrain, resume)
-    folder.save("base", policy)
+    policy.speak(config.template, config.fixed_length)
+    save(folder, "base", policy)
 
 
-def supervised(config: Run, world: World, folder: RunFolder,
+def supervised(config: Run, source: Source, folder: RunFolder,
                resume: ResumeState) -> Rows:
     """Step 1: labelers show what to say, and the base model learns it (§3.5)."""
-    shown = world.demonstrations(config.sft.demonstrations, config.sft.seed)
-    yield from finetuned("sft", "base", shown, config.sft, world, folder, resume)
+    shown = source.demonstrations(config.sft.demonstrations, config.sft.seed)
+    yield from finetuned("sft", "base", shown, config.sft, source, folder, resume)
 
 
-def rl_start(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+def rl_start(config: Run, source: Source, folder: RunFolder,
+             resume: ResumeState) -> Rows:
     """Where RL starts: fewer passes, and pretraining text mixed in (App. C.3)."""
-    shown = world.demonstrations(config.rl_init.demonstrations, config.rl_init.seed)
-    yield from finetuned("rl_init", "base", shown, config.rl_init, world, folder,
+    shown = source.demonstrations(config.rl_init.demonstrations, config.rl_init.seed)
+    yield from finetuned("rl_init", "base", shown, config.rl_init, source, folder,
                          resume)
 
 
 def finetuned(name: str, start: str, shown: list[Demonstration], config: SFT,
-              world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+              source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
     """The policy `start`, trained to say what is shown."""
-    policy = Policy.load(folder.model(start))
-    corpus = world.corpus(policy.tokenizer)
+    policy = policy_of(folder, start)
+    corpus = source.corpus(policy.tokenizer)
     yield from finetune(policy, shown, config, corpus, resume)
-    folder.save(name, policy)
+    save(folder, name, policy)
 
 
-def rankings(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+def rankings(config: Run, source: Source, folder: RunFolder,
+             resume: ResumeState) -> Rows:
     """Step 2, first half: labelers rank what the RL start says, K answers a prompt."""
-    policy = Policy.load(folder.model("rl_init"))
-    prompts, _ = unseen_prompts(config, world)
-    labelers = table.calibrate(world, policy, config.collect)
-    write_json(folder.path / "labelers.json", labelers)
+    policy = policy_of(folder, "rl_init")
+    prompts, _ = unseen_prompts(config, source)
+    known = table.calibrate(source, policy, config.collect)
+    write_json(folder.path / "labelers.json", known)
 
     def make(batch: int) -> list[Ranking]:
-        return collect(policy, prompts, world.labelers, config.collect, batch)
+        return source.rank(*to_rank(policy, prompts, config.collect, batch))
 
     batches = kept(folder, "collect", Ranking, make, len(prompts),
                    config.collect.batch_size)
@@ -87,23 +118,32 @@ def rankings(config: Run, world: World, folder: RunFolder, resume: ResumeState) 
         yield row | {"rankings": len(ranked), "pairs": pairs}
 
 
-def reward_model(config: Run, world: World, folder: RunFolder,
+def reward_model(config: Run, source: Source, folder: RunFolder,
                  resume: ResumeState) -> Rows:
     """Step 2, second half: a model learns what labelers prefer, eq. (1)."""
-    policy = Policy.load(folder.model("rl_init"))
+    policy = policy_of(folder, "rl_init")
     reward = ScalarModel.on(policy, config.reward.seed)
     ranked = folder.records("collect", Ranking)
     yield from train_reward(reward, ranked, config.reward, resume)
-    center(reward, policy, world.demonstrations(config.rl_init.demonstrations))
-    folder.save("reward", reward)
+    center(reward, policy, source.demonstrations(config.rl_init.demonstrations))
+    save(folder, "reward", reward)
 
 
-def rejection_sampled(config: Run, world: World, folder: RunFolder,
+def judge_model(config: Run, source: Source, folder: RunFolder,
+                resume: ResumeState) -> Rows:
+    """A second reward model, from texts and people that the first has not seen."""
+    policy = policy_of(folder, "rl_init")
+    judge = ScalarModel.on(policy, config.reward.seed)
+    yield from train_reward(judge, source.second(), config.reward, resume)
+    save(folder, "judge", judge)
+
+
+def rejection_sampled(config: Run, source: Source, folder: RunFolder,
                       resume: ResumeState) -> Rows:
     """A baseline for PPO: learn the best of n answers, by the reward model, at once."""
-    policy = Policy.load(folder.model("rl_init"))
-    reward = ScalarModel.load(folder.model("reward")).frozen()
-    prompts = unseen_prompts(config, world)[1][:config.best_of_n.demonstrations]
+    policy = policy_of(folder, "rl_init")
+    reward = scores_of(folder, "reward").frozen()
+    prompts = unseen_prompts(config, source)[1][:config.best_of_n.demonstrations]
     size, n = config.collect.batch_size, config.best_of_n.n
 
     def make(batch: int) -> list[Demonstration]:
@@ -113,56 +153,59 @@ def rejection_sampled(config: Run, world: World, folder: RunFolder,
 
     batches = kept(folder, "best_of_n", Demonstration, make, len(prompts), size)
     best = [shown for _, batch in batches for shown in batch]
-    yield from finetuned("best_of_n", "rl_init", best, config.best_of_n, world, folder,
+    yield from finetuned("best_of_n", "rl_init", best, config.best_of_n, source, folder,
                          resume)
 
 
-def ppo(config: Run, world: World, folder: RunFolder, resume: ResumeState) -> Rows:
+def ppo(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
     """Step 3 without pretraining gradients: eq. (2) with gamma = 0."""
     without = replace(config, ppo=replace(config.ppo, gamma=0.0))
-    yield from reinforced("ppo", without, world, folder, resume)
+    yield from reinforced("ppo", without, source, folder, resume)
 
 
-def ppo_with_pretraining(config: Run, world: World, folder: RunFolder,
+def ppo_with_pretraining(config: Run, source: Source, folder: RunFolder,
                          resume: ResumeState) -> Rows:
     """Step 3, eq. (2): the model that the paper calls InstructGPT."""
-    yield from reinforced("ppo_ptx", config, world, folder, resume)
+    yield from reinforced("ppo_ptx", config, source, folder, resume)
 
 
-def reinforced(name: str, config: Run, world: World, folder: RunFolder,
+def reinforced(name: str, config: Run, source: Source, folder: RunFolder,
                resume: ResumeState) -> Rows:
     """Answer, be scored, improve; the reference is where it starts."""
-    policy = Policy.load(folder.model("rl_init"))
-    reward = ScalarModel.load(folder.model("reward")).frozen()
-    prompts = [prompt.prompt for prompt in unseen_prompts(config, world)[1]]
-    corpus = world.corpus(policy.tokenizer)
+    policy = policy_of(folder, "rl_init")
+    reward = scores_of(folder, "reward").frozen()
+    prompts = [prompt.prompt for prompt in unseen_prompts(config, source)[1]]
+    corpus = source.corpus(policy.tokenizer)
     yield from ppo_ptx(policy, policy.frozen(), reward, prompts, config.ppo, corpus,
                        resume)
-    folder.save(name, policy)
+    save(folder, name, policy)
 
 
-def evaluation(config: Run, world: World, folder: RunFolder,
+def evaluation(config: Run, source: Source, folder: RunFolder,
                resume: ResumeState) -> Rows:
     """Everyone on held-out prompts, judged by people and by the gold score (§3.6)."""
     folder.check("collect")
-    labelers = folder.json("labelers.json")
-    for people in (world.labelers, world.heldout_labelers):
-        people.noise = labelers["noise"][people.population]
-    policies = {stage.name: Policy.load(folder.model(stage.name))
+    known = folder.json("labelers.json")
+    source.recall(known)
+    policies = {stage.name: policy_of(folder, stage.name)
                 for stage in stages_of(config) if stage.is_policy}
     longest = config.collect.max_new_tokens
-    answers = table.answers_of(policies, world, config.evaluate, longest)
-    judged = table.judge_policies(policies, answers, world, config.evaluate.seed)
-    write_json(folder.path / "samples.json", table.samples(answers))
+    answers = table.answers_of(policies, source, config.evaluate, longest)
+    judge = None
+    if "judge" in folder.stages:
+        judge = scores_of(folder, "judge")
+    judged = table.judge_policies(policies, answers, source, config.evaluate, judge)
+    write_json(folder.path / "samples.json", table.samples(answers, source))
     yield {"step": 1, "steps": 2} | {f"{name} {what}": interval.mean
                                      for name, row in judged.items()
                                      for what, interval in row.items()}
-    reward = ScalarModel.load(folder.model("reward"))
-    found = table.judge_reward(reward, policies["rl_init"], world, config.evaluate,
+    reward = scores_of(folder, "reward")
+    found = table.judge_reward(reward, policies["rl_init"], source, config.evaluate,
                                longest)
     yield {"step": 2, "steps": 2} | {name: share.mean for name, share in found.items()}
-    write_json(folder.path / "evaluation.json",
-               {"policies": judged, "reward": found, "labelers": labelers})
+    evaluated = {"policies": judged, "reward": found, "labelers": known}
+    write_json(folder.path / "evaluation.json", evaluated)
+    write_cards(folder, evaluated)
 
 
 @dataclass(frozen=True)
@@ -171,7 +214,7 @@ class Stage:
 
     name: str
     title: str
-    make: Callable[[Run, World, RunFolder, ResumeState], Rows]
+    make: Callable[[Run, Source, RunFolder, ResumeState], Rows]
     needs: tuple[str, ...] = ()        # stages of whose files it is made
     watch: tuple[str, ...] = ()        # what of a row is worth watching
     is_policy: bool = True             # what it makes: a policy, or something else
@@ -184,22 +227,26 @@ STAGES = (
     Stage("collect", "Rankings", rankings, ("rl_init",), ("rankings", "pairs"), False),
     Stage("reward", "Reward model", reward_model, ("rl_init", "collect"),
           ("loss", "accuracy"), False),
+    Stage("judge", "Judge", judge_model, ("rl_init",), ("loss", "accuracy"), False),
     Stage("best_of_n", "BoN SFT", rejection_sampled, ("rl_init", "reward"),
           ("loss", "ptx_loss")),
     Stage("ppo", "PPO", ppo, ("rl_init", "reward"), ("score", "kl", "length")),
     Stage("ppo_ptx", "PPO-ptx", ppo_with_pretraining, ("rl_init", "reward"),
           ("score", "kl", "ptx_loss")),
     Stage("evaluate", "Evaluation", evaluation,
-          ("base", "sft", "rl_init", "collect", "reward", "best_of_n", "ppo",
-           "ppo_ptx"), ("sft gold", "ppo_ptx gold"), False),
+          ("base", "sft", "rl_init", "collect", "reward", "judge", "best_of_n", "ppo",
+           "ppo_ptx"), ("sft gold", "ppo_ptx gold", "sft judge", "ppo_ptx judge"),
+          False),
 )
 
 
 def stages_of(config: Run) -> list[Stage]:
-    """The stages that a run has; best-of-n only where it is asked for."""
-    off = "" if config.best_of_n.n else "best_of_n"
-    return [replace(stage, needs=tuple(name for name in stage.needs if name != off))
-            for stage in STAGES if stage.name != off]
+    """The stages that a run has; some only where they are asked for."""
+    asked = {"best_of_n": config.best_of_n.n, "ppo": config.without_ptx,
+             "judge": config.data and config.data.judge}
+    off = {name for name, number in asked.items() if not number}
+    return [replace(stage, needs=tuple(name for name in stage.needs if name not in off))
+            for stage in STAGES if stage.name not in off]
 
 
 def kept(folder: RunFolder, stage: str, kind: type, make: Callable[[int], list],
@@ -226,55 +273,76 @@ class Stopped(Exception):
 
 
 def run(config: Run, folder: str | Path,
-        stopping: Callable[[], bool] = lambda: False) -> Rows:
+        stopping: Callable[[], bool] = lambda: False,
+        mirror: str | Path | None = None) -> Rows:
     """Every stage that is not done yet; yields its rows as they are logged.
 
     stopping: asked after each step; when true, the state is saved and `Stopped` raised.
+    mirror: a second place (run/mirror.py), from which an empty folder goes on.
     ValueError when the folder holds a run of another configuration, BlockingIOError
-    when another process is at it, OSError when the disk is full.
+    when another process is at it, OSError when the disk is full, MemoryError,
+    with flags that need less, when memory is.
     """
     torch.set_num_threads(config.threads)
-    place, world = RunFolder(folder), None
-    place.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place.path / ".lock")
+    ranks.join(cpu=config.hardware.device == "cpu")
+    first = ranks.rank() == 0
+    second = Mirror(mirror if first else None)
+    with locked(Path(folder)) if first else nullcontext():
+        if first:
+            second.restore(RunFolder(folder))
+        with ranks.own_folder(Path(folder)) as path, sparing(config.hardware):
+            place, source, stages = RunFolder(path), None, stages_of(config)
+            place.hardware, place.shared = config.hardware, Path(folder)
+            place.settle(config, {stage.name: stage.title for stage in stages})
+            for stage in stages:
+                if not place.is_done(stage.name, stage.needs):
+                    if source is None:
+                        source = open_source(config)
+                        unseen_prompts(config, source)     # refused before training
+                    yield from advance(stage, seeded(config), source, place, second,
+                                       stopping)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Within, no other process can run there. BlockingIOError where one does."""
+    lock = FileLock(path / ".lock")
+    path.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise BlockingIOError(f"{folder}: another process is running in it; wait for "
-                              "it, or name another folder") from None
+        raise BlockingIOError(f"{path}: another process is running in it; wait for it, "
+                              "or name another folder") from None
     try:
-        stages = stages_of(config)
-        place.settle(config, {stage.name: stage.title for stage in stages})
-        for stage in stages:
-            if not place.is_done(stage.name, stage.needs):
-                world = world or World(config.world)
-                yield from advance(stage, seeded(config), world, place, stopping)
+        yield
     finally:
         lock.release()
 
 
-def advance(stage: Stage, config: Run, world: World, folder: RunFolder,
-            stopping: Callable[[], bool]) -> Rows:
+def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
+            mirror: Mirror, stopping: Callable[[], bool]) -> Rows:
     """One stage, from its newest whole checkpoint to its end."""
     log = Metrics(folder.path / "metrics.jsonl")
     checkpoints = folder.path / "checkpoints" / stage.name
     resume = ResumeState.newest(checkpoints)
     log.keep(stage.name, resume.step)
     began, saved = time.process_time() - resume.seconds, time.monotonic()
-    for row in stage.make(config, world, folder, resume):
+    for row in stage.make(config, source, folder, resume):
         row = {"stage": stage.name, **row}
         log.append(row)
-        stop = stopping()
+        stop = ranks.any_of(stopping())
         late = time.monotonic() - saved > config.checkpoint_every
-        if resume.step and (stop or late):
+        if ranks.rank() == 0 and resume.step and (stop or late):
             resume.seconds = time.process_time() - began
             resume.save(checkpoints)
+            mirror.keep(folder)
             saved = time.monotonic()
         yield row
         if stop:
             raise Stopped(f"stopped in {stage.name} after step {row['step']}; the same "
                           "command goes on from there")
     folder.finish(stage.name, time.process_time() - began, stage.needs)
+    mirror.keep(folder)
 
 
 def seeded(config: Run) -> Run:
@@ -287,16 +355,16 @@ def seeded(config: Run) -> Run:
                               if hasattr(stage, "seed") and name != "pretrain"})
 
 
-def unseen_prompts(config: Run, world: World) -> tuple[list[Prompt], list[Prompt]]:
+def unseen_prompts(config: Run, source: Source) -> tuple[list[Prompt], list[Prompt]]:
     """Training prompts to rank answers to, and for RL: none serves twice (Table 6).
 
-    ValueError when the world has fewer than are asked for.
+    ValueError when there are fewer than are asked for.
     """
     shown = max(config.sft.demonstrations, config.rl_init.demonstrations)
     ranked = shown + config.collect.prompts
     end = ranked + config.ppo.prompts
-    if end > len(world.train):
+    if end > len(source.train):
         raise ValueError(f"sft.demonstrations + collect.prompts + ppo.prompts = {end}, "
-                         f"but world {config.world} has {len(world.train)} training "
-                         "prompts: ask for fewer")
-    return world.train[shown:ranked], world.train[ranked:end]
+                         f"but there are {len(source.train)} training prompts: ask "
+                         "for fewer")
+    return source.train[shown:ranked], source.train[ranked:end]

@@ -9,13 +9,15 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from instructgpt_lite.config import SFT, Pretrain, Reward
+from instructgpt_lite.models import ranks
+from instructgpt_lite.theory.objective import ptx_loss
 from instructgpt_lite.training.muon import Muon
 
 
@@ -109,19 +111,61 @@ def schedule(optimizers: Iterable[Optimizer], step: int, steps: int,
     set_lr(optimizers, lr_scale(step, steps, config.warmup, config.final_lr))
 
 
+def pieces(rows: Tensor, weight_B: Tensor,
+           network: nn.Module) -> Iterator[tuple[Tensor, float]]:
+    """Rows by micro-batches of a network, each with its share of their weight.
+
+    Of several processes each has its own rows; together they have all.
+
+    weight_B: of every row in the loss, such as its counted tokens.
+    """
+    total = weight_B[rows].sum().item()
+    most = getattr(network, "micro_batch", 0) or len(rows)
+    for piece in ranks.mine(rows).split(most) if len(ranks.mine(rows)) else ():
+        yield piece, weight_B[piece].sum().item() / total
+
+
+def learn(row: dict[str, float], share: float, weight: float = 1.0,
+          **losses: Tensor) -> None:
+    """Add the gradient of a micro-batch's losses, and to `row` what they are.
+
+    share: of the batch. weight: of the gradient alone.
+    """
+    for name, loss in losses.items():
+        (share * weight * loss).backward()
+        row[name] = row.get(name, 0.0) + share * loss.item()
+
+
+def learn_text(row: dict[str, float], policy: nn.Module, text_BS: Tensor,
+               weight: float = 1.0, name: str = "loss") -> None:
+    """As `learn`, of next-token prediction on rows of text."""
+    text_BS, count = text_BS.to(policy.device), len(text_BS)
+    for rows, share in pieces(torch.arange(count), torch.ones(count), policy):
+        loss = ptx_loss(policy.logits(text_BS[rows]), text_BS[rows])
+        learn(row, share, weight, **{name: loss})
+
+
 def update(stage: str, step: int, networks: Mapping[nn.Module, Sequence[Optimizer]],
            clip_norm: float = 0.0, **losses: float) -> None:
     """One step of each network's optimizers from the gradients that are there.
 
     Each network's gradient is scaled down to a norm of clip_norm (0: left as it is).
-    FloatingPointError, before any weight moves, if something is not finite.
+    FloatingPointError, before any weight moves, if something is not finite; a network
+    whose gradients overflow fp16 stays as it is, and goes on with a smaller scale.
     """
+    check_finite(stage, step, **losses)
+    for module in networks:
+        ranks.sum_gradients(module)
+    scales = {module: getattr(module, "loss_scale", None) for module in networks}
+    moving = {module: not scale or scale.unscale(module)
+              for module, scale in scales.items()}
     norms = {f"gradient_norm of {type(module).__name__}": clip_grad(module, clip_norm)
-             for module in networks}
-    check_finite(stage, step, **losses, **norms)
-    for optimizers in networks.values():
+             for module in networks if moving[module]}
+    check_finite(stage, step, **norms)
+    for module, optimizers in networks.items():
         for optimizer in optimizers:
-            optimizer.step()
+            if moving[module]:
+                optimizer.step()
             optimizer.zero_grad()
 
 

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from instructgpt_lite.config import PPO
 from instructgpt_lite.data.protocols import Corpus
+from instructgpt_lite.models import ranks
 from instructgpt_lite.models.loading import check_same_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
@@ -27,7 +28,6 @@ from instructgpt_lite.theory.objective import (
     explained_variance,
     gae,
     policy_loss,
-    ptx_loss,
     token_rewards,
     value_loss,
 )
@@ -61,23 +61,15 @@ def ppo_ptx(policy: Policy, reference: Policy, reward: Reward, prompts: Sequence
         experience = look_back(rollout, reference, reward, value, config, step)
         updates = []
         for minibatch in minibatches(len(rollout), config, random):
-            part = experience[minibatch]
-            logp_BT = policy.logp(part.rollout, config.temperature)
-            surrogate = (logp_BT, part.logp_BT, part.advantage_BT, part.mask_BT,
-                         config.clip)
-            row = {"policy_loss": policy_loss(*surrogate)}
-            row["policy_loss"].backward()
+            row = reinforce(policy, value, experience, minibatch, config)
             if config.gamma:                # its gradient is added before the one step
                 n = max(1, round(config.ptx_ratio * len(minibatch)))
-                text_BS = corpus.rows(n, config.ptx_length, random).to(policy.device)
-                row["ptx_loss"] = ptx_loss(policy.logits(text_BS), text_BS)
-                (config.gamma * row["ptx_loss"]).backward()
-            known = part.value_BT, part.return_BT, part.mask_BT, config.value_clip
-            row["value_loss"] = value_loss(value.values(part.rollout), *known)
-            row["value_loss"].backward()
+                text_BS = corpus.rows(n, config.ptx_length, random)
+                loop.learn_text(row, policy, text_BS, config.gamma, "ptx_loss")
+            row = ranks.summed(row)
             loop.update("ppo", step, networks, config.clip_norm, **row)
             loop.update_average(average, policy, config.ema)
-            updates.append(logged(row, *surrogate))
+            updates.append(row)
         seen = {"beta": config.beta, **summary(experience, updates)}
         resume.step, resume.numbers["beta"] = step + 1, next_beta(config, seen["kl"])
         if resume.step == config.iterations:
@@ -137,6 +129,23 @@ def look_back(rollout: Rollout, reference: Policy, reward: Reward, value: Scalar
                       return_BT, advantage_BT)
 
 
+def reinforce(policy: Policy, value: ScalarModel, experience: Experience,
+              minibatch: Tensor, config: PPO) -> dict[str, float]:
+    """Add the gradients of an update's clipped losses; what they are."""
+    row, count_B = {}, experience.mask_BT.sum(dim=1)
+    for rows, share in loop.pieces(minibatch, count_B, policy):
+        part = experience[rows]
+        logp_BT = policy.logp(part.rollout, config.temperature)
+        surrogate = (logp_BT, part.logp_BT, part.advantage_BT, part.mask_BT,
+                     config.clip)
+        loop.learn(row, share, policy_loss=policy_loss(*surrogate))
+        known = part.value_BT, part.return_BT, part.mask_BT, config.value_clip
+        loss = value_loss(value.values(part.rollout), *known)
+        loop.learn(row, share, value_loss=loss)
+        note(row, share, *surrogate)
+    return row
+
+
 def next_beta(config: PPO, kl: float) -> float:
     """beta of the next iteration: the same, or adapted to config.kl_target."""
     return adapted_beta(config.beta, kl, config.kl_target, config.batch_size,
@@ -154,12 +163,13 @@ def minibatches(count: int, config: PPO, random: torch.Generator) -> Iterator[Te
 
 
 @torch.no_grad()
-def logged(losses: dict[str, Tensor], logp_BT: Tensor, old_logp_BT: Tensor,
-           *surrogate: Tensor | float) -> dict[str, float]:
-    """The losses of an update, and how far the policy had moved from the sampler."""
-    moved = {"clip_fraction": clip_fraction(logp_BT, old_logp_BT, *surrogate),
-             "max_log_ratio": (logp_BT - old_logp_BT).abs().max()}
-    return {name: each.item() for name, each in (losses | moved).items()}
+def note(row: dict[str, float], share: float, logp_BT: Tensor, old_logp_BT: Tensor,
+         *surrogate: Tensor | float) -> None:
+    """Add to a row how far the policy had moved from the sampler on a micro-batch."""
+    clipped = clip_fraction(logp_BT, old_logp_BT, *surrogate).item()
+    row["clip_fraction"] = row.get("clip_fraction", 0.0) + share * clipped
+    furthest = (logp_BT - old_logp_BT).abs().max().item()
+    row["max_log_ratio"] = max(row.get("max_log_ratio", 0.0), furthest)
 
 
 def summary(experience: Experience, updates: list[dict]) -> dict[str, float]:

@@ -4,9 +4,15 @@ from collections.abc import Iterator
 
 from instructgpt_lite.config import Pretrain
 from instructgpt_lite.data.protocols import Corpus
+from instructgpt_lite.models import ranks
 from instructgpt_lite.models.networks import Policy
-from instructgpt_lite.theory.objective import ptx_loss
-from instructgpt_lite.training.loop import generator, make_optimizers, schedule, update
+from instructgpt_lite.training.loop import (
+    generator,
+    learn_text,
+    make_optimizers,
+    schedule,
+    update,
+)
 from instructgpt_lite.training.resume import ResumeState
 
 
@@ -19,12 +25,12 @@ def pretrain(policy: Policy, corpus: Corpus, config: Pretrain,
     steps = max(1, config.tokens // (config.batch_size * config.length))
     for step in range(resume.step, steps):
         random = generator(config.seed, "pretrain", step)
-        rows = corpus.rows(config.batch_size, config.length, random)
-        text_BS = rows.to(policy.device)
-        loss = ptx_loss(policy.logits(text_BS), text_BS)
-        loss.backward()
+        text_BS = corpus.rows(config.batch_size, config.length, random)
+        row: dict[str, float] = {}
+        learn_text(row, policy, text_BS)
+        row = ranks.summed(row)
         schedule(optimizers, step, steps, config)
-        update("pretrain", step, {policy: optimizers}, config.clip_norm, loss=loss)
+        update("pretrain", step, {policy: optimizers}, config.clip_norm, **row)
         resume.step = step + 1
         yield {"step": resume.step, "steps": steps,
-               "tokens": resume.step * text_BS.numel(), "loss": loss.item()}
+               "tokens": resume.step * text_BS.numel(), **row}

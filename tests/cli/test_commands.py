@@ -55,7 +55,7 @@ def test_help_costs_no_torch():
     program = """
 import sys
 from instructgpt_lite.__main__ import main
-for command in ("run", "chat", "evaluate", "reward"):
+for command in ("run", "chat", "evaluate", "push", "reward"):
     try:
         main([command, "--help"])
     except SystemExit as end:
@@ -91,7 +91,7 @@ def test_every_number_of_the_configuration_is_a_flag():
 def test_a_command_or_preset_that_is_not_there_is_named(capsys):
     with pytest.raises(SystemExit) as end:
         main(["chta"])
-    assert end.value.code == 2 and "run, chat, evaluate, reward" in capsys.readouterr().err
+    assert end.value.code == 2 and "run, chat, evaluate, fetch, plan, push, reward" in capsys.readouterr().err
     assert main(["run", "--preset", "huge"]) == 1 and "tiny, nano, micro" in capsys.readouterr().err
 
 
@@ -216,7 +216,7 @@ def test_evaluate_names_what_is_not_there(model, tmp_path, capsys):
 def test_a_stopped_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     from instructgpt_lite.run import stages as runs
 
-    def stopping(config, folder, stopping):
+    def stopping(config, folder, stopping, mirror):
         RunFolder(folder).settle(config, {"sft": "SFT"})
         signal.raise_signal(signal.SIGTERM)
         yield {"stage": "sft", "step": 1, "steps": 9, "loss": 1.0}

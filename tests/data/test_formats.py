@@ -73,6 +73,14 @@ ROWS = [
      Ranking("Q", ("a", "b"), (1, 2))),
     (Ranking, {"history": "Q", "human_ref_A": "a", "human_ref_B": "b", "labels": "0"},
      Ranking("Q", ("a", "b"), (2, 1))),
+    (Ranking, {"question": "Q", "preference": [1, 0, 2, 2, 2, 2]} | {f"prediction {n}": t for n, t in
+                                                                      zip((1, 2, 3, 4), "acbd")},
+     Ranking("Q", ("a", "c", "b", "d"), (2, 3, 2, 1))),
+    (Ranking, {"info": {"id": "x", "title": "T", "subreddit": "s", "post": "P", "article": None}, "choice": 1,
+               "summaries": [{"text": " a", "policy": "sup"}, {"text": " b", "policy": "ref"}], "worker": "W"},
+     Ranking("SUBREDDIT: s\n\nTITLE: T\n\nPOST: P\n\nTL;DR:", (" a", " b"), (2, 1), "W")),
+    (Ranking, {"info": {"article": "A", "post": None}, "choice": 0, "summaries": [{"text": "a"}, {"text": "b"}]},
+     Ranking("ARTICLE: A\n\nTL;DR:", ("a", "b"), (1, 2))),
     (Ranking, {"instruction": "Q", "input": "i", "output_1": "a", "output_2": "b", "preference": 2},
      Ranking("Q\n\ni", ("a", "b"), (2, 1))),
 ]
@@ -122,6 +130,29 @@ def test_a_column_of_words_or_chats_may_hold_the_prompt(column, could):
 
 def test_of_several_such_columns_the_one_with_a_telling_name_is_named():
     assert could_ask([{"system": "Be very kind.", "question": "Why?"}]) == ["question", "system"]
+
+
+PREDICTIONS = {f"prediction {n}": text for n, text in zip((1, 2, 3, 4), "abcd")}
+
+
+@pytest.mark.parametrize("preference, expected", [
+    ([1, 1, 1, 0, 1, 0], "make a ranking"),             # 2 is as good as 3, 3 as 4, but 2 is better than 4
+    ([1, 2, 1, 1, 1, 1], "make a ranking"),             # 1 before 2 before 3 before 1
+    ([1, 1, 1], "6 comparisons"), (7, "6 comparisons")])
+def test_comparisons_that_make_no_ranking_are_a_fault(preference, expected):
+    with pytest.raises(ValueError, match=f"^preference: got .*{expected}"):
+        from_row(Ranking, {"question": "Q", "preference": preference} | PREDICTIONS)
+
+
+def test_comparisons_that_all_tie_are_left_out():
+    assert from_row(Ranking, {"question": "Q", "preference": [0] * 6} | PREDICTIONS) is None
+
+
+@pytest.mark.parametrize("change", [{"choice": 2}, {"summaries": ["a", "b"]}, {"summaries": []}])
+def test_a_choice_of_no_summary_is_a_fault(change):
+    row = {"info": {"post": "P"}, "choice": 0, "summaries": [{"text": "a"}, {"text": "b"}]}
+    with pytest.raises(ValueError, match="^choice: got"):
+        from_row(Ranking, row | change)
 
 
 def test_what_is_left_out_or_mended_is_counted():
@@ -206,8 +237,6 @@ FAULTS = [
      "completions: .*'completions' by 'response_a'"),
     (Ranking, {"conversation_a": [user("Q")], "conversation_b": [user("Q")], "winner": "model_b"},
      "prompt: .*'prompt' by 'conversation_a'"),
-    (Ranking, {"info": {"post": "My dog"}, "summaries": [{"text": " Dog."}, {"text": " Cat."}], "choice": 1},
-     "prompt: got only the fields 'info', 'summaries', 'choice', expected this one too"),
     (Ranking, {name: "x" for name in "abcdefghij"}, "prompt: got only the fields 'a', .*'h', ..., expected"),
 ]
 

@@ -60,6 +60,16 @@ def test_scored_completions_rank_from_the_highest(hub):
     assert hub_rankings(name) == [Ranking("Q", ("a", "b", "c"), (3, 1, 2))]
 
 
+def test_a_choice_of_two_summaries_is_a_pair_of_whoever_chose(hub):
+    """openai/summarize_from_feedback, comparisons; a column of dicts has every key in every row."""
+    about = {"id": "t3_x", "post": "P", "title": "T", "subreddit": "r", "site": None, "article": None}
+    row = {"info": about, "summaries": [{"text": " a", "policy": "sup2", "note": None},
+                                        {"text": " b", "policy": "ref", "note": None}],
+           "choice": 1, "worker": "W", "batch": "batch3", "split": "train", "extra": {"confidence": None}}
+    asked = "SUBREDDIT: r\n\nTITLE: T\n\nPOST: P\n\nTL;DR:"
+    assert hub_rankings(hub(row)) == [Ranking(asked, (" a", " b"), (2, 1), labeler="W")]
+
+
 def test_a_missing_score_is_named(hub):
     completions = [{"response": "a", "overall_score": 1.0}, {"response": "b", "overall_score": None}]
     with pytest.raises(DataError, match=r"train, row 1: completions\[1\].overall_score: got None"):

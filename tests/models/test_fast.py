@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 import subprocess
 import sys
 import time
@@ -9,25 +10,51 @@ from functools import partial
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from instructgpt_lite.models import fast, forward, sampling, self_test
-from instructgpt_lite.models.fast import attention_by_length, is_plain, shared_prefix_attention, shared_prefix_mask
+from instructgpt_lite.models import fast, fast_rows, fast_sampling, forward, sampling, self_test
+from instructgpt_lite.models.fast import is_plain, shared_prefix_attention, shared_prefix_mask
+from instructgpt_lite.models.fast_rows import attention_by_length
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from tests.models import families
-from tests.models.conftest import EOS, PAD, WORDS, new_tokenizer
+from tests.models.conftest import EOS, PAD, WORDS, new_tokenizer, stirred
 from tests.models.families import FAST, MIXTURE, mistral
 from tests.models.test_families import ACCEPTED, policy_of, reward_of
 
 EXACT = dict(rtol=1e-10, atol=1e-10)
-HEADS, WIDTH = 2, 6
+GROUPS = [(2, 2), (4, 2), (6, 1)]            # heads, and heads of keys and values
+SIZE = 3                                     # of a head
 RESPONSES = [[[20, EOS], [21, 22, 23, EOS], [EOS]], [[24, 25, EOS]], [[26, EOS], [5, 6, 7]]]
 
 
-@pytest.fixture(params=["gpt2", "llama"])
+def like_llama(tied: bool = False, kind: str = "Llama", **settings) -> Policy:
+    """A random model of transformers' modules, 4 heads on 2; in Qwen2 queries, keys and values have biases."""
+    import transformers
+    sizes = dict(vocab_size=WORDS, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+                 num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=tied, bos_token_id=EOS,
+                 eos_token_id=EOS, pad_token_id=PAD)
+    config = getattr(transformers, f"{kind}Config")(**sizes | settings)
+    return stirred(Policy(getattr(transformers, f"{kind}ForCausalLM")(config), new_tokenizer()))
+
+
+LLAMAS = {
+    "llama": {}, "tied": dict(tied=True), "qwen2": dict(kind="Qwen2"),
+    "biases": dict(attention_bias=True, mlp_bias=True), "one head of keys": dict(num_key_value_heads=1),
+    "wide heads": dict(head_dim=6),
+    "llama3 rope": dict(rope_parameters=dict(rope_type="llama3", rope_theta=1e4, factor=4.0, low_freq_factor=1.0,
+                                             high_freq_factor=4.0, original_max_position_embeddings=16)),
+    "yarn": dict(rope_parameters=dict(rope_type="yarn", rope_theta=1e4, factor=4.0,
+                                      original_max_position_embeddings=16))}
+
+
+@pytest.fixture(params=["gpt2", *LLAMAS])
 def both(request, made) -> tuple[Policy, Policy]:
     """A policy twice, the second the plain way."""
-    quick, plain = (copy.deepcopy(made[request.param]) for _ in range(2))
+    policy = made["gpt2"] if request.param == "gpt2" else like_llama(**LLAMAS[request.param])
+    assert is_plain(policy.model)
+    quick, plain = (copy.deepcopy(policy) for _ in range(2))
     plain.fast = False
     return quick, plain
 
@@ -52,8 +79,8 @@ def grads(model) -> torch.Tensor:
 
 
 def same(one: torch.Tensor, other: torch.Tensor, model) -> None:
-    llama = "llama" in str(type(model.model)).lower()               # its norms compute in float32
-    torch.testing.assert_close(one, other, **(dict(rtol=1e-3, atol=1e-5) if llama else EXACT))
+    rounded = model.model.config.model_type != "gpt2"               # norms compute in float32
+    torch.testing.assert_close(one, other, **(dict(rtol=1e-5, atol=1e-5) if rounded else EXACT))
 
 
 # With and without
@@ -169,6 +196,35 @@ def test_a_gpt2_changed_anywhere_is_read_by_itself(gpt2, change):
     assert greedy.token_BS[0, 3] == gpt2.model(torch.tensor([[5, 6, 7]])).logits[0, -1].argmax()
 
 
+LLAMA_CHANGES = {
+    "hook on a projection": lambda trunk: trunk.layers[0].self_attn.k_proj.register_forward_hook(double),
+    "hook on the rotation": lambda trunk: trunk.rotary_emb.register_forward_hook(lambda _, inputs, out: out[::-1]),
+    "another norm": lambda trunk: setattr(trunk.layers[1], "input_layernorm", torch.nn.LayerNorm(16).double()),
+    "another activation": lambda trunk: setattr(trunk.layers[0].mlp, "act_fn", torch.nn.ReLU())}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", LLAMA_CHANGES)
+def test_a_llama_changed_anywhere_is_read_by_itself(change):
+    policy, token_BS = like_llama(), torch.arange(24)[None]
+    before = policy.logits(token_BS)
+    LLAMA_CHANGES[change](policy.model.model)
+    assert policy.fast and not is_plain(policy.model)
+    expected = policy.model(token_BS).logits
+    assert (expected - before).abs().max() > 1e-3
+    torch.testing.assert_close(policy.logits(token_BS), expected, **EXACT)
+
+
+def test_llamas_whose_window_or_frequencies_change_with_length_are_not_plain():
+    plain = {name for name in families.SETTINGS if is_plain(families.model(name))}
+    assert plain == {"gpt2", "llama", "llama with yarn", "qwen2"}
+
+
+def test_residual_dropout_of_a_llama_is_refused_on_either_road(rollout):
+    with pytest.raises(ValueError, match="written for GPT-2 only, not for LlamaForCausalLM"):
+        like_llama().logp(rollout, dropout=0.1)
+
+
 def test_a_hook_on_the_head_is_met_and_sees_response_positions_only(gpt2, rollout):
     seen = []
     gpt2.model.lm_head.register_forward_hook(lambda module, args, out: seen.append(out.shape))
@@ -181,44 +237,50 @@ def test_a_hook_on_the_head_is_met_and_sees_response_positions_only(gpt2, rollou
 def test_without_any_residual_branch_only_the_embeddings_are_left(gpt2):
     trunk = gpt2.model.transformer
     x_SD = trunk.ln_f(trunk.wte.weight[5:8] + trunk.wpe.weight[:3])
-    attend = attention_by_length(torch.tensor([3]), 2)
-    left = fast.gpt2_states(trunk, torch.tensor([5, 6, 7]), torch.arange(3), attend, drop=lambda x: 0 * x)
+    attend = attention_by_length(torch.tensor([3]), (2, 2))
+    left = fast_rows.flat_states(gpt2.model, torch.tensor([5, 6, 7]), torch.arange(3), attend, drop=lambda x: 0 * x)
     torch.testing.assert_close(left, x_SD, **EXACT)
 
 
-def one_row(qkv: torch.Tensor) -> torch.Tensor:
-    """Causal attention of one row (n, 3D), head by head and query by query."""
-    out = torch.zeros(len(qkv), WIDTH, dtype=qkv.dtype)
-    for head in range(HEADS):
-        size = WIDTH // HEADS
-        q, k, v = (qkv[:, part * WIDTH + head * size:part * WIDTH + (head + 1) * size] for part in range(3))
+def one_row(qkv: torch.Tensor, H: int, G: int) -> torch.Tensor:
+    """Causal attention of one row (n, (H + 2 G) SIZE), head by head and query by query."""
+    heads, out = qkv.unflatten(1, (-1, SIZE)), torch.zeros(len(qkv), H, SIZE, dtype=qkv.dtype)
+    for head in range(H):
+        shared = H + head // (H // G)
+        q, k, v = heads[:, head], heads[:, shared], heads[:, shared + G]
         for t in range(len(qkv)):
-            weight = (k[:t + 1] @ q[t] / math.sqrt(size)).softmax(dim=0)
-            out[t, head * size:(head + 1) * size] = weight @ v[:t + 1]
-    return out
+            weight = (k[:t + 1] @ q[t] / math.sqrt(SIZE)).softmax(dim=0)
+            out[t, head] = weight @ v[:t + 1]
+    return out.flatten(1)
 
 
-@pytest.mark.parametrize("lengths", [[3], [1, 1], [4, 2, 5, 1], list(range(1, 40))])
-def test_grouped_by_length_each_row_attends_to_itself_alone(lengths):
+def random_qkv(tokens: int, heads: tuple[int, int]) -> torch.Tensor:
     torch.manual_seed(0)
-    qkv = torch.randn(sum(lengths), 3 * WIDTH, dtype=torch.float64)
-    wanted = torch.cat([one_row(part) for part in qkv.split(lengths)])
-    attend = attention_by_length(torch.tensor(lengths), HEADS)
+    return torch.randn(tokens, (heads[0] + 2 * heads[1]) * SIZE, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("heads", GROUPS)
+@pytest.mark.parametrize("lengths", [[3], [1, 1], [4, 2, 5, 1], list(range(1, 40))])
+def test_grouped_by_length_each_row_attends_to_itself_alone(lengths, heads):
+    qkv = random_qkv(sum(lengths), heads)
+    wanted = torch.cat([one_row(part, *heads) for part in qkv.split(lengths)])
+    attend = attention_by_length(torch.tensor(lengths), heads)
     assert torch.allclose(attend(0, qkv), wanted, rtol=1e-12, atol=1e-12)
 
 
 # K responses that share their prompt
 
+@pytest.mark.parametrize("heads", GROUPS)
 @pytest.mark.parametrize("lengths", [[(2, [3, 3])], [(1, [1])], [(4, [2, 1, 3]), (1, [2]), (3, [1, 4])]])
-def test_a_response_attends_as_in_a_row_of_its_prompt_and_itself(lengths):
-    torch.manual_seed(0)
+def test_a_response_attends_as_in_a_row_of_its_prompt_and_itself(lengths, heads):
     sizes = [size for p, group in lengths for size in (p, *group)]
-    qkv = torch.randn(sum(sizes), 3 * WIDTH, dtype=torch.float64)
+    qkv = random_qkv(sum(sizes), heads)
     wanted, rows = [], iter(qkv.split(sizes))
     for _, group in lengths:
         prompt = next(rows)
-        wanted += [one_row(prompt), *(one_row(torch.cat([prompt, next(rows)]))[len(prompt):] for _ in group)]
-    attend = shared_prefix_attention(lengths, HEADS, torch.device("cpu"))
+        wanted += [one_row(prompt, *heads),
+                   *(one_row(torch.cat([prompt, next(rows)]), *heads)[len(prompt):] for _ in group)]
+    attend = shared_prefix_attention(lengths, heads, torch.device("cpu"))
     assert torch.allclose(attend(0, qkv), torch.cat(wanted), rtol=1e-12, atol=1e-12)
 
 
@@ -230,10 +292,10 @@ def test_no_response_sees_another():
 
 def test_a_prompt_is_read_once_however_many_responses_it_has(gpt2, prompts):
     reward, tokens = ScalarModel.on(gpt2), []
-    reads = fast.gpt2_states
+    reads = fast.flat_states
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast, "gpt2_states", lambda gpt2, token_N, *rest: (
-            tokens.append(len(token_N)), reads(gpt2, token_N, *rest))[1])
+        patch.setattr(fast, "flat_states", lambda model, token_N, *rest: (
+            tokens.append(len(token_N)), reads(model, token_N, *rest))[1])
         reward.scores(prompts[:3], RESPONSES)
     assert sum(tokens) == sum(map(len, prompts[:3])) + sum(len(y) for group in RESPONSES for y in group)
 
@@ -263,19 +325,88 @@ def test_rows_that_make_room_for_others_draw_what_each_would_draw_alone(both, pr
 
 
 def test_a_prompt_is_read_once_however_many_copies_are_drawn(gpt2, prompts, monkeypatch):
-    tokens, states = [], fast.gpt2_states
-    monkeypatch.setattr(fast, "gpt2_states", lambda gpt2, token_N, position_N, attend, keep_M=None, *rest: (
-        tokens.append(len(token_N) if keep_M is not None else 0),
-        states(gpt2, token_N, position_N, attend, keep_M, *rest))[1])
+    tokens, states = [], fast_rows.flat_states
+    monkeypatch.setattr(fast_rows, "flat_states", lambda model, token_N, *rest: (
+        tokens.append(len(token_N)), states(model, token_N, *rest))[1])
     gpt2.sample(prompts, max_new_tokens=7, copies=9, decode=partial(fast.decode, places=40))
     assert sum(tokens) == sum(map(len, set(map(tuple, prompts))))
 
 
 def test_the_cache_has_no_more_places_than_rows(gpt2, monkeypatch):
     made = []
-    monkeypatch.setattr(fast, "Cache", lambda *size, cache=fast.Cache: (made.append(size), cache(*size))[1])
+    cache = fast_sampling.Cache
+    monkeypatch.setattr(fast_sampling, "Cache", lambda *size: (made.append(size), cache(*size))[1])
     gpt2.sample([[5, 6], [7]], max_new_tokens=4)
     assert made == [(2, 6)]
+
+
+class Waits(TorchDispatchMode):
+    """Notes each time that the host would have to wait for a number of a card's."""
+
+    def __init__(self, events: list[str]) -> None:
+        super().__init__()
+        self.events = events
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        masks = args[1] if "aten.index" in str(function) and isinstance(args[1], (list, tuple)) else []
+        if any(mask is not None and mask.dtype == torch.bool for mask in masks) or re.search(
+                "_local_scalar_dense|nonzero|masked_select|unique|equal.default", str(function)):
+            self.events.append("w")
+        return function(*args, **kwargs or {})
+
+
+class Lists(TorchFunctionMode):
+    """The same for what no dispatch mode sees."""
+
+    def __init__(self, events: list[str]) -> None:
+        super().__init__()
+        self.events = events
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in (torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.cpu):
+            self.events.append("w")
+        return function(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("waits", [lambda x: int(x[0]), lambda x: bool(x[0]), lambda x: x.tolist(), lambda x: x[x > 0],
+                                   lambda x: x.nonzero(), lambda x: x[0].item()])
+def test_a_wait_is_noticed(waits):
+    events: list[str] = []
+    with Waits(events), Lists(events):
+        torch.ones(3) + 1
+        assert not events
+        waits(torch.ones(3))
+    assert events
+
+
+@pytest.mark.parametrize("look, runs", [(1, 9 * [1]), (4, [4, 4, 1]), (99, [9])])
+def test_between_two_looks_the_host_waits_for_nothing(both, prompts, monkeypatch, look, runs):
+    """d: a token of every row is drawn."""
+    events, draw = [], sampling.Draws.draw
+    monkeypatch.setattr(sampling.Draws, "draw", lambda *inputs: (events.append("d"), draw(*inputs))[1])
+    draws = sampling.Draws(torch.rand(len(prompts), 9, dtype=torch.float64), torch.float64, 1.0, top_k=0)
+    with Waits(events), Lists(events), torch.no_grad():
+        fast.decode(both[0].model, prompts, draws, ends=(), look=look)
+    assert [len(run) for run in re.findall("d+", "".join(events))] == runs
+
+
+@pytest.mark.parametrize("places", [2, 5, 128])
+def test_looking_seldom_draws_what_looking_always_does(both, prompts, places):
+    """Rows end between looks, and others take their places."""
+    always, seldom = (both[0].sample(3 * prompts, max_new_tokens=9, generator=torch.Generator().manual_seed(2),
+                                     decode=partial(fast.decode, places=places, look=look)) for look in (1, 4))
+    assert torch.equal(always.token_BS, seldom.token_BS) and torch.equal(always.mask_BT, seldom.mask_BT)
+    torch.testing.assert_close(always.logp_BT, seldom.logp_BT, rtol=1e-6, atol=1e-6)
+    assert len(set(always.length_B.tolist())) > 3
+
+
+def test_a_row_that_ends_goes_on_no_longer_than_to_the_next_look(gpt2, prompts, monkeypatch):
+    rows, draw = [], sampling.Draws.draw
+    monkeypatch.setattr(sampling.Draws, "draw", lambda self, logits_RV, row_R, t_R: (
+        rows.append(len(row_R)), draw(self, logits_RV, row_R, t_R))[1])
+    found = gpt2.sample(3 * prompts, max_new_tokens=9, generator=torch.Generator().manual_seed(2),
+                        decode=partial(fast.decode, look=4))
+    assert sum(rows) == sum(min(9, 4 * math.ceil(len(y) / 4)) for y in responses_of(found))
 
 
 # How long rows may be

@@ -49,7 +49,7 @@ def test_a_response_without_an_end_is_no_candidate_even_where_it_scores_best(pol
 
 
 def test_a_policy_that_never_ends_is_refused(policy, reward):
-    policy.ends = ()
+    policy.ends = (999,)                # a token that it has not
     with pytest.raises(ValueError, match="no response ends within 6 tokens"):
         best_of_n(policy, reward, PROMPTS, N, LONGEST, seeded())
 

@@ -1,0 +1,109 @@
+"""The model card (README.md) in each model folder of a run, once it has been judged."""
+
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from instructgpt_lite.config import Run
+from instructgpt_lite.files import write_bytes
+from instructgpt_lite.run.folder import CARD, RunFolder, flat
+
+# What the presets name: its licence, and its name on the Hub where it is there.
+KNOWN = {
+    "smollm2": ("apache-2.0", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+    "openai-community/gpt2": ("mit", "openai-community/gpt2"),
+    "ratings": ("MIT (PyPI vaderSentiment 0.5; Hutto & Gilbert, 2014)", ""),
+    "shakespeare": ("public domain", ""),
+    "databricks/databricks-dolly-15k": ("cc-by-sa-3.0",
+                                        "databricks/databricks-dolly-15k"),
+    "OpenAssistant/oasst1": ("apache-2.0", "OpenAssistant/oasst1"),
+    "HuggingFaceFW/fineweb": ("odc-by", "HuggingFaceFW/fineweb"),
+}
+OF_OTHERS = ("not known to this package: ask its makers", "")
+USE = """A small model for learning and research on InstructGPT (Ouyang et al., 2022,
+arXiv:2203.02155). It is not safe for advice, decisions or any product: it says false,
+rude and harmful things, and its measures hold for the prompts of its run alone. The
+reward models score responses to such prompts and nothing else."""
+
+
+def write_cards(folder: RunFolder, found: dict[str, Any]) -> None:
+    """A card beside each finished model; found: as in evaluation.json.
+
+    Cards are no part of what stages.json vouches for: they may be edited.
+    """
+    for name in folder.seconds:
+        path = folder.path / "models" / name
+        if path.is_dir():
+            write_bytes(path / CARD, card(folder, name, found).encode())
+
+
+def card(folder: RunFolder, name: str, found: dict[str, Any]) -> str:
+    """The text of a card, its head in YAML as the Hub reads it."""
+    config, record = folder.config, folder.stages[name]
+    rows = found["policies"] | {"reward": found["reward"]}
+    usual = flat(Run(preset=config["preset"]))
+    taken = {field: f"{value} (licence: {licence})"
+             for field, (value, licence, _) in sources(config).items()}
+    base = taken.pop("base_model", "None: random weights, pretrained on the text of "
+                     "the tiny world.")
+    sections = {
+        f"{record['title']} ({config['preset']})":
+            f"Stage `{name}` of instructgpt_lite {version('instructgpt-lite')}.",
+        "Intended use and limits": USE,
+        "Base model": base,
+        "Data": table(taken) or
+            f"All of it made by code (MIT): the tiny world, number {config['world']}.",
+        "Evaluation": table({what: "{:.4g} (95 % interval {:.4g} to {:.4g})".format(
+            *interval) for what, interval in rows.get(name, {}).items()})
+            or "Not measured.",
+        "Seeds": f"{config['seed']}, added to that of each stage after the base: "
+            + ", ".join(f"{each} {value['seed']}" for each, value in config.items()
+                        if isinstance(value, dict) and "seed" in value) + ".",
+        "Configuration": "Where it departs from the defaults, the paper's numbers.\n\n"
+            + table({field: value for field, value in flat(config).items()
+                     if value != usual.get(field)}),
+        "Cost": f"{hardware()}, when judged. CPU-seconds:\n\n" + table(folder.seconds),
+        "Files (sha256)": table({each.split("/")[-1]: digest
+                                 for each, digest in record["files"].items()}),
+    }
+    text = "\n\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
+    return f"{head(config, name in ('reward', 'judge'))}\n{text[1:]}\n"
+
+
+def head(config: dict[str, Any], scores: bool) -> str:
+    """What the Hub sorts models by, as YAML; scores: whether it is a reward model."""
+    found = sources(config)
+    _, licence, model = found.pop("base_model", ("", "mit", ""))
+    sets = [where for _, _, where in found.values() if where]
+    lines = ["---", f"license: {'unknown' if licence == OF_OTHERS[0] else licence}",
+             "library_name: transformers", "tags: [instructgpt-lite]",
+             f"pipeline_tag: text-{'classification' if scores else 'generation'}"]
+    lines += [f"base_model: {model}"] if model else []
+    lines += [f"datasets: [{', '.join(sets)}]"] if sets else []
+    return "\n".join([*lines, "---", ""])
+
+
+def sources(config: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
+    """What a run takes from others: its name, licence, and name on the Hub."""
+    named = {"base_model": config["base_model"]} | (config["data"] or {})
+    fields = ("base_model", "demonstrations", "rankings", "ratings", "text")
+    return {field: (named[field], *KNOWN.get(named[field].split("@")[0], OF_OTHERS))
+            for field in fields if named.get(field)}
+
+
+def table(rows: dict[str, Any]) -> str:
+    """Two columns in Markdown; nothing where there are no rows."""
+    lines = [f"| {name} | {value} |".replace("\n", "\\n")
+             for name, value in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *lines]) if lines else ""
+
+
+def hardware() -> str:
+    """The machine, and the versions of what computes."""
+    card = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
+    return (f"{card}{os.cpu_count()} cores of {platform.machine()}, Python "
+            f"{platform.python_version()}, torch {version('torch')}, transformers "
+            f"{version('transformers')}")
