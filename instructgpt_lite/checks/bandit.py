@@ -1,7 +1,4 @@
-"""Checks of a student's own functions about RL: a variance, a return, a surrogate loss.
-
-Each typical mistake is computed as well, so that the one who makes it hears of it.
-"""
+"""Checks of a student's own functions about RL: variance, return, surrogate loss."""
 
 from collections.abc import Callable
 

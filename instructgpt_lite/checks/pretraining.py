@@ -67,8 +67,7 @@ def check_gamma_of_mix(student: Callable) -> None:
         "c weighs the text in a mix whose PPO part has shrunk: divide by its weight.":
             lambda c: c,
         "that is the weight of PPO.": lambda c: 1 - c,
-        "upside down: gamma weighs the text, per unit of PPO.":
-            lambda c: (1 - c) / c,
+        "upside down: gamma weighs the text, per unit of PPO.": lambda c: (1 - c) / c,
         "multiplied where it must be divided: pull (1 - c) out of the bracket.":
             lambda c: c * (1 - c),
         "the text has weight c, not 1.": lambda c: 1 / (1 - c),
@@ -87,10 +86,38 @@ def check_ptx_step(student: Callable) -> None:
     def after(update: Callable) -> Callable:
         return wraps(update)(lambda: _after(update))
 
-    hold(after(student), after(_step), [
+    def steps(*losses: Callable, clear: bool = True) -> Callable:
+        def update(optimizer: torch.optim.Optimizer, *case: Tensor | float) -> None:
+            for loss in losses:
+                if clear:
+                    optimizer.zero_grad()
+                loss(*case).backward()
+                optimizer.step()
+        return after(update)
+
+    def right(a: Tensor, b: Tensor, gamma: float) -> Tensor:
+        return a + gamma * b
+
+    hold(after(student), steps(right), [
         ("These are the weights it left: they want the gradient of policy_loss plus "
-         "gamma times that of text_loss, in one step.", ())],
-        {sentence: after(mistake) for sentence, mistake in _MISTAKES.items()})
+         "gamma times that of text_loss, in one step.", ())], {
+        "the weights did not move: backward fills the gradients, optimizer.step() uses "
+        "them.": steps(),
+        "two steps, one for each loss: the second starts where the first has moved the "
+        "weights. Add the gradients, then take one step.":
+            steps(lambda a, b, gamma: a, lambda a, b, gamma: gamma * b),
+        "gradients of an earlier update were left over: clear them first.":
+            steps(right, clear=False),
+        "the text is not in it.": steps(lambda a, b, gamma: a),
+        "only the text is in it: were the gradients of the policy's loss cleared in "
+        "between?": steps(lambda a, b, gamma: gamma * b),
+        "gamma is not in it.": steps(lambda a, b, gamma: a + b),
+        "gamma weighs the text, not the policy's loss.":
+            steps(lambda a, b, gamma: gamma * a + b),
+        "both are losses, to be minimised: add them.":
+            steps(lambda a, b, gamma: a - gamma * b),
+        "a mix of 1 - gamma and gamma is not eq. (2): the policy's loss keeps weight "
+        "1.": steps(lambda a, b, gamma: (1 - gamma) * a + gamma * b)})
 
 
 def _after(update: Callable) -> Tensor:
@@ -103,55 +130,3 @@ def _after(update: Callable) -> Tensor:
         text_loss = (weight * tensor([3.0, -1.0])).exp().mean()
         update(optimizer, policy_loss, text_loss, 0.7)
     return weight.detach()
-
-
-def _step(optimizer: torch.optim.Optimizer, policy_loss: Tensor, text_loss: Tensor,
-          gamma: float) -> None:
-    optimizer.zero_grad()
-    policy_loss.backward()
-    (gamma * text_loss).backward()
-    optimizer.step()
-
-
-def _one_step_of(loss: Callable, clear: bool = True) -> Callable:
-    def update(optimizer: torch.optim.Optimizer, policy_loss: Tensor,
-               text_loss: Tensor, gamma: float) -> None:
-        if clear:
-            optimizer.zero_grad()
-        loss(policy_loss, text_loss, gamma).backward()
-        optimizer.step()
-
-    return update
-
-
-def _two_steps(optimizer: torch.optim.Optimizer, policy_loss: Tensor, text_loss: Tensor,
-               gamma: float) -> None:
-    slopes = [torch.autograd.grad(loss, optimizer.param_groups[0]["params"])[0]
-              for loss in (policy_loss, gamma * text_loss)]
-    for slope in slopes:
-        optimizer.param_groups[0]["params"][0].grad = slope
-        optimizer.step()
-
-
-def _nothing(*_: object) -> None:
-    """No update."""
-
-
-_MISTAKES = {
-    "the weights did not move: backward fills the gradients, optimizer.step() uses "
-    "them.": _nothing,
-    "two steps, one for each loss: the second starts where the first has moved the "
-    "weights. Add the gradients, then take one step.": _two_steps,
-    "gradients of an earlier update were left over: clear them first.":
-        _one_step_of(lambda a, b, gamma: a + gamma * b, clear=False),
-    "the text is not in it.": _one_step_of(lambda a, b, gamma: a),
-    "only the text is in it: were the gradients of the policy's loss cleared in "
-    "between?": _one_step_of(lambda a, b, gamma: gamma * b),
-    "gamma is not in it.": _one_step_of(lambda a, b, gamma: a + b),
-    "gamma weighs the text, not the policy's loss.":
-        _one_step_of(lambda a, b, gamma: gamma * a + b),
-    "both are losses, to be minimised: add them.":
-        _one_step_of(lambda a, b, gamma: a - gamma * b),
-    "a mix of 1 - gamma and gamma is not eq. (2): the policy's loss keeps weight 1.":
-        _one_step_of(lambda a, b, gamma: (1 - gamma) * a + gamma * b),
-}

@@ -1,7 +1,4 @@
-"""Checks of a student's own functions about the reward model, its loss and its zero.
-
-A wrong answer is compared with the usual mistakes; who made one of them is told which.
-"""
+"""Checks of a student's own functions about the reward model, its loss and its zero."""
 
 import math
 from collections.abc import Callable
@@ -79,8 +76,7 @@ def check_responses_read(student: Callable) -> None:
             lambda K: (K * (K - 1), K * (K - 1)),
         "together it is K responses, not one reading for each pair.":
             lambda K: (pairs(K), K * (K - 1)),
-        "one batch element is still K responses to read.":
-            lambda K: (1, K * (K - 1)),
+        "one batch element is still K responses to read.": lambda K: (1, K * (K - 1)),
         "the other way round: (together, as pairs).": lambda K: (K * (K - 1), K),
         "as pairs, a response is read again for each of its K - 1 partners.":
             lambda K: (K, K),
@@ -142,8 +138,7 @@ def check_floor(student: Callable) -> None:
         "that is the sum; take the mean over pairs.": over(entropy, sum),
         "that is the least error rate; the log loss has a floor of its own.":
             over(lambda q: min(q, 1 - q)),
-        "that is the floor of the Brier score, q(1 - q).":
-            over(lambda q: q * (1 - q)),
+        "that is the floor of the Brier score, q(1 - q).": over(lambda q: q * (1 - q)),
         "entropy of each pair first, then the mean: not of the mean chance.":
             lambda q: entropy(fmean(q.tolist())),
         "the sign: surprise is minus the logarithm.": over(lambda q: -entropy(q))})

@@ -1,8 +1,4 @@
-"""Checks of the exercises of chapters 0 and 1: counting, choosing, averaging.
-
-Every answer is tried on several cases. One that is wrong in the way of a known mistake
-hears about that mistake, any other the first case that it gets wrong.
-"""
+"""Checks of the exercises of chapters 0 and 1: counting, choosing, averaging."""
 
 import math
 from collections.abc import Callable
@@ -74,8 +70,7 @@ def check_expected_comparisons(student: Callable) -> None:
     hold(student, lambda n: n * mean(pairs), [
         ("One prompt of each K makes 6 + 10 + 15 + 21 + 28 + 36 comparisons.",
          (6,), (1,), (33_207,))], {
-        "That is right for six prompts only: let it grow with n.":
-            lambda n: sum(pairs),
+        "That is right for six prompts only: let it grow with n.": lambda n: sum(pairs),
         "Each prompt has one K: divide by the six values that it may have.":
             lambda n: n * sum(pairs),
         "From 4 to 9 there are six values of K, not five.":
@@ -83,8 +78,7 @@ def check_expected_comparisons(student: Callable) -> None:
         "K = 9 is missing: range(4, 9) ends at 8.": lambda n: n * mean(pairs[:-1]),
         "The pairs of the mean K are not the mean of the pairs: average 6, 10, ... 36.":
             lambda n: n * 6.5 * 5.5 / 2,
-        "The middle of 6 and 36 is not the mean of all six numbers.":
-            lambda n: n * 21,
+        "The middle of 6 and 36 is not the mean of all six numbers.": lambda n: n * 21,
         "K (K - 1) counts each pair twice.": lambda n: 2 * n * mean(pairs),
         "K (K + 1) / 2 also compares each answer with itself.":
             lambda n: n * mean(math.comb(K + 1, 2) for K in range(4, 10)),
