@@ -58,7 +58,7 @@ class Cache:
             return key, value
         k, v = self.layers[layer][:len(self.slot_A)].unbind(dim=2)
         k[self.row_A, :, self.slot_A] = key[:, :, 0]
-        v[self.row_A, :, self.slot_A] = value[:, :, 0]
+        v[self.row_A, :, self.slot_A] = value[:, :, 0].to(v.dtype)    # RoPE widens k
         return k[:, :, :self.used], v[:, :, :self.used]
 
     def close_ranks(self, going_A: Tensor) -> Tensor:

@@ -31,6 +31,9 @@ except ModuleNotFoundError:
     fast = None
 
 
+READ = 2**27                         # numbers side by side, if nothing is learned
+
+
 class Network(nn.Module):
     """A Hugging Face model and its tokenizer: what Policy and ScalarModel share."""
 
@@ -61,11 +64,10 @@ class Network(nn.Module):
 
     def placed_as(self, other: "Network") -> Self:
         """Told to read as another network does, beside it."""
-        self.autocast, self.micro_batch = other.autocast, other.micro_batch
-        self.checkpointing = other.checkpointing
+        for name in ("autocast", "micro_batch", "checkpointing", "loss_scale"):
+            setattr(self, name, copy.deepcopy(getattr(other, name)))
         if self.checkpointing:
             forward.checkpoint_blocks(self.model)
-        self.loss_scale = copy.deepcopy(other.loss_scale)
         return self
 
     def encode(self, prompts: list[str]) -> list[list[int]]:
@@ -89,13 +91,19 @@ class Network(nn.Module):
         return self.loss_scale.apply(output) if self.loss_scale else output
 
     def _in_pieces(self, read: Callable[[Rollout], Tensor], rollout: Rollout) -> Tensor:
-        """What `read` gives; without a gradient by micro-batches and by processes."""
+        """What `read` gives; without a gradient by micro-batches and by processes.
+
+        Or so many rows that their logits, and what a block makes, are READ numbers.
+        """
         if torch.is_grad_enabled():
             return read(rollout)
         every = torch.arange(len(rollout))
         rows = ranks.mine(every)
         some = rows if len(rows) else every[:1]
-        pieces = some.split(self.micro_batch or len(every))
+        words = self.model.get_input_embeddings()
+        most = max(rollout.mask_BT.size(1) * words.num_embeddings,
+                   rollout.token_BS.size(1) * 4 * words.embedding_dim)
+        pieces = some.split(self.micro_batch or max(1, READ // most))
         read_R = torch.cat([read(rollout[each]) for each in pieces])[:len(rows)]
         return ranks.together(read_R, rows, len(every))
 

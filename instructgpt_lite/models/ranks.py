@@ -22,7 +22,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-PATIENCE = timedelta(seconds=60)     # for a process that does not answer
+PATIENCE = timedelta(minutes=30)     # while the first writes; a killed one is noticed
 
 
 def join(cpu: bool) -> None:

@@ -19,7 +19,8 @@ def three_digits(value: float) -> str:
 def with_margin(interval: Sequence[float]) -> str:
     """0.651 ±.012: a mean, and half of its 95 % interval."""
     mean, low, high = interval
-    return f"{mean:.3f} ±" + f"{(high - low) / 2:.3f}".removeprefix("0")
+    digits = 3 if abs(mean) < 10 else 2              # so that columns stay apart
+    return f"{mean:.{digits}f} ±" + f"{(high - low) / 2:.{digits}f}".removeprefix("0")
 
 
 def percent(interval: Sequence[float]) -> str:

@@ -6,13 +6,7 @@ from instructgpt_lite.config import Pretrain
 from instructgpt_lite.data.protocols import Corpus
 from instructgpt_lite.models import ranks
 from instructgpt_lite.models.networks import Policy
-from instructgpt_lite.training.loop import (
-    generator,
-    learn_text,
-    make_optimizers,
-    schedule,
-    update,
-)
+from instructgpt_lite.training import loop
 from instructgpt_lite.training.resume import ResumeState
 
 
@@ -20,17 +14,17 @@ def pretrain(policy: Policy, corpus: Corpus, config: Pretrain,
              resume: ResumeState | None = None) -> Iterator[dict[str, float]]:
     """Train `policy` in place; yields step, tokens and loss (nats per token)."""
     resume = resume or ResumeState()
-    optimizers = make_optimizers(policy, config.lr, config.matrix_lr)
+    optimizers = loop.make_optimizers(policy, config.lr, config.matrix_lr)
     resume.track(policy=policy, optimizers=optimizers)
     steps = max(1, config.tokens // (config.batch_size * config.length))
     for step in range(resume.step, steps):
-        random = generator(config.seed, "pretrain", step)
+        random = loop.generator(config.seed, "pretrain", step)
         text_BS = corpus.rows(config.batch_size, config.length, random)
         row: dict[str, float] = {}
-        learn_text(row, policy, text_BS)
+        loop.learn_text(row, policy, text_BS)
         row = ranks.summed(row)
-        schedule(optimizers, step, steps, config)
-        update("pretrain", step, {policy: optimizers}, config.clip_norm, **row)
+        loop.schedule(optimizers, step, steps, config)
+        loop.update("pretrain", step, {policy: optimizers}, config.clip_norm, **row)
         resume.step = step + 1
         yield {"step": resume.step, "steps": steps,
                "tokens": resume.step * text_BS.numel(), **row}

@@ -2,12 +2,14 @@
 
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from instructgpt_lite.config import PPO, SFT, Hardware, Pretrain, Reward
-from instructgpt_lite.models import hardware
+from instructgpt_lite.models import hardware, networks
 from instructgpt_lite.models.hardware import LossScale, device_of, dtype_of, placed
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.training import loop
@@ -133,6 +135,31 @@ def test_without_gradients_rows_are_read_in_pieces_with_the_same_numbers():
         torch.testing.assert_close(split.logp(rollout), whole.logp(rollout), rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(pieces(rollout), reward(rollout), rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(pieces.values(rollout), reward.values(rollout), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind, read", [(new_policy, Policy.logp), (new_reward, ScalarModel.values),
+                                        (new_reward, ScalarModel.forward)])
+def test_without_gradients_few_rows_are_read_at_once_where_each_has_many_numbers(kind, read, monkeypatch):
+    """A row here has 6 x 12 logits and 4 x 16 numbers a token in a block: 300 of them are two rows or more."""
+    network, sizes = kind(), []
+    rollout = new_policy().sample(PROMPTS, max_new_tokens=6, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole = read(network, rollout)
+        most = max(6 * 12, rollout.token_BS.size(1) * 4 * 16)
+        monkeypatch.setattr(networks, "READ", 2 * most + 1)
+        monkeypatch.setattr(network, "_road", lambda road=network._road(): counted(road, sizes))
+        torch.testing.assert_close(read(network, rollout), whole, rtol=1e-9, atol=1e-12)
+    assert max(sizes) == 2 and sum(sizes) == len(rollout)
+
+
+def counted(road, sizes):
+    """A road that notes how many rows it reads."""
+    def noting(read):
+        def reading(model, token_BS, *rest):
+            sizes.append(len(token_BS))
+            return read(model, token_BS, *rest)
+        return reading
+    return SimpleNamespace(logits=noting(road.logits), states=noting(road.states))
 
 
 # Activations
@@ -302,3 +329,15 @@ def test_every_field_is_known_to_place():
     assert placed(new_policy(), told["device"]).device.type == "meta"
     assert placed(new_policy(), told["checkpointing"]).checkpointing
     assert hardware.AUTO == Hardware().device == Hardware().precision
+
+
+@pytest.mark.parametrize("how", [Hardware(precision="bf16"), Hardware(precision="bf16", checkpointing=True)])
+def test_a_llama_samples_in_16_bits_on_either_road(how):
+    """Its rotations make keys of 32 bits, and values stay in 16: one cache holds both."""
+    words = new_policy().tokenizer
+    size = LlamaConfig(vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+                       num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64)
+    policy = placed(Policy(LlamaForCausalLM(size), words), how)
+    rollout = policy.sample(PROMPTS, max_new_tokens=6, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(rollout.logp_BT, policy.logp(rollout), rtol=0, atol=0.05)
