@@ -6,6 +6,8 @@ source of our number. A preset states its departures; nothing else holds a defau
 
 from dataclasses import dataclass, field
 
+READ = 2**27                         # numbers side by side, if nothing is learned
+
 
 @dataclass(frozen=True)
 class Architecture:

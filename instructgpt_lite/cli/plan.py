@@ -17,9 +17,11 @@ class PlanCommand:
     gpu: str = "t4"
     """t4, l4, a100, h100, h200, rtx4090, or cpu."""
     memory: float = 0.0
-    """GB of a card that is not in the list; give --tflops and --bandwidth too."""
+    """GB of a card that is not in the list, with the next three."""
     tflops: float = 0.0
-    """Its peak of 16-bit products."""
+    """Its peak in 16 bits."""
+    fp32: float = 0.0
+    """Its peak in 32 bits, TFLOP/s."""
     bandwidth: float = 0.0
     """GB/s of its memory."""
 
@@ -41,21 +43,25 @@ class PlanCommand:
 
     def card(self) -> Card:
         """The one that is named or described; ValueError where there is none."""
-        if self.memory:
-            return Card(self.memory, self.tflops or 1, self.bandwidth or 1)
+        own = self.memory, self.tflops, self.fp32, self.bandwidth
+        if all(each > 0 for each in own):
+            return Card(*own)
+        if any(own):
+            raise ValueError("a card of your own wants all of --memory, --tflops, "
+                             "--fp32 and --bandwidth, above 0")
         if self.gpu not in CARDS:
             raise ValueError(f"--gpu {self.gpu}: no such card; there are "
                              f"{', '.join(CARDS)}, or describe it with --memory, "
-                             "--tflops and --bandwidth")
+                             "--tflops, --fp32 and --bandwidth")
         return CARDS[self.gpu]
 
 
 def table(needs: list[Need], card: Card) -> str:
     """GB and minutes of each stage."""
-    rows = [f"{'GB':8}{'networks':>10}{'learning':>10}{'sampling':>10}{'peak':>8}"
+    rows = [f"{'GB':8}{'networks':>10}{'learning':>10}{'reading':>10}{'peak':>8}"
             f"{'minutes':>10}"]
     rows += [f"{need.stage:8}{need.weights / GB:10.2f}{need.learning / GB:10.2f}"
-             f"{need.cache / GB:10.2f}{need.total / GB:8.2f}{need.seconds / 60:10.1f}"
+             f"{need.reading / GB:10.2f}{need.total / GB:8.2f}{need.seconds / 60:10.1f}"
              for need in needs]
     most = max(need.total for need in needs) / GB
     return "\n".join([*rows, f"peak {most:.1f} of {card.memory:g} GB"])

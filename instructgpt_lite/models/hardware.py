@@ -60,7 +60,7 @@ def device_of(hardware: Hardware) -> torch.device:
     if hardware.device == AUTO:
         if not torch.cuda.is_available():
             return torch.device("cpu")
-        return torch.device("cuda", ranks.local())
+        return torch.device("cuda", ranks.rank())           # all on one machine
     try:
         device = torch.device(hardware.device)
     except RuntimeError as error:

@@ -18,7 +18,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from instructgpt_lite.config import Architecture
+from instructgpt_lite.config import READ, Architecture
 from instructgpt_lite.models import forward, loading, ranks, sampling, self_test
 from instructgpt_lite.models.hardware import LossScale
 from instructgpt_lite.models.new_gpt2 import new_gpt2
@@ -29,9 +29,6 @@ try:                                 # the one place that knows of it
     import instructgpt_lite.models.fast as fast
 except ModuleNotFoundError:
     fast = None
-
-
-READ = 2**27                         # numbers side by side, if nothing is learned
 
 
 class Network(nn.Module):
@@ -123,9 +120,7 @@ class Policy(Network):
 
     def __init__(self, model: nn.Module, tokenizer: Any) -> None:
         super().__init__(model, tokenizer)
-        self.ends = loading.end_ids(model, tokenizer)
-        if getattr(model.config, "fixed_length", False):
-            self.ends = ()
+        self.speak(self.template, getattr(model.config, "fixed_length", False))
         self.fast = self_test.policy_road(model, fast)
 
     @classmethod

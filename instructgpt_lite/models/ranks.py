@@ -49,11 +49,6 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def local() -> int:
-    """Which of this machine's processes this is, and so which GPU is its own."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
-
-
 def mine(rows: Tensor) -> Tensor:
     """The share of this process of the rows of a batch."""
     return rows[rank()::size()]
@@ -80,10 +75,7 @@ def together(part: Tensor, rows: Tensor, count: int) -> Tensor:
 
 
 def summed(row: dict[str, float]) -> dict[str, float]:
-    """The numbers of an update from those of each process: sums, of "max_..." the most.
-
-    Under names that every process has; one without rows has none.
-    """
+    """An update's numbers from each process's: sums, of "max_..." the largest."""
     if size() == 1:
         return row
     rows: list[dict[str, float]] = [{} for _ in range(size())]

@@ -4,9 +4,11 @@ It shows what was said before and after, how good that is, and how it came about
 unfinished run it shows what is there, and says what is still to do.
 """
 
+import json
 import math
 import shlex
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,69 +25,8 @@ from instructgpt_lite.world.examples import twenty
 from instructgpt_lite.world.facts import draw_facts
 from instructgpt_lite.world.gold import Gold
 
-MEASURES = {                          # title, meaning, axis, dotted line
-    "gold": ("Gold score", "of the exact judge; 1 is a perfect answer", (0, 1), None),
-    "gold_win": ("Win rate over SFT, by gold score", "ties count half; dotted: even",
-                 (0, 1), 0.5),
-    "labeler_win": ("Win rate over SFT, by held-out labelers",
-                    "nobody trained on them; dotted: even", (0, 1), 0.5),
-    "own_labeler_win": ("Win rate over SFT, by training labelers",
-                        "who ranked; dotted: even", (0, 1), 0.5),
-    "misled": ("Misled", "share of answers with a false statement; lower is better",
-               (0, 0.01), None),
-    "rude": ("Rude", "share of answers with a rude remark; lower is better",
-             (0, 0.01), None),
-    "lexicon": ("Lexicon", "VADER's score of a text, -1 to 1: an instrument", (), 0.0),
-    "positive": ("Positive", "share of answers that the lexicon finds so", (0, 1), 0.5),
-    "judge": ("Second reward model", "of other texts; in SFT's standard deviations "
-              "above its mean", (), 0.0),
-    "judge_win": ("Win rate over SFT, by the second reward model",
-                  "ties count half; dotted: even", (0, 1), 0.5),
-    "pretraining_loss": ("Pretraining loss", "nats per token of fresh text; its rise "
-                         "is the alignment tax", (), None),
-    "kl": ("KL from the RL start", "nats per answer", (), None),
-    "base_loss": ("Surprise of the base", "nats per token of the answers, by the "
-                  "untouched base: fluency", (), None),
-    "length": ("Length", "tokens of an answer", (), None),
-}
-JUDGES = {"gold_win": "by the gold score",
-          "labeler_win": "by labelers nobody trained on",
-          "judge_win": "by a reward model that learned from other texts"}
-RL = ("ppo", "ppo_ptx")
-CURVES = {                            # what a step is; stages, metric, title, unit
-    "The base model": ("steps", [(("base",), "loss", "Loss", "nats per token")]),
-    "Step 1: supervised fine-tuning": ("steps", [
-        (("sft",), "loss", "SFT: loss on demonstrations", "nats per token"),
-        (("rl_init",), "loss", "RL start: loss on demonstrations", "nats per token"),
-        (("rl_init",), "ptx_loss", "RL start: loss on pretraining text",
-         "nats per token")]),
-    "Step 2: the reward model": ("steps", [
-        (("reward",), "loss", "Loss, eq. (1)", "nats per comparison"),
-        (("reward",), "accuracy", "Pairs ordered as the labeler did", "share")]),
-    "Step 3: reinforcement learning": ("iterations", [
-        (RL, "score", "Reward model score", "demonstrations have 0"),
-        (RL, "kl", "KL from the RL start", "nats per answer"),
-        (("ppo_ptx",), "ptx_loss", "PPO-ptx: loss on pretraining text",
-         "nats per token"),
-        (RL, "length", "Length of answers", "tokens"),
-        (RL, "ended", "Answers that end", "share"),
-        (RL, "surprise", "Surprise at its own words", "nats per token")]),
-}
-PEOPLE = {"agreement": "two training labelers",
-          "agreement with held-out": "a training and a held-out one"}
-IN_TERMINAL = {"gold": "gold", "gold_win": "win, gold", "labeler_win": "win, people",
-               "misled": "misled", "rude": "rude", "lexicon": "lexicon",
-               "positive": "positive", "judge": "judge, sd", "judge_win": "win, judge",
-               "kl": "KL", "pretraining_loss": "text loss"}
-LEGEND_GOLD = [
-    "mean ± half its 95 % interval; win: rate over SFT, by gold score and by",
-    "held-out labelers, ties half; misled, rude: shares of answers; text",
-    "loss: nats per token"]
-LEGEND_GIVEN = [
-    "mean ± half its 95 % interval; judge: a reward model of other texts, in",
-    "SFT's standard deviations; win: rate over SFT, ties half; KL: nats per",
-    "answer; text loss: nats per token"]
-COLUMNS = 6                           # of these, that fit a terminal
+WORDS = json.loads((Path(__file__).parent / "words.json").read_text("utf-8"))
+COLUMNS = 6                           # of measures, that fit a terminal
 
 
 def write(path: str | Path) -> Path:
@@ -134,17 +75,18 @@ def before_and_after(folder: RunFolder) -> dict[str, Any]:
     if not found:
         return {}
     measure = next(iter(found["sft"]))           # the first is what counts
-    title, _, reach, mark = MEASURES[measure]
+    about = WORDS["measures"][measure]
+    title = f"{about['title']}, before and after"
     rows = {names[name]: found[name][measure] for name in folder.speakers}
-    figure = figures.whiskers(rows, f"{title}, before and after", reach, mark)
-    return {"title": f"{title}, before and after", "figure": figure,
+    figure = figures.whiskers(rows, title, about["reach"], about["mark"])
+    return {"title": title, "figure": figure,
             "meaning": "of answers to held-out prompts, with 95 % intervals"}
 
 
 def wins(folder: RunFolder) -> list[tuple[list[float], str]]:
     """How often PPO-ptx wins against SFT, and by whose judgement."""
     row = evaluation(folder).get("policies", {}).get("ppo_ptx", {})
-    return [(row[name], by) for name, by in JUDGES.items() if name in row]
+    return [(row[name], by) for name, by in WORDS["judges"].items() if name in row]
 
 
 def known(folder: RunFolder) -> dict[str, str]:
@@ -164,16 +106,16 @@ def cases(folder: RunFolder) -> dict[str, list[dict[str, Any]]]:
 def measures(folder: RunFolder) -> list[dict[str, Any]]:
     """Every policy by every measure: a figure, and a row of numbers for each."""
     found, names, drawn = evaluation(folder).get("policies", {}), titles(folder), []
-    for measure, (title, meaning, reach, mark) in MEASURES.items():
+    for measure, about in WORDS["measures"].items():
         rows = {names[name]: row[measure] for name, row in found.items()
                 if measure in row}
         if rows:
-            drawn.append(panel(title, meaning, rows, reach, mark))
+            drawn.append(panel(rows=rows, **about))
     return drawn
 
 
 def panel(title: str, meaning: str, rows: dict[str, list[float]],
-          reach: tuple[float, ...] = (0.5, 1),
+          reach: Sequence[float] = (0.5, 1),
           mark: float | None = 0.5) -> dict[str, Any]:
     """A figure with its title and numbers."""
     return {"title": title, "meaning": meaning,
@@ -197,7 +139,7 @@ def reward_model(folder: RunFolder) -> list[dict[str, Any]]:
             gold[name.removeprefix("gold order, ")] = row
         else:
             alike[name.replace("accuracy", "RM")] = row
-    for name, who in PEOPLE.items():
+    for name, who in WORDS["people"].items():
         if name in people:
             alike[who] = [people[name]] * 3
     drawn = [panel("Who orders pairs alike", "share of pairs; RM is the reward model; "
@@ -216,14 +158,15 @@ def curves(folder: RunFolder) -> list[tuple[str, list[dict[str, Any]]]]:
             if isinstance(value, int | float) and math.isfinite(value):
                 lines[row["stage"], metric].append((row["step"], value))
     names, parts = titles(folder), []
-    for part, (unit, panels) in CURVES.items():
+    for part, about in WORDS["curves"].items():
         drawn = []
-        for stages, metric, title, measure in panels:
+        for each in about["panels"]:
+            metric, title, unit = each["metric"], each["title"], each["measure"]
             series = {names.get(stage, stage): lines[stage, metric]
-                      for stage in stages if lines[stage, metric]}
+                      for stage in each["stages"] if lines[stage, metric]}
             if series:
-                figure = figures.curves(series, f"{title}, {measure}", unit)
-                drawn.append({"title": title, "meaning": measure, "figure": figure})
+                figure = figures.curves(series, f"{title}, {unit}", about["unit"])
+                drawn.append({"title": title, "meaning": unit, "figure": figure})
         parts.append((part, drawn))
     return parts
 
@@ -283,13 +226,14 @@ def table(path: str | Path) -> str:
         return (f"{path}: no evaluation yet (done: {done}). Go on with\n"
                 f"  {command(folder)}")
     measured = found["policies"]["sft"]
-    *shown, last = (name for name in IN_TERMINAL if name in measured)
+    columns = WORDS["terminal"]
+    *shown, last = (name for name in columns if name in measured)
     shown = [*shown[:COLUMNS - 1], last]
-    told = [" " * 8 + "".join(f"{IN_TERMINAL[name]:>12}" for name in shown)]
+    told = [" " * 8 + "".join(f"{columns[name]:>12}" for name in shown)]
     for name, row in found["policies"].items():
         cells = (with_margin(row[each]) if each in row else "" for each in shown)
         told.append(f"{names[name]:8}" + "".join(f"{cell:>12}" for cell in cells))
-    told += LEGEND_GOLD if "gold" in measured else LEGEND_GIVEN
+    told += WORDS["legend with gold" if "gold" in measured else "legend without"]
     told += [f"reward model, {name}: {with_margin(row)}"
              for name, row in sorted(found["reward"].items())
              if not name.startswith("gold order, ") or name == "gold order, all"]

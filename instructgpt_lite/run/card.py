@@ -9,19 +9,8 @@ import torch
 
 from instructgpt_lite.config import Run
 from instructgpt_lite.files import write_bytes
-from instructgpt_lite.run.folder import CARD, RunFolder, flat
+from instructgpt_lite.run.folder import CARD, FACTS, RunFolder, flat
 
-# What the presets name: its licence, and its name on the Hub where it is there.
-KNOWN = {
-    "smollm2": ("apache-2.0", "HuggingFaceTB/SmolLM2-135M-Instruct"),
-    "openai-community/gpt2": ("mit", "openai-community/gpt2"),
-    "ratings": ("MIT (PyPI vaderSentiment 0.5; Hutto & Gilbert, 2014)", ""),
-    "shakespeare": ("public domain", ""),
-    "databricks/databricks-dolly-15k": ("cc-by-sa-3.0",
-                                        "databricks/databricks-dolly-15k"),
-    "OpenAssistant/oasst1": ("apache-2.0", "OpenAssistant/oasst1"),
-    "HuggingFaceFW/fineweb": ("odc-by", "HuggingFaceFW/fineweb"),
-}
 OF_OTHERS = ("not known to this package: ask its makers", "")
 USE = """A small model for learning and research on InstructGPT (Ouyang et al., 2022,
 arXiv:2203.02155). It is not safe for advice, decisions or any product: it says false,
@@ -90,7 +79,8 @@ def sources(config: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
     """What a run takes from others: its name, licence, and name on the Hub."""
     named = {"base_model": config["base_model"]} | (config["data"] or {})
     fields = ("base_model", "demonstrations", "rankings", "ratings", "text")
-    return {field: (named[field], *KNOWN.get(named[field].split("@")[0], OF_OTHERS))
+    known = FACTS["licences"]
+    return {field: (named[field], *known.get(named[field].split("@")[0], OF_OTHERS))
             for field in fields if named.get(field)}
 
 

@@ -25,6 +25,7 @@ from instructgpt_lite.data.jsonl import read_jsonl
 from instructgpt_lite.files import digests, read_metrics, replacing, write_json
 
 BASES = Path(__file__).parent.parent / "bases"    # models that come with the package
+FACTS = json.loads((Path(__file__).parent / "known.json").read_bytes())
 CARD = "README.md"                                # of a model (card.py), free to edit
 MADE = {"collect": ["labelers.json"],             # beside models/STAGE, data/STAGE
         "evaluate": ["samples.json", "evaluation.json"]}

@@ -1,37 +1,48 @@
 """What a run will need of a card, stage by stage, before anything is downloaded.
 
 Memory: weights, gradients and Adam's two averages in float32 (4 bytes each a weight),
-what a backward pass keeps of a micro-batch, logits, and the cache of sampling. Time: a
-roofline, of what a card can compute and what it can read. Estimates, which
-results/memory.json holds against measurements.
+what a backward pass keeps of a micro-batch, logits, the cache of sampling, and what is
+scored at once. Time: a roofline, of what a card computes and reads. tests/test_plan.py
+holds bytes against tensors of small models, results/memory.json against processes.
 """
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from instructgpt_lite.config import Architecture, Hardware, Run
+from instructgpt_lite.config import READ, SFT, Hardware, Run
+from instructgpt_lite.run.folder import FACTS
 
 GB = 1e9
-USED = 0.4                            # share of a card's peak that training reaches
-STEP = 2e-3                           # seconds that a step of decoding takes at least
-ROWS = 128                            # decoded at once (models/fast.py)
+STEP = 2e-3                           # seconds that a step of decoding takes a GPU
+ROWS = 128                            # decoded at once (models/sampling.py)
 SHORT, LONG = 24, 128                 # tokens of a prompt: a beginning, an instruction
 SPARE = 0.875                         # of the memory: the rest is for the allocator
+TINY = 310                            # words of the tiny world
+LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "smollm3")      # a gated mlp, RMS norms
 
 
 @dataclass(frozen=True)
 class Card:
-    """Memory in GB, peak in TFLOP/s of 16-bit products, and GB/s of its memory."""
+    """Memory in GB, peaks in TFLOP/s of 16 and of 32 bits, GB/s of its memory."""
 
     memory: float
     tflops: float
+    fp32: float
     bandwidth: float
+    used: float = 0.4                 # share of its peak that training reaches
+    gpu: bool = True
 
+    def rate(self, half: bool) -> float:
+        """Sums a second, of 16 or of 32 bits."""
+        return (self.tflops if half else self.fp32) * 1e12 * self.used
 
-CARDS = {"t4": Card(16, 65, 320), "l4": Card(24, 121, 300), "a100": Card(40, 312, 1555),
-         "h100": Card(80, 989, 3350), "h200": Card(141, 989, 4800),
-         "rtx4090": Card(24, 165, 1008), "cpu": Card(16, 0.1, 20)}
+    def decoding(self, weights: int, tokens: float, half: bool) -> float:
+        """Seconds: of steps of ROWS tokens, each reading the weights; and of sums."""
+        read = weights * (2 if half else 4) / (self.bandwidth * GB)
+        sums = 2 * weights / self.rate(half)
+        return tokens * (max(STEP * self.gpu, read) / ROWS + sums)
 
 
 @dataclass(frozen=True)
@@ -44,58 +55,59 @@ class Shape:
     kv: int                           # width of keys, and of values
     vocabulary: int
     positions: int = 0                # learned ones
-    gated: bool = False               # three matrices in the mlp, as Llama's
-
-    @property
-    def block(self) -> int:
-        """Weights of a block, biases and norms aside."""
-        attention = 2 * self.width * (self.width + self.kv)
-        return attention + (3 if self.gated else 2) * self.width * self.mlp
-
-    @property
-    def trunk(self) -> int:
-        """Weights of all blocks."""
-        return self.layers * self.block
+    gated: bool = False               # a Llama: three matrices in the mlp, RMS norms
+    tied: bool = True                 # the unembedding is the embedding
 
     @property
     def weights(self) -> int:
-        """All weights; the unembedding is the embedding."""
-        return self.trunk + (self.vocabulary + self.positions) * self.width
+        """All weights but biases and norms."""
+        block = 2 * self.width * (self.width + self.kv)
+        block += (3 if self.gated else 2) * self.width * self.mlp
+        words = self.vocabulary * (1 if self.tied else 2)
+        return self.layers * block + (words + self.positions) * self.width
 
 
-KNOWN = {"gpt2": Shape(12, 768, 3072, 768, 50_258, 1024),
-         "gpt2-medium": Shape(24, 1024, 4096, 1024, 50_258, 1024),
-         "smollm2": Shape(30, 576, 1536, 192, 49_152, gated=True)}
+# Cards as their makers state them; the CPU is two cores of a server, measured.
+CARDS = {name: Card(**each) for name, each in FACTS["cards"].items()}
+KNOWN = {name: Shape(**each) for name, each in FACTS["shapes"].items()}
 
 
 def shape_of(config: Run) -> Shape:
-    """Of the base model: a known name, a folder's config.json, or our own architecture.
+    """Of the base model: a folder's config.json, a known name, or our own architecture.
 
     ValueError where none of them tells.
     """
-    name = config.base_model.partition("@")[0]
-    known = KNOWN.get(name.rpartition("/")[2])
-    if known:
-        return known
-    if name and not Path(name, "config.json").is_file():
-        raise ValueError(f"base_model {name}: its size is not known before it is "
-                         f"there; known are {', '.join(KNOWN)}, or name a folder")
-    if name:
+    name, own = config.base_model.partition("@")[0], config.architecture
+    if not name:
+        return Shape(own.layers, own.width, 4 * own.width, own.width, TINY, own.context)
+    if Path(name, "config.json").is_file():
         return of_json(json.loads(Path(name, "config.json").read_text("utf-8")))
-    own: Architecture = config.architecture
-    return Shape(own.layers, own.width, 4 * own.width, own.width, 2_000, own.context)
+    if name.rpartition("/")[2] in KNOWN:
+        return KNOWN[name.rpartition("/")[2]]
+    raise ValueError(f"base_model {name}: its size is not known before it is there; "
+                     f"known are {', '.join(KNOWN)}, or name a folder")
 
 
 def of_json(said: dict) -> Shape:
-    """From the config.json of a GPT-2 or of a model like Llama."""
-    if "n_embd" in said:
+    """From the config.json of a GPT-2 or of a model like Llama. ValueError for others.
+
+    What it leaves out is as transformers has it: GPT-2 is tied, a Llama is not.
+    """
+    kind = said.get("model_type", "gpt2" if "n_embd" in said else "of no type")
+    if kind == "gpt2":
         width = said["n_embd"]
         return Shape(said["n_layer"], width, said.get("n_inner") or 4 * width, width,
-                     said["vocab_size"], said["n_positions"])
+                     said["vocab_size"], said["n_positions"],
+                     tied=said.get("tie_word_embeddings", True))
+    if kind not in LLAMAS:
+        raise ValueError(f"config.json is of {kind}: sizes are known of gpt2, "
+                         f"{', '.join(LLAMAS)}; take one of these to plan with")
     width, heads = said["hidden_size"], said["num_attention_heads"]
-    kv = said.get("num_key_value_heads", heads) * said.get("head_dim", width // heads)
+    kv = said.get("num_key_value_heads") or heads
+    kv *= said.get("head_dim") or width // heads
     return Shape(said["num_hidden_layers"], width, said["intermediate_size"], kv,
-                 said["vocab_size"], gated=True)
+                 said["vocab_size"], gated=True,
+                 tied=said.get("tie_word_embeddings", False))
 
 
 @dataclass(frozen=True)
@@ -105,82 +117,93 @@ class Need:
     stage: str
     weights: float                    # of all networks, gradients, Adam's averages
     learning: float                   # activations and logits of one micro-batch
-    cache: float                      # keys and values of sampling
+    reading: float                    # cache of sampling, logits of what is scored
     seconds: float
 
     @property
     def total(self) -> float:
-        """The peak: sampling and learning take turns."""
-        return self.weights + max(self.learning, self.cache)
+        """The peak: reading and learning take turns."""
+        return self.weights + max(self.learning, self.reading)
 
 
 def plan(config: Run, card: Card, hardware: Hardware | None = None,
          text: int = 0) -> list[Need]:
-    """Each stage that trains or samples; text: tokens of a prompt, if known."""
+    """Stages that learn, and collect: others hold less. text: tokens of a prompt."""
     how, shape = hardware or config.hardware, shape_of(config)
     N, text = shape.weights, text or (SHORT if config.fixed_length else LONG)
-    T, ppo = config.collect.max_new_tokens, config.ppo
-    half = card.memory > 0 and how.precision != "fp32" and card is not CARDS["cpu"]
-    rate = card.tflops * 1e12 * USED * (1 if half else 0.5)
+    ppo, collect, T = config.ppo, config.collect, config.collect.max_new_tokens
+    half = how.precision != "fp32" and (card.gpu or how.precision != "auto")
+    learn_s = (8 if how.checkpointing else 6) * N / card.rate(half)   # a token
+    learning = partial(activations, shape, how, half)
+    K = (collect.K_min + collect.K_max) / 2
+    group = round(K * text if config.fixed_length else text + K * T)
+    asked = 0 if config.data else collect.prompts * K
+    cache = 2 * shape.layers * shape.kv * (4 if shape.gated or not half else 2)
 
-    def learning(rows: int, tokens: int, logits: int) -> float:
-        rows = min(rows, how.micro_batch or rows)
-        return activations(shape, rows * tokens, rows * logits, half, how.checkpointing)
+    def cached(rows: float, new: int) -> float:
+        return min(ROWS, rows) * ((text + new) * cache + 24 * shape.vocabulary)
 
-    def decoding(responses: float) -> float:
-        steps = T * responses / ROWS
-        read = N * (2 if half else 4) / (card.bandwidth * GB)
-        return steps * max(STEP if half else 0.0, read) + 2 * N * responses * T / rate
-
-    def sft(name: str, stage: object) -> Need:
+    def shown(name: str, stage: SFT) -> Need:
         mixed = stage.batch_size * stage.pretraining_mix / (1 - stage.pretraining_mix)
-        most = max(learning(stage.batch_size, text + T, T),
-                   learning(round(mixed), stage.mix_length, stage.mix_length))
-        tokens = stage.epochs * (stage.demonstrations * (text + T)
-                                 + stage.demonstrations / stage.batch_size * mixed
-                                 * stage.mix_length)
-        return Need(name, 16 * N, most, 0, 6 * N * tokens / rate)
+        most = max(learning(stage.batch_size, text + T, T, stage.dropout),
+                   learning(mixed, stage.mix_length, stage.mix_length))
+        each = text + T + mixed / stage.batch_size * stage.mix_length
+        each *= stage.epochs * stage.demonstrations
+        return Need(name, 16 * N, most, 0, learn_s * each)
 
-    K = (config.collect.K_min + config.collect.K_max) / 2
-    cached = ROWS * (text + T) * 2 * shape.layers * shape.kv * (2 if half else 4)
-    asked = 0 if config.data else config.collect.prompts * K
-    tokens_of_group = round(K * text if config.fixed_length else text + K * T)
-    ranked = tokens_of_group * config.reward.epochs * config.collect.prompts
-    n = max(1, round(ppo.ptx_ratio * ppo.minibatch_size)) if ppo.gamma else 0
-    reads = ppo.episodes * (text + T) * (2 * N * 3 + ppo.inner_epochs * 6 * 2 * N)
-    reads += 6 * N * n * ppo.ptx_length * ppo.episodes / ppo.minibatch_size
-    return [
-        sft("sft", config.sft), sft("rl_init", config.rl_init),
-        Need("collect", 4 * N, 0, cached if asked else 0, decoding(asked)),
-        Need("reward", 16 * N, learning(config.reward.batch_size, tokens_of_group, 0),
-             0, 6 * N * ranked / rate),
-        Need("ppo_ptx", 44 * N, max(learning(ppo.minibatch_size, text + T, T),
-                                    learning(n, ppo.ptx_length, ppo.ptx_length)),
-             cached, reads / rate + decoding(ppo.episodes))]
+    def reinforced(name: str, gamma: float) -> Need:
+        n = max(1, round(ppo.ptx_ratio * ppo.minibatch_size)) if gamma else 0
+        new = ppo.max_new_tokens
+        most = max(learning(ppo.minibatch_size, text + new, new),
+                   learning(n, ppo.ptx_length, ppo.ptx_length))
+        rows = min(ppo.batch_size, how.micro_batch or ppo.batch_size)
+        scored = 8 * min(READ, rows * new * shape.vocabulary)
+        each = 2 * (text + new) + n * ppo.ptx_length / ppo.minibatch_size
+        each = learn_s * ppo.inner_epochs * each + 6 * N / card.rate(half) * (text + new)
+        return Need(name, 44 * N, most, max(cached(ppo.batch_size, new), scored),
+                    ppo.episodes * (each + card.decoding(N, new, half)))
+
+    reward = Need("reward", 20 * N, learning(config.reward.batch_size, group, 0), 0,
+                  learn_s * group * config.reward.epochs * collect.prompts)
+    judge = [replace(reward, stage="judge")] * bool(config.data and config.data.judge)
+    return [shown("sft", config.sft), shown("rl_init", config.rl_init),
+            Need("collect", 4 * N, 0, cached(asked, T),
+                 card.decoding(N, asked * T, half)), reward, *judge,
+            *[reinforced("ppo", 0)] * config.without_ptx,
+            reinforced("ppo_ptx", ppo.gamma)]
 
 
-def activations(shape: Shape, tokens: int, logits: int, half: bool,
-                checkpointing: bool) -> float:
-    """Bytes that a backward pass keeps of so many tokens, of which some have logits.
+def activations(shape: Shape, how: Hardware, half: bool, rows: float, length: int,
+                logits: int, dropout: float = 0.0) -> float:
+    """Bytes that a backward pass needs of rows of tokens, of which some have logits.
 
-    A block keeps nine of its widths (what goes into and comes out of norms, attention
-    and products), keys, values, and what is inside the mlp. Logits are float32 three
-    times: themselves, their softmax, and their gradient.
+    A block keeps what its norms and products read: between blocks and into norms in
+    float32, the rest in the bytes of a product; dropout keeps two masks more, autocast
+    its copies of the weights. Logits are float32 three times: a log-softmax, its
+    gradient, and theirs. Checkpointing keeps what goes into a block, and has the rest
+    meanwhile (a GPT-2 then by transformers' GELU of eight operations).
     """
-    kept = 9 * shape.width + 2 * shape.kv + (4 if shape.gated else 2) * shape.mlp
-    block = kept * (2 if half else 4)
-    blocks = block + shape.layers * 4 * shape.width if checkpointing else (
-        shape.layers * block)
-    return tokens * blocks + logits * shape.vocabulary * (4 * 3 + (2 if half else 0))
+    width, number, again = shape.width, 2 if half else 4, how.checkpointing
+    rows = min(rows, how.micro_batch or rows)
+    between, inner, inside = 2, 5, 6 if again else 2
+    if shape.gated:
+        between, inner, inside = 4, 8 if half else 5, 4
+    inner += 2 * bool(dropout)
+    block = 4 * between * width + number * (
+        inner * width + 2 * shape.kv + inside * shape.mlp)
+    wanted = 12 * rows * logits * shape.vocabulary
+    if again:
+        wanted = max(wanted, rows * length * (block + number * (width + shape.mlp)))
+        block = 4 * width
+    return half * 2 * shape.weights + shape.layers * rows * length * block + wanted
 
 
 def fitting(config: Run, card: Card) -> Hardware | None:
     """The cheapest change that fits the card; None if none does."""
     now = config.hardware
-    sizes = [now.micro_batch, *(each for each in (64, 32, 16, 8, 4, 2, 1)
-                                if each < (now.micro_batch or 65))]
+    less = [2**n for n in range(6, -1, -1) if 2**n < (now.micro_batch or 65)]
     for checkpointing in dict.fromkeys((now.checkpointing, True)):
-        for micro_batch in sizes:
+        for micro_batch in (now.micro_batch, *less):
             how = replace(now, micro_batch=micro_batch, checkpointing=checkpointing)
             most = max(need.total for need in plan(config, card, how))
             if most <= SPARE * card.memory * GB:

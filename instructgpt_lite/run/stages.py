@@ -191,9 +191,7 @@ def evaluation(config: Run, source: Source, folder: RunFolder,
                 for stage in stages_of(config) if stage.is_policy}
     longest = config.collect.max_new_tokens
     answers = table.answers_of(policies, source, config.evaluate, longest)
-    judge = None
-    if "judge" in folder.stages:
-        judge = scores_of(folder, "judge")
+    judge = scores_of(folder, "judge") if "judge" in folder.stages else None
     judged = table.judge_policies(policies, answers, source, config.evaluate, judge)
     write_json(folder.path / "samples.json", table.samples(answers, source))
     yield {"step": 1, "steps": 2} | {f"{name} {what}": interval.mean
@@ -280,8 +278,7 @@ def run(config: Run, folder: str | Path,
     stopping: asked after each step; when true, the state is saved and `Stopped` raised.
     mirror: a second place (run/mirror.py), from which an empty folder goes on.
     ValueError when the folder holds a run of another configuration, BlockingIOError
-    when another process is at it, OSError when the disk is full, MemoryError,
-    with flags that need less, when memory is.
+    when another process is at it, OSError or MemoryError when disk or memory is full.
     """
     torch.set_num_threads(config.threads)
     ranks.join(cpu=config.hardware.device == "cpu")

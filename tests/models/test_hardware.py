@@ -137,15 +137,18 @@ def test_without_gradients_rows_are_read_in_pieces_with_the_same_numbers():
         torch.testing.assert_close(pieces.values(rollout), reward.values(rollout), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("words", [12, 5_000])
 @pytest.mark.parametrize("kind, read", [(new_policy, Policy.logp), (new_reward, ScalarModel.values),
                                         (new_reward, ScalarModel.forward)])
-def test_without_gradients_few_rows_are_read_at_once_where_each_has_many_numbers(kind, read, monkeypatch):
-    """A row here has 6 x 12 logits and 4 x 16 numbers a token in a block: 300 of them are two rows or more."""
+def test_without_gradients_few_rows_are_read_at_once_where_each_has_many_numbers(kind, read, words, monkeypatch):
+    """A row here has 6 x 12 logits and 4 x 16 numbers a token in a block; of 5,000 words, logits would be more."""
     network, sizes = kind(), []
     rollout = new_policy().sample(PROMPTS, max_new_tokens=6, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         whole = read(network, rollout)
-        most = max(6 * 12, rollout.token_BS.size(1) * 4 * 16)
+        most = max(6 * words, rollout.token_BS.size(1) * 4 * 16)
+        told = SimpleNamespace(num_embeddings=words, embedding_dim=16)
+        monkeypatch.setattr(network.model, "get_input_embeddings", lambda: told)
         monkeypatch.setattr(networks, "READ", 2 * most + 1)
         monkeypatch.setattr(network, "_road", lambda road=network._road(): counted(road, sizes))
         torch.testing.assert_close(read(network, rollout), whole, rtol=1e-9, atol=1e-12)
