@@ -1,8 +1,11 @@
 """What a run needs of a card: held against every tensor that lives while small models learn, and against processes."""
 
 import json
+import resource
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,11 +16,11 @@ from instructgpt_lite.config import READ, Files, Hardware
 from instructgpt_lite.data.records import Demonstration, Ranking
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models import sampling
-from instructgpt_lite.models.hardware import placed
+from instructgpt_lite.models.hardware import most_memory, placed
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.presets import gpt2, nano, offline, reviews, tiny
 from instructgpt_lite.run import plan as planning
-from instructgpt_lite.run.plan import CARDS, KNOWN, Card, Shape, activations, fitting, of_json, plan, shape_of
+from instructgpt_lite.run.plan import CARDS, KNOWN, Card, Shape, activations, fitting, of_json, plan, planned, shape_of
 from instructgpt_lite.training.ppo_ptx import ppo_ptx
 from instructgpt_lite.training.reward import center, train_reward
 from instructgpt_lite.training.sft import finetune
@@ -268,6 +271,39 @@ def test_more_episodes_take_more_time_and_32_bits_take_a_t4_longer():
     assert twice == pytest.approx(2 * once)
     sft16, sft32 = (plan(gpt2, T4, Hardware(precision=each))[0].seconds for each in ("fp16", "fp32"))
     assert sft32 == pytest.approx(sft16 * 65 / 8.1)
+
+
+# What a run says of its own device
+
+def test_on_a_cpu_a_run_is_planned_in_seconds_of_its_two_cores():
+    needs = {need.stage: [round(need.total), round(2 * need.seconds, 1)] for need in plan(gpt2, CPU)}
+    assert planned(gpt2, torch.device("cpu")) == needs
+
+
+@pytest.mark.parametrize("called, card", [
+    ("Tesla T4", "t4"), ("NVIDIA L4", "l4"), ("NVIDIA A100-SXM4-40GB", "a100"), ("NVIDIA H100 80GB HBM3", "h100"),
+    ("NVIDIA H200", "h200"), ("NVIDIA GeForce RTX 4090", "rtx4090"), ("NVIDIA L40S", None), ("NVIDIA T400", None)])
+def test_a_gpu_is_known_by_its_name(called, card, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: called)
+    needs = plan(gpt2, CARDS[card]) if card else []
+    assert planned(gpt2, torch.device("cuda", 0)) == {
+        need.stage: [round(need.total), round(need.seconds, 1)] for need in needs}
+
+
+def test_a_model_of_unknown_size_is_not_planned():
+    assert planned(replace(gpt2, base_model="somebody/model"), torch.device("cpu")) == {}
+
+
+def test_memory_of_a_gpu_is_what_torch_had_of_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 7 + device.index)
+    assert most_memory(torch.device("cuda", 1)) == 8
+
+
+@pytest.mark.parametrize("system, times", [("linux", 1024), ("darwin", 1), ("win32", 0)])
+def test_memory_of_a_cpu_is_in_the_units_of_its_system(system, times, monkeypatch):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=5))
+    assert most_memory(torch.device("cpu")) == 5 * times
 
 
 # What was measured, and what is printed

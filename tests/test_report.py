@@ -218,7 +218,17 @@ def test_values_that_are_no_numbers_are_left_out(folder):
 
 def test_the_seconds_of_every_stage_are_shown(folder):
     table = page_of(folder).tables["CPU-seconds 100 in all"]
-    assert table[1:] == [[title, "12.5"] for title in STAGES.values()]
+    assert table[1:] == [[title, "12.5", "", "", ""] for title in STAGES.values()]
+
+
+def test_memory_and_what_was_planned_stand_beside_the_seconds(folder):
+    record = json.loads((folder / "stages.json").read_text())
+    record["sft"] |= {"memory": 2_340_000_000, "planned": [1_200_000_000, 0.0]}
+    record["ppo"] |= {"memory": 2_340_000_000, "planned": None}
+    (folder / "stages.json").write_text(json.dumps(record))
+    rows = {row[0]: row[1:] for row in page_of(folder).tables["CPU-seconds 100 in all"]}
+    assert rows[STAGES["sft"]] == ["12.5", "0.0", "2.34", "1.20"]
+    assert rows[STAGES["ppo"]] == ["12.5", "", "2.34", ""]
 
 
 def test_a_damaged_evaluation_is_not_shown_but_named(folder):

@@ -17,6 +17,7 @@ from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.run import stages
 from instructgpt_lite.run.folder import Damaged, RunFolder, check_model
+from instructgpt_lite.run.plan import planned
 from instructgpt_lite.run.stages import Stopped, run
 from instructgpt_lite.training.resume import ResumeState
 from instructgpt_lite.training.sft import demonstrated
@@ -88,6 +89,15 @@ def test_every_stage_leaves_its_rows_and_its_time(calm):
     for stage in NAMES:
         mine = [row["step"] for row in rows if row["stage"] == stage]
         assert mine == list(range(1, len(mine) + 1))
+
+
+def test_each_stage_has_on_record_the_memory_it_took_and_what_was_planned(calm):
+    records, most = RunFolder(calm).stages, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    taken = [record["memory"] for record in records.values()]
+    assert 10**8 < taken[0] and taken == sorted(taken) and taken[-1] <= most
+    there = planned(MICRO, torch.device("cpu"))
+    assert {name: record["planned"] for name, record in records.items()} == {
+        name: there.get(name) for name in NAMES} and {"sft", "ppo_ptx"} <= set(there)
 
 
 def test_policies_open_in_transformers_with_equal_logits(calm):

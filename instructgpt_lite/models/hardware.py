@@ -4,6 +4,7 @@ Weights, losses and log-probabilities are float32; with autocast the large produ
 of 16 bits. Nothing else knows of it: `placed` tells a network, and stages ask nothing.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -70,6 +71,20 @@ def device_of(hardware: Hardware) -> torch.device:
         raise ValueError(f"hardware.device is {hardware.device}, but torch sees no "
                          "such GPU: take auto, or cpu")
     return device
+
+
+def most_memory(device: torch.device) -> int:
+    """Bytes: the most that torch has had of a GPU so far, or this process of a CPU.
+
+    0 where the system does not say.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0
+    import resource  # which Windows has not
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def dtype_of(hardware: Hardware, device: torch.device) -> torch.dtype | None:

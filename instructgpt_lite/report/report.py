@@ -21,6 +21,7 @@ from instructgpt_lite.presets import PRESETS
 from instructgpt_lite.report import figures
 from instructgpt_lite.report.text import percent, printable, setting, with_margin
 from instructgpt_lite.run.folder import RunFolder, flat
+from instructgpt_lite.run.plan import GB
 from instructgpt_lite.world.examples import twenty
 from instructgpt_lite.world.facts import draw_facts
 from instructgpt_lite.world.gold import Gold
@@ -37,7 +38,7 @@ def write(path: str | Path) -> Path:
                         lstrip_blocks=True, finalize=safe)
     pages.filters["percent"] = percent
     page = pages.get_template("page.html").render(
-        config=folder.config, missing=folder.missing, seconds=folder.seconds,
+        config=folder.config, missing=folder.missing, costs=costs(folder), seconds=sum(folder.seconds.values()),
         titles=titles(folder), parameters=folder.parameters(), speakers=folder.speakers,
         policies=evaluation(folder).get("policies", {}), gold=before_and_after(folder),
         cases=cases(folder), measures=measures(folder), reward=reward_model(folder),
@@ -93,6 +94,18 @@ def known(folder: RunFolder) -> dict[str, str]:
     """What a source told of its data, such as how many rows it left out, and why."""
     told = flat(folder.json("labelers.json", {})) if folder.config.get("data") else {}
     return {name.replace(".", ", "): f"{value:,}" for name, value in told.items()}
+
+
+def costs(folder: RunFolder) -> dict[str, list[str]]:
+    """CPU-seconds and GB of each finished stage, and of both what was planned."""
+    rows = {}
+    for name, took in folder.seconds.items():
+        record = folder.stages[name]
+        room, time = record.get("planned") or (0, None)
+        sizes = (f"{size / GB:.2f}" if size else ""
+                 for size in (record.get("memory"), room))
+        rows[name] = [f"{took:,.1f}", "" if time is None else f"{time:,.1f}", *sizes]
+    return rows
 
 
 def cases(folder: RunFolder) -> dict[str, list[dict[str, Any]]]:

@@ -187,10 +187,11 @@ class RunFolder:
         with replacing(self.path / "models" / stage, needs) as temporary:
             model.save(temporary)
 
-    def finish(self, stage: str, seconds: float, needs: Sequence[str]) -> None:
-        """Put on record that a stage is finished, what it made, and what of."""
+    def finish(self, stage: str, seconds: float, needs: Sequence[str],
+               **more: Any) -> None:
+        """Put on record that a stage is finished, what it made, what of, and more."""
         done = {"seconds": round(seconds, 1), "made_of": self.digest_of(needs),
-                "files": self.files(stage)}
+                "files": self.files(stage)} | more
         self.record(stage, self.stages[stage] | done)
         shutil.rmtree(self.path / "checkpoints" / stage, ignore_errors=True)
 

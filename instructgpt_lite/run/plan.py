@@ -7,9 +7,12 @@ holds bytes against tensors of small models, results/memory.json against process
 """
 
 import json
+import re
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import torch
 
 from instructgpt_lite.config import READ, SFT, Hardware, Run
 from instructgpt_lite.run.folder import FACTS
@@ -19,6 +22,7 @@ STEP = 2e-3                           # seconds that a step of decoding takes a 
 ROWS = 128                            # decoded at once (models/sampling.py)
 SHORT, LONG = 24, 128                 # tokens of a prompt: a beginning, an instruction
 SPARE = 0.875                         # of the memory: the rest is for the allocator
+CORES = 2                             # of the card that is called cpu
 TINY = 310                            # words of the tiny world
 LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "smollm3")      # a gated mlp, RMS norms
 
@@ -196,6 +200,24 @@ def activations(shape: Shape, how: Hardware, half: bool, rows: float, length: in
         wanted = max(wanted, rows * length * (block + number * (width + shape.mlp)))
         block = 4 * width
     return half * 2 * shape.weights + shape.layers * rows * length * block + wanted
+
+
+def planned(config: Run, device: torch.device) -> dict[str, list[float]]:
+    """Bytes and CPU-seconds of each stage on the device of a run.
+
+    Nothing where the card is not in the list, or the size of the model not known. A
+    CPU's seconds are those of CORES; a GPU's host waits busily.
+    """
+    called, cores = "cpu", CORES
+    if device.type == "cuda":
+        called, cores = torch.cuda.get_device_name(device), 1
+    words = re.split("[ -]", called.lower().replace("rtx ", "rtx"))
+    cards = [CARDS[word] for word in words if word in CARDS]
+    try:
+        return {need.stage: [round(need.total), round(cores * need.seconds, 1)]
+                for card in cards[:1] for need in plan(config, card)}
+    except ValueError:
+        return {}
 
 
 def fitting(config: Run, card: Card) -> Hardware | None:
