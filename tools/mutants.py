@@ -723,7 +723,7 @@ AT_SCALE = [
     Mutant("logits-twice", PLAN, "wanted = 12 * rows", "wanted = 8 * rows", "the log-softmax, its gradient, theirs"),
     Mutant("auto-is-32-bits", PLAN, '(card.gpu or how.precision != "auto")', '(how.precision != "auto")',
            "a GPU computes in 16 bits if nobody says otherwise"),
-    Mutant("collects-as-long-as-it-learns", PLAN, "new = ppo.max_new_tokens", "new = T", "another stage's field"),
+    Mutant("collects-as-long-as-it-learns", PLAN, "new: int = ppo.max_new_tokens", "new: int = T", "another stage's field"),
     Mutant("llama-values-in-16-bits", FAST_SAMPLING, "= value[:, :, 0].to(v.dtype)", "= value[:, :, 0]",
            "RoPE leaves keys in float32"),
     Mutant("all-rows-at-once", NETWORKS, "self.micro_batch or max(1, READ // most)", "self.micro_batch or len(some)",

@@ -38,7 +38,8 @@ def write(path: str | Path) -> Path:
                         lstrip_blocks=True, finalize=safe)
     pages.filters["percent"] = percent
     page = pages.get_template("page.html").render(
-        config=folder.config, missing=folder.missing, costs=costs(folder), seconds=sum(folder.seconds.values()),
+        config=folder.config, missing=folder.missing,
+        costs=costs(folder), seconds=sum(folder.seconds.values()),
         titles=titles(folder), parameters=folder.parameters(), speakers=folder.speakers,
         policies=evaluation(folder).get("policies", {}), gold=before_and_after(folder),
         cases=cases(folder), measures=measures(folder), reward=reward_model(folder),

@@ -137,7 +137,8 @@ def plan(config: Run, card: Card, hardware: Hardware | None = None,
     N, text = shape.weights, text or (SHORT if config.fixed_length else LONG)
     ppo, collect, T = config.ppo, config.collect, config.collect.max_new_tokens
     half = how.precision != "fp32" and (card.gpu or how.precision != "auto")
-    learn_s = (8 if how.checkpointing else 6) * N / card.rate(half)   # a token
+    read_s = 2 * N / card.rate(half)                       # a token, forward
+    learn_s = (4 if how.checkpointing else 3) * read_s
     learning = partial(activations, shape, how, half)
     K = (collect.K_min + collect.K_max) / 2
     group = round(K * text if config.fixed_length else text + K * T)
@@ -155,15 +156,14 @@ def plan(config: Run, card: Card, hardware: Hardware | None = None,
         each *= stage.epochs * stage.demonstrations
         return Need(name, 16 * N, most, 0, learn_s * each)
 
-    def reinforced(name: str, gamma: float) -> Need:
+    def reinforced(name: str, gamma: float, new: int = ppo.max_new_tokens) -> Need:
         n = max(1, round(ppo.ptx_ratio * ppo.minibatch_size)) if gamma else 0
-        new = ppo.max_new_tokens
         most = max(learning(ppo.minibatch_size, text + new, new),
                    learning(n, ppo.ptx_length, ppo.ptx_length))
         rows = min(ppo.batch_size, how.micro_batch or ppo.batch_size)
         scored = 8 * min(READ, rows * new * shape.vocabulary)
         each = 2 * (text + new) + n * ppo.ptx_length / ppo.minibatch_size
-        each = learn_s * ppo.inner_epochs * each + 6 * N / card.rate(half) * (text + new)
+        each = learn_s * ppo.inner_epochs * each + 3 * read_s * (text + new)
         return Need(name, 44 * N, most, max(cached(ppo.batch_size, new), scored),
                     ppo.episodes * (each + card.decoding(N, new, half)))
 
