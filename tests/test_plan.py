@@ -16,7 +16,7 @@ from instructgpt_lite.config import READ, Files, Hardware
 from instructgpt_lite.data.records import Demonstration, Ranking
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models import sampling
-from instructgpt_lite.models.hardware import most_memory, placed
+from instructgpt_lite.models.hardware import placed, used
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.presets import gpt2, nano, offline, reviews, tiny
 from instructgpt_lite.run import plan as planning
@@ -277,33 +277,33 @@ def test_more_episodes_take_more_time_and_32_bits_take_a_t4_longer():
 
 def test_on_a_cpu_a_run_is_planned_in_seconds_of_its_two_cores():
     needs = {need.stage: [round(need.total), round(2 * need.seconds, 1)] for need in plan(gpt2, CPU)}
-    assert planned(gpt2, torch.device("cpu")) == needs
+    assert planned(gpt2, "cpu") == needs
 
 
 @pytest.mark.parametrize("called, card", [
     ("Tesla T4", "t4"), ("NVIDIA L4", "l4"), ("NVIDIA A100-SXM4-40GB", "a100"), ("NVIDIA H100 80GB HBM3", "h100"),
     ("NVIDIA H200", "h200"), ("NVIDIA GeForce RTX 4090", "rtx4090"), ("NVIDIA L40S", None), ("NVIDIA T400", None)])
-def test_a_gpu_is_known_by_its_name(called, card, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: called)
+def test_a_gpu_is_known_by_its_name(called, card):
     needs = plan(gpt2, CARDS[card]) if card else []
-    assert planned(gpt2, torch.device("cuda", 0)) == {
+    assert planned(gpt2, called) == {
         need.stage: [round(need.total), round(need.seconds, 1)] for need in needs}
 
 
 def test_a_model_of_unknown_size_is_not_planned():
-    assert planned(replace(gpt2, base_model="somebody/model"), torch.device("cpu")) == {}
+    assert planned(replace(gpt2, base_model="somebody/model"), "cpu") == {}
 
 
 def test_memory_of_a_gpu_is_what_torch_had_of_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card {device.index}")
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 7 + device.index)
-    assert most_memory(torch.device("cuda", 1)) == 8
+    assert used(torch.device("cuda", 1)) == ("card 1", 8)
 
 
 @pytest.mark.parametrize("system, times", [("linux", 1024), ("darwin", 1), ("win32", 0)])
 def test_memory_of_a_cpu_is_in_the_units_of_its_system(system, times, monkeypatch):
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=5))
-    assert most_memory(torch.device("cpu")) == 5 * times
+    assert used(torch.device("cpu")) == ("cpu", 5 * times)
 
 
 # What was measured, and what is printed

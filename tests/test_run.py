@@ -95,7 +95,7 @@ def test_each_stage_has_on_record_the_memory_it_took_and_what_was_planned(calm):
     records, most = RunFolder(calm).stages, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     taken = [record["memory"] for record in records.values()]
     assert 10**8 < taken[0] and taken == sorted(taken) and taken[-1] <= most
-    there = planned(MICRO, torch.device("cpu"))
+    there = planned(MICRO, "cpu")
     assert {name: record["planned"] for name, record in records.items()} == {
         name: there.get(name) for name in NAMES} and {"sft", "ppo_ptx"} <= set(there)
 

@@ -73,18 +73,19 @@ def device_of(hardware: Hardware) -> torch.device:
     return device
 
 
-def most_memory(device: torch.device) -> int:
-    """Bytes: the most that torch has had of a GPU so far, or this process of a CPU.
+def used(device: torch.device) -> tuple[str, int]:
+    """What the device is called; the most bytes so far that torch has had of it.
 
-    0 where the system does not say.
+    Of a CPU, those of this process; 0 where the system does not say.
     """
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+        name = torch.cuda.get_device_name(device)
+        return name, torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
-        return 0
+        return "cpu", 0
     import resource  # which Windows has not
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most
+    return "cpu", most if sys.platform == "darwin" else 1024 * most
 
 
 def dtype_of(hardware: Hardware, device: torch.device) -> torch.dtype | None:

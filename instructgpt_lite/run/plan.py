@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from instructgpt_lite.config import READ, SFT, Hardware, Run
 from instructgpt_lite.run.folder import FACTS
 
@@ -202,15 +200,13 @@ def activations(shape: Shape, how: Hardware, half: bool, rows: float, length: in
     return half * 2 * shape.weights + shape.layers * rows * length * block + wanted
 
 
-def planned(config: Run, device: torch.device) -> dict[str, list[float]]:
-    """Bytes and CPU-seconds of each stage on the device of a run.
+def planned(config: Run, called: str) -> dict[str, list[float]]:
+    """Bytes and CPU-seconds of each stage on a card that torch calls so, or the "cpu".
 
     Nothing where the card is not in the list, or the size of the model not known. A
     CPU's seconds are those of CORES; a GPU's host waits busily.
     """
-    called, cores = "cpu", CORES
-    if device.type == "cuda":
-        called, cores = torch.cuda.get_device_name(device), 1
+    cores = CORES if called == "cpu" else 1
     words = re.split("[ -]", called.lower().replace("rtx ", "rtx"))
     cards = [CARDS[word] for word in words if word in CARDS]
     try:

@@ -24,7 +24,7 @@ from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 from instructgpt_lite.files import Metrics, digests, write_json
 from instructgpt_lite.judging import table
 from instructgpt_lite.models import ranks
-from instructgpt_lite.models.hardware import device_of, most_memory, placed, sparing
+from instructgpt_lite.models.hardware import device_of, placed, sparing, used
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.run.card import write_cards
 from instructgpt_lite.run.folder import RunFolder, shipped_base
@@ -339,10 +339,9 @@ def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
         if stop:
             raise Stopped(f"stopped in {stage.name} after step {row['step']}; the same "
                           "command goes on from there")
-    device = device_of(config.hardware)
-    folder.finish(stage.name, time.process_time() - began, stage.needs,
-                  memory=most_memory(device),
-                  planned=planned(config, device).get(stage.name))
+    called, memory = used(device_of(config.hardware))
+    folder.finish(stage.name, time.process_time() - began, stage.needs, memory=memory,
+                  planned=planned(config, called).get(stage.name))
     mirror.keep(folder)
 
 
