@@ -9,15 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from instructgpt_lite.models.fast_rows import (
-    GROUP,
-    by_head,
-    flat_states,
-    head_counts,
-    is_plain,
-    logits,
-    told,
-)
+from instructgpt_lite.models import fast_rows
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.models.sampling import Draws
 
@@ -89,7 +81,7 @@ def decode(model: nn.Module, prompts: list[list[int]], draws: Draws,
     end_E = torch.tensor(ends, device=device)
     length_B = torch.tensor([len(prompt) for prompt in prompts], device=device)
     cache = Cache(min(places, len(prompts)), int(length_B.max()) + T)
-    waiting, plain = reading_groups(prompts, places), is_plain(model)
+    waiting, plain = reading_groups(prompts, places), fast_rows.is_plain(model)
     row_A, t_A = length_B[:0], length_B[:0]
     logits_AV = torch.zeros(0, model.config.vocab_size, dtype=model.dtype).to(device)
     while waiting or len(row_A):
@@ -119,9 +111,10 @@ def decode(model: nn.Module, prompts: list[list[int]], draws: Draws,
 def reading_groups(prompts: list[list[int]], places: int) -> list[list[int]]:
     """Rows to read together, the shortest last; copies together, if places allow."""
     groups: list[list[int]] = []
+    few = min(fast_rows.GROUP, places)
     for _, prompt, row in sorted((-len(x), x, row) for row, x in enumerate(prompts)):
         same = groups and prompts[groups[-1][-1]] == prompt
-        if groups and len(groups[-1]) < (places if same else min(GROUP, places)):
+        if groups and len(groups[-1]) < (places if same else few):
             groups[-1].append(row)
         else:
             groups.append([row])
@@ -138,10 +131,10 @@ def read(model: nn.Module, prompts: list[list[int]], cache: Cache, start: int,
     whole = Rollout.of(distinct, [[]] * len(distinct), pad=0, eos=()).to(model.device)
     if plain:
         rows = whole.token_BS, whole.real_BS, whole.last_B
-        return logits(model, *rows, cache=cache)[parent_R]
+        return fast_rows.logits(model, *rows, cache=cache)[parent_R]
     B, S = whole.token_BS.shape
     sees_BSS = torch.ones(B, S, S, dtype=torch.bool, device=model.device).tril()
-    inputs = told(model, whole.token_BS, sees_BSS.sum(dim=2) - 1, sees_BSS)
+    inputs = fast_rows.told(model, whole.token_BS, sees_BSS.sum(dim=2) - 1, sees_BSS)
     logits_BSV = model(**inputs, past_key_values=cache, use_cache=True).logits
     return logits_BSV.flatten(0, 1)[whole.last_B[parent_R]]
 
@@ -150,18 +143,18 @@ def step(model: nn.Module, token_A: Tensor, cache: Cache, plain: bool) -> Tensor
     """Logits (A, V) after one more token of each row, written to `cache.slot_A`."""
     slot_A1 = cache.slot_A[:, None]
     sees_AU = torch.arange(cache.used, device=model.device) <= slot_A1
-    inputs = told(model, token_A[:, None], slot_A1, sees_AU[:, None])
+    inputs = fast_rows.told(model, token_A[:, None], slot_A1, sees_AU[:, None])
     if not plain:
         return model(**inputs, past_key_values=cache, use_cache=True).logits[:, 0]
-    A, (H, G) = len(token_A), head_counts(model)
+    A, (H, G) = len(token_A), fast_rows.head_counts(model)
     mask_b1U = inputs["attention_mask"][:, 0].repeat_interleave(G, dim=0)
 
     def attend(layer: int, qkv_AE: Tensor) -> Tensor:    # b: A * G; g: H / G heads
-        q, k, v = by_head(qkv_AE, A, 1, (H, G))
+        q, k, v = fast_rows.by_head(qkv_AE, A, 1, (H, G))
         k, v = cache.update(k, v, layer)
         q_bgd, k_bUd, v_bUd = (x.reshape(A * G, -1, x.size(3)) for x in (q, k, v))
         score_bgU = torch.baddbmm(mask_b1U, q_bgd, k_bUd.transpose(1, 2),
                                   alpha=q.size(-1) ** -0.5)
         return torch.bmm(score_bgU.softmax(dim=-1), v_bUd).view(A, -1)
 
-    return model.lm_head(flat_states(model, token_A, cache.slot_A, attend))
+    return model.lm_head(fast_rows.flat_states(model, token_A, cache.slot_A, attend))

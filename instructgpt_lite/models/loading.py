@@ -158,19 +158,6 @@ def end_ids(model: nn.Module, tokenizer: Any) -> tuple[int, ...]:
     return (tokenizer.eos_token_id, *(end for end in others or [] if end not in unlike))
 
 
-def prompt_ids(tokenizer: Any, prompts: list[str],
-               template: str = "{prompt}\n") -> list[list[int]]:
-    """Token ids of each prompt in its template, after which the response begins.
-
-    A tokenizer that begins texts with BOS shows that its model was trained so.
-    """
-    bos = tokenizer.bos_token_id
-    begin = [bos] if bos is not None and tokenizer("")["input_ids"][:1] == [bos] else []
-    asked = [template.replace("{prompt}", prompt) for prompt in prompts]
-    texts = tokenizer(asked, add_special_tokens=False)
-    return [begin + ids for ids in texts["input_ids"]]
-
-
 def check_same_tokenizer(**networks: Any) -> None:
     """ValueError unless all that have a tokenizer read and write the same ids."""
     found = [(name, each.tokenizer) for name, each in networks.items()
