@@ -53,11 +53,11 @@ class Work:
 
     def policy(self, stage: str) -> Policy:
         """The policy that a stage has made, where this run computes."""
-        return placed(Policy.load(self.folder.model(stage)), self.folder.hardware)
+        return placed(Policy.load(self.folder.model(stage)), self.config.hardware)
 
     def scores(self, stage: str) -> ScalarModel:
         """The reward model that a stage has made, where this run computes."""
-        return placed(ScalarModel.load(self.folder.model(stage)), self.folder.hardware)
+        return placed(ScalarModel.load(self.folder.model(stage)), self.config.hardware)
 
     def save(self, model: Policy | ScalarModel) -> None:
         """Put what this stage has made in its place; process 0 does, others copy it."""
@@ -79,7 +79,7 @@ def base(work: Work) -> Rows:
     else:
         words = source.tokenizer()
         policy = Policy.new(config.architecture, words, config.pretrain.seed)
-        placed(policy, work.folder.hardware)
+        placed(policy, config.hardware)
         corpus = source.corpus(policy.tokenizer)
         yield from pretrain(policy, corpus, config.pretrain, work.resume)
     policy.speak(config.template, config.fixed_length)
@@ -278,7 +278,7 @@ def run(config: Run, folder: str | Path,
         second.restore(RunFolder(folder))
         with ranks.own_folder(Path(folder)) as path, sparing(config.hardware):
             place, source, stages = RunFolder(path), None, stages_of(config)
-            place.hardware, place.shared = config.hardware, Path(folder)
+            place.shared = Path(folder)
             place.settle(config, {stage.name: stage.title for stage in stages})
             for stage in stages:
                 if not place.is_done(stage.name, stage.needs):
