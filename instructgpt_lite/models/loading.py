@@ -200,14 +200,12 @@ def scored(model: nn.Module, pad: int) -> nn.Module:
     An AutoModelForSequenceClassification where transformers has one for the family;
     elsewhere the language model itself, whose unembedding then lies idle.
     """
-    from transformers import (
-        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
-        AutoModelForSequenceClassification,
-    )
+    import transformers
     config = copy.deepcopy(model.config)
     config.num_labels, config.pad_token_id = 1, pad
-    if type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
-        classifier = AutoModelForSequenceClassification.from_config(config)
+    if type(config) in transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        auto = transformers.AutoModelForSequenceClassification
+        classifier = auto.from_config(config)
         classifier.to(device=model.device, dtype=model.dtype)
         head, trunk = getattr(classifier, "score", None), forward.trunk(classifier)
         if isinstance(head, nn.Linear) and type(trunk) is type(forward.trunk(model)):

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
 
-from instructgpt_lite.config import PPO, Run
+from instructgpt_lite.config import Run
 from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
 from instructgpt_lite.data.protocols import Source
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
@@ -149,22 +150,17 @@ def rejection_sampled(work: Work) -> Rows:
                          config.n, work.config.ppo.max_new_tokens, random)
 
     batches = kept(work, Demonstration, make, len(prompts))
-    yield from finetuned(work, "rl_init", [each for _, best in batches for each in best])
+    best = [shown for _, batch in batches for shown in batch]
+    yield from finetuned(work, "rl_init", best)
 
 
-def ppo(work: Work) -> Rows:
-    """Step 3 without pretraining gradients: eq. (2) with gamma = 0."""
-    yield from reinforced(work, replace(work.config.ppo, gamma=0.0))
+def reinforced(work: Work, **changed: float) -> Rows:
+    """Step 3, eq. (2): the model that the paper calls InstructGPT; or, changed, PPO.
 
-
-def ppo_with_pretraining(work: Work) -> Rows:
-    """Step 3, eq. (2): the model that the paper calls InstructGPT."""
-    yield from reinforced(work, work.config.ppo)
-
-
-def reinforced(work: Work, config: PPO) -> Rows:
-    """Answer, be scored, improve; the reference is where it starts."""
+    Answer, be scored, improve; the reference is where it starts.
+    """
     policy, reward = work.policy("rl_init"), work.scores("reward").frozen()
+    config = replace(work.config.ppo, **changed)
     asked = unseen_prompts(work.config, work.source)[1]
     corpus = work.source.corpus(policy.tokenizer)
     yield from ppo_ptx(policy, policy.frozen(), reward, [each.prompt for each in asked],
@@ -218,8 +214,9 @@ STAGES = (
     Stage("judge", "Judge", judge_model, ("rl_init",), ("loss", "accuracy"), False),
     Stage("best_of_n", "BoN SFT", rejection_sampled, ("rl_init", "reward"),
           ("loss", "ptx_loss")),
-    Stage("ppo", "PPO", ppo, ("rl_init", "reward"), ("score", "kl", "length")),
-    Stage("ppo_ptx", "PPO-ptx", ppo_with_pretraining, ("rl_init", "reward"),
+    Stage("ppo", "PPO", partial(reinforced, gamma=0.0),          # no pretraining
+          ("rl_init", "reward"), ("score", "kl", "length")),
+    Stage("ppo_ptx", "PPO-ptx", reinforced, ("rl_init", "reward"),
           ("score", "kl", "ptx_loss")),
     Stage("evaluate", "Evaluation", evaluation,
           ("base", "sft", "rl_init", "collect", "reward", "judge", "best_of_n", "ppo",
