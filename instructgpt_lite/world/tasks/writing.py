@@ -17,12 +17,7 @@ from instructgpt_lite.world.words import (
 
 STORY = ("opening", "middle", "ending")
 NUMBERS = ["two", "three", "four"]
-IDEAS = {                             # instruction, slot of a word, slot of a list
-    "foods": ("Name {} foods to cook.", "food", "foods"),
-    "visits": ("Name {} towns to visit.", "town", "towns"),
-    "pets": ("Name {} pets to get.", "animal", "pets"),
-    "gifts": ("Name {} gifts to buy.", "object", "gifts"),
-}
+IDEAS = SAID["ideas"]                 # instruction, slot of a word, slot of a list
 
 
 def ask_generation(facts: list[Fact], rng: Random) -> tuple[str, dict]:
