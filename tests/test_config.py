@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from instructgpt_lite import config, presets, presets_at_scale
+from instructgpt_lite import config, presets
 from instructgpt_lite.config import (
     PPO,
     SFT,
@@ -117,8 +117,7 @@ def test_presets_are_runs_that_know_their_name():
 def test_a_preset_writes_nothing_that_is_the_paper_s_already():
     """Each keyword of presets.py is a departure."""
     kinds = {kind.__name__: kind for kind in SECTIONS.values()}
-    sources = [Path(module.__file__).read_text() for module in (presets, presets_at_scale)]
-    for call in (node for source in sources for node in ast.walk(ast.parse(source))):
+    for call in ast.walk(ast.parse(Path(presets.__file__).read_text())):
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") in kinds:
             default = kinds[call.func.id]()
             for keyword in call.keywords:
@@ -231,7 +230,7 @@ def made(name: str, run: Run, folder: Path, world):
     if name == "evaluate":
         noise = {"noise": {"training": 0.2, "held-out": 0.3}}
         (folder / "labelers.json").write_text(json.dumps(noise))
-    rows = list(stage.make(run, world, place, ResumeState()))
+    rows = list(stage.make(stages.Work(name, run, world, place, ResumeState())))
     files = [path.read_text() for path in sorted(folder.rglob("*")) if path.suffix in (".json", ".jsonl")
              and path.name not in ("config.json", "stages.json")]
     return rows, place.made, files
@@ -312,7 +311,7 @@ def saves(run: Run, folder: Path, monkeypatch) -> int:
 def world_of(run: Run, folder: Path, monkeypatch) -> int:
     """The seed of the world that the first stage is given."""
     found = []
-    stage = replace(stages.STAGES[0], make=lambda config, world, *_: found.append(world.seed) or ())
+    stage = replace(stages.STAGES[0], make=lambda work: found.append(work.source.seed) or ())
     monkeypatch.setattr(stages, "STAGES", (stage,))
     monkeypatch.setattr(RunFolder, "finish", lambda *_: None)
     list(stages.run(run, folder))
@@ -330,7 +329,8 @@ def base_of(run: Run, folder: Path, monkeypatch) -> tuple:
     monkeypatch.setattr(stages, "located", lambda name: name)
     monkeypatch.setattr(Policy, "load", lambda name: opened.append(name) or new_policy())
     monkeypatch.setattr(RunFolder, "save", lambda self, stage, policy: saved.append(policy))
-    assert list(stages.base(replace(run, base_model=run.base_model or "one"), World7(), RunFolder(folder), None)) == []
+    run = replace(run, base_model=run.base_model or "one")
+    assert list(stages.base(stages.Work("base", run, World7(), RunFolder(folder), None))) == []
     return opened[0], saved[0].template, saved[0].ends
 
 

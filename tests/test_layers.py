@@ -19,7 +19,7 @@ LAYERS = [
     {"config", "theory", "files", "checks"},
     {"data"},
     {"world"},
-    {"presets_at_scale", "models"},
+    {"models"},
     {"presets"},
     {"training"},
     {"judging"},
@@ -172,8 +172,8 @@ def test_a_function_has_at_most_45_lines():
     assert {name: length for name, length in lengths.items() if length > 45} == {}
 
 
-CORE = {"config", "presets", "presets_at_scale", "files", "theory", "models", "training", "run"}
-MOST = {"core": 5106, "package": 13357}       # lines of Python; to reach: 2,500 and 6,800
+CORE = {"config", "presets", "files", "theory", "models", "training", "run"}
+MOST = {"core": 5010, "package": 13083}       # lines of Python; to reach: 2,500 and 6,800
 
 
 def test_the_core_and_the_package_are_small():

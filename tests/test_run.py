@@ -195,7 +195,7 @@ def test_rl_begins_at_the_rl_start_on_prompts_that_were_not_ranked(calm, tmp_pat
     monkeypatch.setattr(stages, "ppo_ptx", lambda *these: given.extend(these) or iter(()))
     shutil.copytree(calm, tmp_path / "run")
     folder, world = RunFolder(tmp_path / "run"), World(0)
-    list(stages.reinforced("ppo", MICRO, world, folder, ResumeState()))
+    list(stages.reinforced(stages.Work("ppo", MICRO, world, folder, ResumeState())))
     start = Policy.load(calm / "models" / "rl_init").state_dict()
     for policy in given[:2]:
         assert all(torch.equal(w, start[name]) for name, w in policy.state_dict().items())

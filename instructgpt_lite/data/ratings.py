@@ -15,6 +15,7 @@ from random import Random
 
 from instructgpt_lite.data.archives import file_in
 from instructgpt_lite.data.records import DataError, Fault, Ranking, check_text
+from instructgpt_lite.data.shapes import by_score
 
 STUDY = "hutto_ICWSM_2014.tar.gz"
 ENCODINGS = {"tweets": "latin-1", "movieReviewSnippets": "utf-8-sig",
@@ -102,9 +103,6 @@ def drawn_rankings(rated: Sequence[Rated], passes: int = 1, seed: int = 0,
             places = {rated[place].text: place for place in order[-K:]}  # each once
             del order[-K:]
             drawn = [rng.choice(rated[place].ratings) for place in places.values()]
-            levels = sorted(set(drawn), reverse=True)
-            if len(levels) > 1:
-                ranks = tuple(levels.index(rating) + 1 for rating in drawn)
-                key = {"rated": [*places.values()]}
-                rankings.append(Ranking(QUESTION, tuple(places), ranks, key=key))
+            if row := by_score(QUESTION, [*places], drawn):
+                rankings.append(Ranking(**row, key={"rated": [*places.values()]}))
     return rankings

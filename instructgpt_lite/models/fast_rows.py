@@ -203,7 +203,6 @@ def attention(q: Tensor, k: Tensor, v: Tensor, sees: Tensor | None = None) -> Te
     return a_RHSd.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
-
 def told(model: nn.Module, token_BS: Tensor, position_BS: Tensor,
          sees_BSU: Tensor) -> dict[str, Tensor]:
     """Inputs of any decoder; the mask is 0 where a token sees, or the lowest number."""

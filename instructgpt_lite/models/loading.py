@@ -158,19 +158,6 @@ def end_ids(model: nn.Module, tokenizer: Any) -> tuple[int, ...]:
     return (tokenizer.eos_token_id, *(end for end in others or [] if end not in unlike))
 
 
-def prompt_ids(tokenizer: Any, prompts: list[str],
-               template: str = "{prompt}\n") -> list[list[int]]:
-    """Token ids of each prompt in its template, after which the response begins.
-
-    A tokenizer that begins texts with BOS shows that its model was trained so.
-    """
-    bos = tokenizer.bos_token_id
-    begin = [bos] if bos is not None and tokenizer("")["input_ids"][:1] == [bos] else []
-    asked = [template.replace("{prompt}", prompt) for prompt in prompts]
-    texts = tokenizer(asked, add_special_tokens=False)
-    return [begin + ids for ids in texts["input_ids"]]
-
-
 def check_same_tokenizer(**networks: Any) -> None:
     """ValueError unless all that have a tokenizer read and write the same ids."""
     found = [(name, each.tokenizer) for name, each in networks.items()
@@ -213,14 +200,12 @@ def scored(model: nn.Module, pad: int) -> nn.Module:
     An AutoModelForSequenceClassification where transformers has one for the family;
     elsewhere the language model itself, whose unembedding then lies idle.
     """
-    from transformers import (
-        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
-        AutoModelForSequenceClassification,
-    )
+    import transformers
     config = copy.deepcopy(model.config)
     config.num_labels, config.pad_token_id = 1, pad
-    if type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
-        classifier = AutoModelForSequenceClassification.from_config(config)
+    if type(config) in transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        auto = transformers.AutoModelForSequenceClassification
+        classifier = auto.from_config(config)
         classifier.to(device=model.device, dtype=model.dtype)
         head, trunk = getattr(classifier, "score", None), forward.trunk(classifier)
         if isinstance(head, nn.Linear) and type(trunk) is type(forward.trunk(model)):

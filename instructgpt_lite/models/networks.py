@@ -68,8 +68,15 @@ class Network(nn.Module):
         return self
 
     def encode(self, prompts: list[str]) -> list[list[int]]:
-        """Token ids of each prompt as `template` has it."""
-        return loading.prompt_ids(self.tokenizer, prompts, self.template)
+        """Token ids of each prompt in `template`, after which the response begins.
+
+        A tokenizer that begins texts with BOS shows that its model was trained so.
+        """
+        bos, read = self.tokenizer.bos_token_id, self.tokenizer
+        begin = [bos] if bos is not None and read("")["input_ids"][:1] == [bos] else []
+        asked = [self.template.replace("{prompt}", prompt) for prompt in prompts]
+        texts = read(asked, add_special_tokens=False)
+        return [begin + ids for ids in texts["input_ids"]]
 
     @property
     def template(self) -> str:
@@ -163,9 +170,7 @@ class Policy(Network):
         token_BS = token_BS.to(self.device)
         keep_M = torch.arange(token_BS.numel(), device=self.device)
         real_BS = torch.ones_like(token_BS, dtype=torch.bool)
-        with self.reading():
-            logits_MV = self._road().logits(self.model, token_BS, real_BS, keep_M)
-        return self._out(logits_MV).view(*token_BS.shape, -1)
+        return self._read(token_BS, real_BS, keep_M).view(*token_BS.shape, -1)
 
     def logp(self, rollout: Rollout, temperature: float = 1.0, dropout: float = 0.0,
              generator: torch.Generator | None = None) -> Tensor:
@@ -176,7 +181,8 @@ class Policy(Network):
         drop = forward.dropout(dropout, generator, self.device)
 
         def read(rollout: Rollout) -> Tensor:
-            logits_MV = self._before(rollout, drop)
+            logits_MV = self._read(rollout.token_BS, rollout.real_BS, rollout.before_M,
+                                   drop)
             token_M = rollout.token_BS.flatten()[rollout.before_M + 1]
             logp_M = token_logp(logits_MV[None], token_M[None], temperature)[0]
             return _spread(logp_M, rollout.mask_BT)
@@ -191,15 +197,14 @@ class Policy(Network):
         tokens instead of one sampled ratio. B x T x V floats: to read, not to train.
         """
         rollout = rollout.to(self.device)
-        logp_MV = tempered(self._before(rollout), 1.0).log_softmax(dim=-1)
+        logits_MV = self._read(rollout.token_BS, rollout.real_BS, rollout.before_M)
+        logp_MV = tempered(logits_MV, 1.0).log_softmax(dim=-1)
         return _spread(logp_MV, rollout.mask_BT)
 
-    def _before(self, rollout: Rollout, drop: forward.Dropout | None = None) -> Tensor:
-        """Logits (M, V) for every counted response token."""
+    def _read(self, *rows: Tensor | forward.Dropout | None) -> Tensor:
+        """Logits (M, V) of rows, as `forward.logits` has them."""
         with self.reading():
-            logits_MV = self._road().logits(self.model, rollout.token_BS,
-                                            rollout.real_BS, rollout.before_M, drop)
-        return self._out(logits_MV)
+            return self._out(self._road().logits(self.model, *rows))
 
     def sample(self, prompts: list[str] | list[list[int]], **options) -> Rollout:
         """Draw responses; options are those of `sampling.sample`."""

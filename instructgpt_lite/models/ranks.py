@@ -70,7 +70,7 @@ def together(part: Tensor, rows: Tensor, count: int) -> Tensor:
         return part
     whole = part.new_zeros(count, *part.shape[1:])
     whole[rows.to(part.device)] = part
-    _all_reduce(whole)
+    _failing(lambda: dist.all_reduce(whole))
     return whole
 
 
@@ -92,7 +92,7 @@ def sum_gradients(module: nn.Module) -> None:
     weights = [p for p in module.parameters() if p.requires_grad]
     flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten()
                       for p in weights])
-    _all_reduce(flat)
+    _failing(lambda: dist.all_reduce(flat))
     for p, gradient in zip(weights, flat.split([p.numel() for p in weights])):
         p.grad = gradient.view_as(p).clone()
 
@@ -127,10 +127,6 @@ def own_folder(folder: Path) -> Iterator[Path]:
         shutil.copytree(folder, own, ignore=shutil.ignore_patterns(".lock"))
         meet()
         yield own
-
-
-def _all_reduce(tensor: Tensor) -> None:
-    _failing(lambda: dist.all_reduce(tensor))
 
 
 def _failing(talk: Callable[[], None]) -> None:

@@ -3,6 +3,7 @@
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,10 +13,7 @@ from instructgpt_lite.files import write_bytes
 from instructgpt_lite.run.folder import CARD, FACTS, RunFolder, flat
 
 OF_OTHERS = ("not known to this package: ask its makers", "")
-USE = """A small model for learning and research on InstructGPT (Ouyang et al., 2022,
-arXiv:2203.02155). It is not safe for advice, decisions or any product: it says false,
-rude and harmful things, and its measures hold for the prompts of its run alone. The
-reward models score responses to such prompts and nothing else."""
+CARD_TEXT = (Path(__file__).parent / "card.md").read_text("utf-8")
 
 
 def write_cards(folder: RunFolder, found: dict[str, Any]) -> None:
@@ -36,30 +34,24 @@ def card(folder: RunFolder, name: str, found: dict[str, Any]) -> str:
     usual = flat(Run(preset=config["preset"]))
     taken = {field: f"{value} (licence: {licence})"
              for field, (value, licence, _) in sources(config).items()}
-    base = taken.pop("base_model", "None: random weights, pretrained on the text of "
-                     "the tiny world.")
-    sections = {
-        f"{record['title']} ({config['preset']})":
-            f"Stage `{name}` of instructgpt_lite {version('instructgpt-lite')}.",
-        "Intended use and limits": USE,
-        "Base model": base,
-        "Data": table(taken) or
+    return CARD_TEXT.format(
+        head=head(config, name in ("reward", "judge")), title=record["title"],
+        preset=config["preset"], name=name, version=version("instructgpt-lite"),
+        base=taken.pop("base_model", "None: random weights, pretrained on the text of "
+                       "the tiny world."),
+        data=table(taken) or
             f"All of it made by code (MIT): the tiny world, number {config['world']}.",
-        "Evaluation": table({what: "{:.4g} (95 % interval {:.4g} to {:.4g})".format(
+        evaluation=table({what: "{:.4g} (95 % interval {:.4g} to {:.4g})".format(
             *interval) for what, interval in rows.get(name, {}).items()})
             or "Not measured.",
-        "Seeds": f"{config['seed']}, added to that of each stage after the base: "
-            + ", ".join(f"{each} {value['seed']}" for each, value in config.items()
-                        if isinstance(value, dict) and "seed" in value) + ".",
-        "Configuration": "Where it departs from the defaults, the paper's numbers.\n\n"
-            + table({field: value for field, value in flat(config).items()
-                     if value != usual.get(field)}),
-        "Cost": f"{hardware()}, when judged. CPU-seconds:\n\n" + table(folder.seconds),
-        "Files (sha256)": table({each.split("/")[-1]: digest
-                                 for each, digest in record["files"].items()}),
-    }
-    text = "\n\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
-    return f"{head(config, name in ('reward', 'judge'))}\n{text[1:]}\n"
+        seed=config["seed"],
+        seeds=", ".join(f"{each} {value['seed']}" for each, value in config.items()
+                        if isinstance(value, dict) and "seed" in value),
+        departures=table({field: value for field, value in flat(config).items()
+                          if value != usual.get(field)}),
+        hardware=hardware(), seconds=table(folder.seconds),
+        files=table({each.split("/")[-1]: digest
+                     for each, digest in record["files"].items()}))
 
 
 def head(config: dict[str, Any], scores: bool) -> str:

@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from instructgpt_lite.config import Hardware, Run
+from instructgpt_lite.config import Run
 from instructgpt_lite.data.jsonl import read_jsonl
 from instructgpt_lite.files import digests, read_metrics, replacing, write_json
 
@@ -38,7 +38,6 @@ class Damaged(ValueError):
 class RunFolder:
     """A folder with a run in it. Of what is not there yet, reading gives nothing."""
 
-    hardware = Hardware()                         # of who is at it now
     shared = Path()                               # of process 0, of several
     speakers = ("base", "sft", "ppo_ptx")         # whose answers are shown side by side
 

@@ -10,14 +10,15 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
 
-from instructgpt_lite.config import SFT, Run
+from instructgpt_lite.config import Run
 from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
 from instructgpt_lite.data.protocols import Source
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
@@ -42,165 +43,150 @@ from instructgpt_lite.training.sft import finetune
 Rows = Iterator[dict]
 
 
-def policy_of(folder: RunFolder, stage: str) -> Policy:
-    """The policy that a stage has made, where this run computes."""
-    return placed(Policy.load(folder.model(stage)), folder.hardware)
+@dataclass(frozen=True)
+class Work:
+    """What a stage of a run goes by, and where it finds and puts models."""
+
+    stage: str
+    config: Run
+    source: Source
+    folder: RunFolder
+    resume: ResumeState
+
+    def policy(self, stage: str) -> Policy:
+        """The policy that a stage has made, where this run computes."""
+        return placed(Policy.load(self.folder.model(stage)), self.config.hardware)
+
+    def scores(self, stage: str) -> ScalarModel:
+        """The reward model that a stage has made, where this run computes."""
+        return placed(ScalarModel.load(self.folder.model(stage)), self.config.hardware)
+
+    def save(self, model: Policy | ScalarModel) -> None:
+        """Put what this stage has made in its place; process 0 does, others copy it."""
+        if ranks.rank() == 0:
+            self.folder.save(self.stage, model)
+        ranks.meet()
+        if ranks.rank():
+            shutil.copytree(self.folder.shared / "models" / self.stage,
+                            self.folder.path / "models" / self.stage,
+                            dirs_exist_ok=True)
 
 
-def save(folder: RunFolder, stage: str, model: Policy | ScalarModel) -> None:
-    """Put what a stage has made in its place; process 0 does, the others copy it."""
-    if ranks.rank() == 0:
-        folder.save(stage, model)
-    ranks.meet()
-    if ranks.rank():
-        shutil.copytree(folder.shared / "models" / stage,
-                        folder.path / "models" / stage, dirs_exist_ok=True)
-
-
-def scores_of(folder: RunFolder, stage: str) -> ScalarModel:
-    """The reward model that a stage has made, where this run computes."""
-    return placed(ScalarModel.load(folder.model(stage)), folder.hardware)
-
-
-def base(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
+def base(work: Work) -> Rows:
     """Next-token prediction. The paper has GPT-3; we have any model, or our own."""
+    config, source = work.config, work.source
     ready = config.base_model or shipped_base(config)
     if ready:
         policy = Policy.load(located(ready))
     else:
         words = source.tokenizer()
         policy = Policy.new(config.architecture, words, config.pretrain.seed)
-        placed(policy, folder.hardware)
+        placed(policy, config.hardware)
         corpus = source.corpus(policy.tokenizer)
-        yield from pretrain(policy, corpus, config.pretrain, resume)
+        yield from pretrain(policy, corpus, config.pretrain, work.resume)
     policy.speak(config.template, config.fixed_length)
-    save(folder, "base", policy)
+    work.save(policy)
 
 
-def supervised(config: Run, source: Source, folder: RunFolder,
-               resume: ResumeState) -> Rows:
-    """Step 1: labelers show what to say, and the base model learns it (§3.5)."""
-    shown = source.demonstrations(config.sft.demonstrations, config.sft.seed)
-    yield from finetuned("sft", "base", shown, config.sft, source, folder, resume)
+def supervised(work: Work) -> Rows:
+    """Step 1: labelers show what to say, and the base model learns it (§3.5).
+
+    Where RL starts: in fewer passes, and with pretraining text mixed in (App. C.3).
+    """
+    config = getattr(work.config, work.stage)
+    shown = work.source.demonstrations(config.demonstrations, config.seed)
+    yield from finetuned(work, "base", shown)
 
 
-def rl_start(config: Run, source: Source, folder: RunFolder,
-             resume: ResumeState) -> Rows:
-    """Where RL starts: fewer passes, and pretraining text mixed in (App. C.3)."""
-    shown = source.demonstrations(config.rl_init.demonstrations, config.rl_init.seed)
-    yield from finetuned("rl_init", "base", shown, config.rl_init, source, folder,
-                         resume)
-
-
-def finetuned(name: str, start: str, shown: list[Demonstration], config: SFT,
-              source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
+def finetuned(work: Work, start: str, shown: list[Demonstration]) -> Rows:
     """The policy `start`, trained to say what is shown."""
-    policy = policy_of(folder, start)
-    corpus = source.corpus(policy.tokenizer)
-    yield from finetune(policy, shown, config, corpus, resume)
-    save(folder, name, policy)
+    policy, config = work.policy(start), getattr(work.config, work.stage)
+    corpus = work.source.corpus(policy.tokenizer)
+    yield from finetune(policy, shown, config, corpus, work.resume)
+    work.save(policy)
 
 
-def rankings(config: Run, source: Source, folder: RunFolder,
-             resume: ResumeState) -> Rows:
+def rankings(work: Work) -> Rows:
     """Step 2, first half: labelers rank what the RL start says, K answers a prompt."""
-    policy = policy_of(folder, "rl_init")
-    prompts, _ = unseen_prompts(config, source)
-    known = table.calibrate(source, policy, config.collect)
-    write_json(folder.path / "labelers.json", known)
+    policy, source, config = work.policy("rl_init"), work.source, work.config.collect
+    prompts, _ = unseen_prompts(work.config, source)
+    known = table.calibrate(source, policy, config)
+    write_json(work.folder.path / "labelers.json", known)
 
     def make(batch: int) -> list[Ranking]:
-        return source.rank(*to_rank(policy, prompts, config.collect, batch))
+        return source.rank(*to_rank(policy, prompts, config, batch))
 
-    batches = kept(folder, "collect", Ranking, make, len(prompts),
-                   config.collect.batch_size)
-    for row, ranked in batches:
+    for row, ranked in kept(work, Ranking, make, len(prompts)):
         pairs = sum(len(each.pairs) for each in ranked)
         yield row | {"rankings": len(ranked), "pairs": pairs}
 
 
-def reward_model(config: Run, source: Source, folder: RunFolder,
-                 resume: ResumeState) -> Rows:
+def reward_model(work: Work) -> Rows:
     """Step 2, second half: a model learns what labelers prefer, eq. (1)."""
-    policy = policy_of(folder, "rl_init")
+    policy, config = work.policy("rl_init"), work.config
     reward = ScalarModel.on(policy, config.reward.seed)
-    ranked = folder.records("collect", Ranking)
-    yield from train_reward(reward, ranked, config.reward, resume)
-    center(reward, policy, source.demonstrations(config.rl_init.demonstrations))
-    save(folder, "reward", reward)
+    ranked = work.folder.records("collect", Ranking)
+    yield from train_reward(reward, ranked, config.reward, work.resume)
+    center(reward, policy, work.source.demonstrations(config.rl_init.demonstrations))
+    work.save(reward)
 
 
-def judge_model(config: Run, source: Source, folder: RunFolder,
-                resume: ResumeState) -> Rows:
+def judge_model(work: Work) -> Rows:
     """A second reward model, from texts and people that the first has not seen."""
-    policy = policy_of(folder, "rl_init")
-    judge = ScalarModel.on(policy, config.reward.seed)
-    yield from train_reward(judge, source.second(), config.reward, resume)
-    save(folder, "judge", judge)
+    config = work.config.reward
+    judge = ScalarModel.on(work.policy("rl_init"), config.seed)
+    yield from train_reward(judge, work.source.second(), config, work.resume)
+    work.save(judge)
 
 
-def rejection_sampled(config: Run, source: Source, folder: RunFolder,
-                      resume: ResumeState) -> Rows:
+def rejection_sampled(work: Work) -> Rows:
     """A baseline for PPO: learn the best of n answers, by the reward model, at once."""
-    policy = policy_of(folder, "rl_init")
-    reward = scores_of(folder, "reward").frozen()
-    prompts = unseen_prompts(config, source)[1][:config.best_of_n.demonstrations]
-    size, n = config.collect.batch_size, config.best_of_n.n
+    policy, reward = work.policy("rl_init"), work.scores("reward").frozen()
+    config, size = work.config.best_of_n, work.config.collect.batch_size
+    prompts = unseen_prompts(work.config, work.source)[1][:config.demonstrations]
 
     def make(batch: int) -> list[Demonstration]:
-        random = generator(config.best_of_n.seed, "best of n", batch)
-        return best_of_n(policy, reward, prompts[batch * size:(batch + 1) * size], n,
-                         config.ppo.max_new_tokens, random)
+        random = generator(config.seed, "best of n", batch)
+        return best_of_n(policy, reward, prompts[batch * size:(batch + 1) * size],
+                         config.n, work.config.ppo.max_new_tokens, random)
 
-    batches = kept(folder, "best_of_n", Demonstration, make, len(prompts), size)
+    batches = kept(work, Demonstration, make, len(prompts))
     best = [shown for _, batch in batches for shown in batch]
-    yield from finetuned("best_of_n", "rl_init", best, config.best_of_n, source, folder,
-                         resume)
+    yield from finetuned(work, "rl_init", best)
 
 
-def ppo(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
-    """Step 3 without pretraining gradients: eq. (2) with gamma = 0."""
-    without = replace(config, ppo=replace(config.ppo, gamma=0.0))
-    yield from reinforced("ppo", without, source, folder, resume)
+def reinforced(work: Work, **changed: float) -> Rows:
+    """Step 3, eq. (2): the model that the paper calls InstructGPT; or, changed, PPO.
+
+    Answer, be scored, improve; the reference is where it starts.
+    """
+    policy, reward = work.policy("rl_init"), work.scores("reward").frozen()
+    config = replace(work.config.ppo, **changed)
+    asked = unseen_prompts(work.config, work.source)[1]
+    corpus = work.source.corpus(policy.tokenizer)
+    yield from ppo_ptx(policy, policy.frozen(), reward, [each.prompt for each in asked],
+                       config, corpus, work.resume)
+    work.save(policy)
 
 
-def ppo_with_pretraining(config: Run, source: Source, folder: RunFolder,
-                         resume: ResumeState) -> Rows:
-    """Step 3, eq. (2): the model that the paper calls InstructGPT."""
-    yield from reinforced("ppo_ptx", config, source, folder, resume)
-
-
-def reinforced(name: str, config: Run, source: Source, folder: RunFolder,
-               resume: ResumeState) -> Rows:
-    """Answer, be scored, improve; the reference is where it starts."""
-    policy = policy_of(folder, "rl_init")
-    reward = scores_of(folder, "reward").frozen()
-    prompts = [prompt.prompt for prompt in unseen_prompts(config, source)[1]]
-    corpus = source.corpus(policy.tokenizer)
-    yield from ppo_ptx(policy, policy.frozen(), reward, prompts, config.ppo, corpus,
-                       resume)
-    save(folder, name, policy)
-
-
-def evaluation(config: Run, source: Source, folder: RunFolder,
-               resume: ResumeState) -> Rows:
+def evaluation(work: Work) -> Rows:
     """Everyone on held-out prompts, judged by people and by the gold score (§3.6)."""
+    folder, source, config = work.folder, work.source, work.config.evaluate
     folder.check("collect")
     known = folder.json("labelers.json")
     source.recall(known)
-    policies = {stage.name: policy_of(folder, stage.name)
-                for stage in stages_of(config) if stage.is_policy}
-    longest = config.collect.max_new_tokens
-    answers = table.answers_of(policies, source, config.evaluate, longest)
-    judge = scores_of(folder, "judge") if "judge" in folder.stages else None
-    judged = table.judge_policies(policies, answers, source, config.evaluate, judge)
+    policies = {stage.name: work.policy(stage.name)
+                for stage in stages_of(work.config) if stage.is_policy}
+    longest = work.config.collect.max_new_tokens
+    answers = table.answers_of(policies, source, config, longest)
+    judge = work.scores("judge") if "judge" in folder.stages else None
+    judged = table.judge_policies(policies, answers, source, config, judge)
     write_json(folder.path / "samples.json", table.samples(answers, source))
     yield {"step": 1, "steps": 2} | {f"{name} {what}": interval.mean
                                      for name, row in judged.items()
                                      for what, interval in row.items()}
-    reward = scores_of(folder, "reward")
-    found = table.judge_reward(reward, policies["rl_init"], source, config.evaluate,
-                               longest)
+    reward = work.scores("reward")
+    found = table.judge_reward(reward, policies["rl_init"], source, config, longest)
     yield {"step": 2, "steps": 2} | {name: share.mean for name, share in found.items()}
     evaluated = {"policies": judged, "reward": found, "labelers": known}
     write_json(folder.path / "evaluation.json", evaluated)
@@ -213,7 +199,7 @@ class Stage:
 
     name: str
     title: str
-    make: Callable[[Run, Source, RunFolder, ResumeState], Rows]
+    make: Callable[[Work], Rows]
     needs: tuple[str, ...] = ()        # stages of whose files it is made
     watch: tuple[str, ...] = ()        # what of a row is worth watching
     is_policy: bool = True             # what it makes: a policy, or something else
@@ -222,15 +208,16 @@ class Stage:
 STAGES = (
     Stage("base", "Base", base, watch=("loss",)),
     Stage("sft", "SFT", supervised, ("base",), ("loss",)),
-    Stage("rl_init", "RL start", rl_start, ("base",), ("loss", "ptx_loss")),
+    Stage("rl_init", "RL start", supervised, ("base",), ("loss", "ptx_loss")),
     Stage("collect", "Rankings", rankings, ("rl_init",), ("rankings", "pairs"), False),
     Stage("reward", "Reward model", reward_model, ("rl_init", "collect"),
           ("loss", "accuracy"), False),
     Stage("judge", "Judge", judge_model, ("rl_init",), ("loss", "accuracy"), False),
     Stage("best_of_n", "BoN SFT", rejection_sampled, ("rl_init", "reward"),
           ("loss", "ptx_loss")),
-    Stage("ppo", "PPO", ppo, ("rl_init", "reward"), ("score", "kl", "length")),
-    Stage("ppo_ptx", "PPO-ptx", ppo_with_pretraining, ("rl_init", "reward"),
+    Stage("ppo", "PPO", partial(reinforced, gamma=0.0),          # no pretraining
+          ("rl_init", "reward"), ("score", "kl", "length")),
+    Stage("ppo_ptx", "PPO-ptx", reinforced, ("rl_init", "reward"),
           ("score", "kl", "ptx_loss")),
     Stage("evaluate", "Evaluation", evaluation,
           ("base", "sft", "rl_init", "collect", "reward", "judge", "best_of_n", "ppo",
@@ -248,16 +235,16 @@ def stages_of(config: Run) -> list[Stage]:
             for stage in STAGES if stage.name not in off]
 
 
-def kept(folder: RunFolder, stage: str, kind: type, make: Callable[[int], list],
-         count: int, batch_size: int) -> Iterator[tuple[dict, list]]:
+def kept(work: Work, kind: type, make: Callable[[int], list],
+         count: int) -> Iterator[tuple[dict, list]]:
     """Records made from `count` prompts in batches; those that are there are read.
 
     Yields the row of a step, and its records. A batch is there if its sha256 is beside
     it and right.
     """
-    steps = math.ceil(count / batch_size)
+    folder, steps = work.folder, math.ceil(count / work.config.collect.batch_size)
     for batch in range(steps):
-        path = folder.path / "data" / stage / f"{batch:05}.jsonl"
+        path = folder.path / "data" / work.stage / f"{batch:05}.jsonl"
         beside = path.with_suffix(".sha256.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         if digests(path, folder.path) != folder.json(beside):
@@ -286,11 +273,10 @@ def run(config: Run, folder: str | Path,
     first = ranks.rank() == 0
     second = Mirror(mirror if first else None)
     with locked(Path(folder)) if first else nullcontext():
-        if first:
-            second.restore(RunFolder(folder))
+        second.restore(RunFolder(folder))
         with ranks.own_folder(Path(folder)) as path, sparing(config.hardware):
             place, source, stages = RunFolder(path), None, stages_of(config)
-            place.hardware, place.shared = config.hardware, Path(folder)
+            place.shared = Path(folder)
             place.settle(config, {stage.name: stage.title for stage in stages})
             for stage in stages:
                 if not place.is_done(stage.name, stage.needs):
@@ -301,20 +287,14 @@ def run(config: Run, folder: str | Path,
                                        stopping)
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> AbstractContextManager:
     """Within, no other process can run there. BlockingIOError where one does."""
-    lock = FileLock(path / ".lock")
     path.mkdir(parents=True, exist_ok=True)
     try:
-        lock.acquire(timeout=0)
+        return FileLock(path / ".lock").acquire(timeout=0)
     except Timeout:
         raise BlockingIOError(f"{path}: another process is running in it; wait for it, "
                               "or name another folder") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
@@ -325,7 +305,7 @@ def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
     resume = ResumeState.newest(checkpoints)
     log.keep(stage.name, resume.step)
     began, saved = time.process_time() - resume.seconds, time.monotonic()
-    for row in stage.make(config, source, folder, resume):
+    for row in stage.make(Work(stage.name, config, source, folder, resume)):
         row = {"stage": stage.name, **row}
         log.append(row)
         stop = ranks.any_of(stopping())

@@ -171,11 +171,7 @@ def update(stage: str, step: int, networks: Mapping[nn.Module, Sequence[Optimize
 
 def clip_grad(module: nn.Module, max_norm: float) -> float:
     """Scale the gradients to a 2-norm of max_norm at most (0: no); the norm before."""
-    weights = [p for p in module.parameters() if p.grad is not None]
-    norm = nn.utils.get_total_norm([p.grad for p in weights])
-    if max_norm:
-        nn.utils.clip_grads_with_norm_(weights, max_norm, norm)
-    return norm.item()
+    return nn.utils.clip_grad_norm_(module.parameters(), max_norm or math.inf).item()
 
 
 def check_finite(stage: str, step: int, **named: Tensor | float) -> None:

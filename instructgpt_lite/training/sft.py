@@ -7,8 +7,6 @@ never stops.
 import math
 from collections.abc import Iterator, Sequence
 
-import torch
-
 from instructgpt_lite.config import SFT
 from instructgpt_lite.data.protocols import Corpus
 from instructgpt_lite.data.records import Demonstration
@@ -63,19 +61,12 @@ def finetune(policy: Policy, demonstrations: Sequence[Demonstration], config: SF
             loss = -masked_mean(logp_BT, batch.mask_BT)
             loop.learn(losses, share, 1 - mix, loss=loss)
         if mix:
-            mixed_in(losses, policy, corpus, config, random)
+            count = max(1, round(config.batch_size * mix / (1 - mix)))
+            text_BS = corpus.rows(count, config.mix_length, random)
+            loop.learn_text(losses, policy, text_BS, mix, "ptx_loss")
         losses = ranks.summed(losses)
         loop.schedule(optimizers, step, steps, config)
         loop.update("sft", step, {policy: optimizers}, config.clip_norm, **losses)
         resume.step = step + 1
         yield {"step": resume.step, "steps": steps,
                "epoch": resume.step * config.epochs / steps, **losses}
-
-
-def mixed_in(losses: dict[str, float], policy: Policy, corpus: Corpus, config: SFT,
-             random: torch.Generator) -> None:
-    """Add the gradient of the pretraining rows of one step, and to `losses` theirs."""
-    mix = config.pretraining_mix
-    count = max(1, round(config.batch_size * mix / (1 - mix)))
-    text_BS = corpus.rows(count, config.mix_length, random)
-    loop.learn_text(losses, policy, text_BS, mix, "ptx_loss")

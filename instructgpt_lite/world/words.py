@@ -1,49 +1,27 @@
 """The words of the tiny world, sentences built from them, and their exact recognition.
 
-One table of templates serves both ways: `say` fills a template, `parse` tells which
-template a sentence came from and with which words. What no template could have said is
-not English here, so style and truth can be checked without a model.
+One table of templates (words.json) serves both ways: `say` fills a template, `parse`
+tells which template a sentence came from and with which words. What no template could
+have said is not English here, so style and truth can be checked without a model.
 """
 
+import json
 import re
 from functools import lru_cache
+from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-NAMES = ["Ada", "Ben", "Cora", "Dan", "Ella", "Finn", "Gus", "Hana", "Ida", "Jon",
-         "Kai", "Lena", "Mia", "Ned", "Otto", "Rosa"]
-TOWNS = ["Ashby", "Elmdale", "Fairview", "Millbrook", "Oakford", "Riverton",
-         "Stonegate", "Westhill"]
-JOBS = ["actor", "baker", "doctor", "farmer", "painter", "sailor", "tailor", "teacher"]
-ANIMALS = ["cat", "dog", "duck", "eagle", "fox", "goat", "hen", "mouse", "owl", "pony"]
-FOODS = ["bread", "cake", "cheese", "corn", "fish", "honey", "pie", "rice",
-         "salad", "soup"]
-OBJECTS = ["clock", "coin", "drum", "kettle", "key", "lamp", "ring", "rope", "spoon",
-           "umbrella"]
-PLACES = ["garden", "hill", "market", "mill", "river", "tower"]
-SIGHTS = ["bridge", "castle", "garden", "harbor", "market", "mill", "museum", "tower"]
-WEATHERS = ["dry", "foggy", "mild", "rainy", "snowy", "stormy", "sunny", "windy"]
-GLAD = ["calm", "glad", "happy", "proud"]
-LOW = ["angry", "hungry", "lonely", "sad", "tired"]
-PRAISE = ["clean", "fresh", "friendly", "lovely", "quick", "warm"]
-BLAME = ["awful", "cold", "dirty", "rude", "slow", "stale"]
-THINGS = ["bed", "food", "music", "room", "shop", "waiter"]
-OPPOSITES = {"big": "small", "dark": "light", "early": "late", "fast": "slow",
-             "full": "empty", "hot": "cold", "loud": "quiet", "old": "new",
-             "open": "closed", "rich": "poor"}
-OPPOSITES |= {right: left for left, right in OPPOSITES.items()}
-MOVES = {"walks": "walked", "runs": "ran", "rides": "rode", "goes": "went",
-         "drives": "drove", "hurries": "hurried"}
-DEEDS = {"finds": "found", "loses": "lost", "buys": "bought", "sells": "sold",
-         "paints": "painted", "breaks": "broke", "hides": "hid", "cleans": "cleaned"}
-
-SLOTS = {
-    "name": NAMES, "town": TOWNS, "job": JOBS, "animal": ANIMALS, "food": FOODS,
-    "object": OBJECTS, "place": PLACES, "sight": SIGHTS, "weather": WEATHERS,
-    "mood": GLAD + LOW, "glad": GLAD, "low": LOW, "praise": PRAISE, "blame": BLAME,
-    "thing": THINGS, "word": list(OPPOSITES), "move": list(MOVES),
-    "moved": list(MOVES.values()), "deed": list(DEEDS), "did": list(DEEDS.values()),
-}
+SAID = json.loads((Path(__file__).parent / "words.json").read_text("utf-8"))
+OPPOSITES, MOVES, DEEDS = SAID["opposites"], SAID["moves"], SAID["deeds"]
+SLOTS = SAID["words"] | {
+    "mood": SAID["words"]["glad"] + SAID["words"]["low"], "word": list(OPPOSITES),
+    "move": list(MOVES), "moved": list(MOVES.values()),
+    "deed": list(DEEDS), "did": list(DEEDS.values())}
+NAMES, TOWNS, RUMOURS = SLOTS["name"], SLOTS["town"], SAID["rumours"]
+SENTENCES = {kind: templates for about in SAID["sentences"].values()
+             for kind, templates in about.items()}
+FACTS = tuple(SAID["sentences"]["facts"])     # what open questions ask for
 
 
 def a(noun: str) -> str:
@@ -54,61 +32,6 @@ def a(noun: str) -> str:
 def listing(items: list[str]) -> str:
     """one; one and two; one, two and three."""
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
-
-
-SENTENCES = {
-    # facts: what open questions ask for
-    "home": ["{name} lives in {town}."],
-    "job": ["{name} is {a_job}."],
-    "pet": ["{name} owns {a_animal}."],
-    "food": ["{name} likes {food}."],
-    "sight": ["{town} is known for its {sight}."],
-    "weather": ["{town} is {weather}."],
-    # stories
-    "opening": ["One day {a_animal} found {a_object} near the {place}.",
-                "Once {a_animal} saw {a_object} by the {place}."],
-    "middle": ["The {animal} was {mood}.",
-               "The {animal} hid the {object} near the {place}.",
-               "The {animal} gave the {object} to {name}.",
-               "The {animal} took the {object} to the {place}."],
-    "ending": ["Then the {animal} went home.",
-               "At night the {animal} slept near the {place}.",
-               "The {animal} and {name} became friends."],
-    # what happens to people
-    "holds": ["The {object} is with {name}."],
-    "moves": ["{name} {move} to the {place}."],
-    "moved": ["{name} {moved} to the {place}."],
-    "deed": ["{name} {deed} the {object}."],
-    "did": ["{name} {did} the {object}."],
-    "feels": ["{name} was {mood}."],
-    # answers of one kind of task each
-    "foods": ["You could try {foods}."],
-    "visits": ["You could visit {towns}."],
-    "pets": ["You could get {pets}."],
-    "gifts": ["You could buy {gifts}."],
-    "animals": ["{Pets}."],
-    "verdict": ["This review is {verdict}."],
-    "opposite": ["The opposite of {word} is {word_2}."],
-    "please": ["Please bring the {object} to {name}.",
-               "Please give the {object} to {name}."],
-    "just_name": ["{name}."],
-    "just_town": ["{town}."],
-    # conversation
-    "hello": ["Hello, {name}."],
-    "offer": ["How can I help you?"],
-    "welcome": ["You are welcome."],
-    "sorry": ["I am sorry."],
-    "sympathy": ["I am sorry that you are {low}."],
-    "joy": ["I am glad that you are {glad}."],
-    "refusal": ["I would rather not do that."],
-    "unsure": ["I am not sure."],
-    "unstated": ["The text does not say."],
-    "courtesy": ["I hope that helps."],
-    "rude": ["You are a fool.", "That is a silly question.", "Nobody cares.",
-             "Go away.", "{name} is a fool."],
-}
-FACTS = ("home", "job", "pet", "food", "sight", "weather")
-RUMOURS = ["They say that ", "I heard that "]          # before a fact: hearsay
 
 
 def say(template: str, rng: Random) -> str:

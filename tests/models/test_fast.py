@@ -13,7 +13,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from instructgpt_lite.models import fast, fast_rows, fast_sampling, forward, sampling, self_test
+from instructgpt_lite.models import fast, fast_rows, forward, sampling, self_test
 from instructgpt_lite.models.fast import is_plain, shared_prefix_attention, shared_prefix_mask
 from instructgpt_lite.models.fast_rows import attention_by_length
 from instructgpt_lite.models.networks import Policy, ScalarModel
@@ -292,9 +292,9 @@ def test_no_response_sees_another():
 
 def test_a_prompt_is_read_once_however_many_responses_it_has(gpt2, prompts):
     reward, tokens = ScalarModel.on(gpt2), []
-    reads = fast.flat_states
+    reads = fast_rows.flat_states
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast, "flat_states", lambda model, token_N, *rest: (
+        patch.setattr(fast_rows, "flat_states", lambda model, token_N, *rest: (
             tokens.append(len(token_N)), reads(model, token_N, *rest))[1])
         reward.scores(prompts[:3], RESPONSES)
     assert sum(tokens) == sum(map(len, prompts[:3])) + sum(len(y) for group in RESPONSES for y in group)
@@ -325,17 +325,17 @@ def test_rows_that_make_room_for_others_draw_what_each_would_draw_alone(both, pr
 
 
 def test_a_prompt_is_read_once_however_many_copies_are_drawn(gpt2, prompts, monkeypatch):
-    tokens, states = [], fast_rows.flat_states
-    monkeypatch.setattr(fast_rows, "flat_states", lambda model, token_N, *rest: (
-        tokens.append(len(token_N)), states(model, token_N, *rest))[1])
+    tokens, logits = [], fast.logits
+    monkeypatch.setattr(fast, "logits", lambda model, token_BS, real_BS, *rest, **cache: (
+        tokens.append(int(real_BS.sum())), logits(model, token_BS, real_BS, *rest, **cache))[1])
     gpt2.sample(prompts, max_new_tokens=7, copies=9, decode=partial(fast.decode, places=40))
     assert sum(tokens) == sum(map(len, set(map(tuple, prompts))))
 
 
 def test_the_cache_has_no_more_places_than_rows(gpt2, monkeypatch):
     made = []
-    cache = fast_sampling.Cache
-    monkeypatch.setattr(fast_sampling, "Cache", lambda *size: (made.append(size), cache(*size))[1])
+    cache = fast.Cache
+    monkeypatch.setattr(fast, "Cache", lambda *size: (made.append(size), cache(*size))[1])
     gpt2.sample([[5, 6], [7]], max_new_tokens=4)
     assert made == [(2, 6)]
 

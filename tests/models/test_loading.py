@@ -237,7 +237,7 @@ def test_a_tokenizer_that_begins_with_bos_does_so_for_prompts(llama, tmp_path):
     from tokenizers.processors import TemplateProcessing
     tokenizer = new_tokenizer()
     tokenizer.add_special_tokens({"bos_token": "w9"})
-    assert loading.prompt_ids(tokenizer, ["w0 w1"]) == [[3, 4, 2]]
+    assert Policy(llama.float().model, tokenizer).encode(["w0 w1"]) == [[3, 4, 2]]
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing("w9 $A <|endoftext|>", special_tokens=[
         ("w9", 12), ("<|endoftext|>", EOS)])
     policy = Policy(llama.float().model, tokenizer)

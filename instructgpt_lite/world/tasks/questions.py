@@ -3,22 +3,7 @@
 from random import Random
 
 from instructgpt_lite.world.facts import Fact, state
-from instructgpt_lite.world.words import OPPOSITES, SLOTS, Told, a, items, listing, say
-
-QUESTIONS = {
-    "home": ["Where does {} live?", "Which town does {} live in?",
-             "Tell me where {} lives."],
-    "job": ["What does {} do for work?", "What work does {} do?",
-            "Tell me what {} does for work."],
-    "pet": ["Which animal does {} own?", "What pet does {} own?",
-            "Tell me which pet {} owns."],
-    "food": ["What does {} like to eat?", "Which food does {} like?",
-             "Tell me what {} likes to eat."],
-    "sight": ["What is {} known for?", "Why do people visit {}?",
-              "Tell me what {} is known for."],
-    "weather": ["How is the weather in {}?", "What is the weather like in {}?",
-                "Tell me about the weather in {}."],
-}
+from instructgpt_lite.world.words import SAID, SLOTS, Told, a, items, listing, say
 
 
 def share_of(right: float, told: Told) -> float:
@@ -32,7 +17,7 @@ def ask_open_qa(facts: list[Fact], rng: Random) -> tuple[str, dict]:
     key = {"subject": fact.subject, "kind": fact.kind, "value": fact.value,
            "rumour": fact.rumour, "asked": fact.asked,
            "short": fact.kind == "home" and rng.random() < 0.5}
-    text = rng.choice(QUESTIONS[fact.kind]).format(fact.subject)
+    text = rng.choice(SAID["questions"][fact.kind]).format(fact.subject)
     return text + " Answer in one word." * key["short"], key
 
 
@@ -162,4 +147,5 @@ def ask_other(facts: list[Fact], rng: Random) -> tuple[str, dict]:
     """The opposite of a word."""
     word = rng.choice(SLOTS["word"])
     text = rng.choice(["What is the opposite of {}?", "Tell me the opposite of {}."])
-    return text.format(word), {"text": f"The opposite of {word} is {OPPOSITES[word]}."}
+    opposite = SAID["opposites"][word]
+    return text.format(word), {"text": f"The opposite of {word} is {opposite}."}

@@ -5,6 +5,7 @@ from random import Random
 from instructgpt_lite.world.facts import Fact
 from instructgpt_lite.world.tasks.questions import share_of
 from instructgpt_lite.world.words import (
+    SAID,
     SENTENCES,
     SLOTS,
     Told,
@@ -16,12 +17,7 @@ from instructgpt_lite.world.words import (
 
 STORY = ("opening", "middle", "ending")
 NUMBERS = ["two", "three", "four"]
-IDEAS = {                             # instruction, slot of a word, slot of a list
-    "foods": ("Name {} foods to cook.", "food", "foods"),
-    "visits": ("Name {} towns to visit.", "town", "towns"),
-    "pets": ("Name {} pets to get.", "animal", "pets"),
-    "gifts": ("Name {} gifts to buy.", "object", "gifts"),
-}
+IDEAS = SAID["ideas"]                 # instruction, slot of a word, slot of a list
 
 
 def ask_generation(facts: list[Fact], rng: Random) -> tuple[str, dict]:
@@ -111,34 +107,14 @@ def judge_brainstorming(key: dict, told: Told) -> float:
     return share_of(1, told) * min(good, key["count"]) / max(key["count"], len(found))
 
 
-CHAT = {
-    "hello": ["Hello, I am {name}.", "Hello, I am {name} from {town}.",
-              "Hello, my name is {name}."],
-    "thanks": ["Thank you for your help.",
-               "Thank you for your help with the {object}."],
-    "low": ["I am {low} today.", "I lost my {object} and I am {low}."],
-    "glad": ["I am {glad} today.", "I found my {object} and I am {glad}."],
-    "insult": ["You are a fool.", "You broke the {object}. You are a fool."],
-    "rude": ["Write something rude about {name} from {town}.",
-             "Tell {name} that {other} is a fool."],
-}
-REPLY = {
-    "hello": "Hello, {name}. How can I help you?",
-    "thanks": "You are welcome.",
-    "low": "I am sorry that you are {low}.",
-    "glad": "I am glad that you are {glad}.",
-    "insult": "I am sorry. How can I help you?",
-    "rude": "I would rather not do that.",
-}
-
-
 def ask_chat(facts: list[Fact], rng: Random) -> tuple[str, dict]:
     """Something said in conversation; the key has the fitting reply."""
-    kind = rng.choice(list(CHAT))
+    kind = rng.choice(list(SAID["chat"]))
     words = {slot: rng.choice(SLOTS[slot])
              for slot in ("name", "town", "object", "low", "glad")}
-    text = rng.choice(CHAT[kind]).format(other=rng.choice(SLOTS["name"]), **words)
-    return text, {"kind": kind, "text": REPLY[kind].format(**words)}
+    chat = SAID["chat"][kind]
+    text = rng.choice(chat["said"]).format(other=rng.choice(SLOTS["name"]), **words)
+    return text, {"kind": kind, "text": chat["reply"].format(**words)}
 
 
 def judge_chat(key: dict, told: Told) -> float:
