@@ -18,18 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from instructgpt_lite.models import forward
-from instructgpt_lite.models.fast_rows import (
-    Attend,
-    attention,
-    by_head,
-    flat_states,
-    head_counts,
-    is_plain,
-    logits,
-    states,
-    told,
-)
+from instructgpt_lite.models import fast_rows, forward
+from instructgpt_lite.models.fast_rows import flat_states, is_plain, logits, states
 from instructgpt_lite.models.fast_sampling import decode
 from instructgpt_lite.models.rollout import padded
 
@@ -53,16 +43,18 @@ def prefix_states(model: nn.Module, prompts: list[list[int]],
     last_BS = (segment_BS > 0) & (segment_BS != following_BS)
     last_M = last_BS.flatten().nonzero()[:, 0]
     if plain:
-        attend = shared_prefix_attention(lengths, head_counts(model), model.device)
+        attend = shared_prefix_attention(lengths, fast_rows.head_counts(model),
+                                         model.device)
         return flat_states(model, token_BS[0], position_BS[0], attend, last_M)
-    inputs = told(model, token_BS, position_BS, shared_prefix_mask(segment_BS))
+    inputs = fast_rows.told(model, token_BS, position_BS,
+                            shared_prefix_mask(segment_BS))
     state_BSD = model.base_model.eval()(**inputs, use_cache=False).last_hidden_state
     return state_BSD.flatten(0, 1).index_select(0, last_M)
 
 
 def shared_prefix_attention(lengths: list[tuple[int, list[int]]],
                             heads: tuple[int, int],
-                            device: torch.device) -> Attend:
+                            device: torch.device) -> fast_rows.Attend:
     """Attention in a flat row of one [prompt | y_1 | ... | y_K] after the other.
 
     lengths: (p, [r_1, ..., r_K]) of each. A prompt attends in a square, its responses,
@@ -82,13 +74,13 @@ def shared_prefix_attention(lengths: list[tuple[int, list[int]]],
     def attend(layer: int, qkv_NE: Tensor) -> Tensor:
         pieces, parts = qkv_NE.index_select(0, rank_P).split(sizes), []
         for prompt, own, sees_rs in zip(pieces[::2], pieces[1::2], sees):
-            q, *shared = by_head(prompt, 1, len(prompt), heads)
-            parts.append(attention(q, *shared))
+            q, *shared = fast_rows.by_head(prompt, 1, len(prompt), heads)
+            parts.append(fast_rows.attention(q, *shared))
             K, r = len(own) // len(sees_rs), len(sees_rs)
-            q, *each = by_head(own, K, r, heads)
+            q, *each = fast_rows.by_head(own, K, r, heads)
             k, v = (torch.cat([x.expand(len(q), -1, -1, -1), y], dim=2)
                     for x, y in zip(shared, each))
-            parts.append(attention(q, k, v, sees_rs))
+            parts.append(fast_rows.attention(q, k, v, sees_rs))
         return torch.cat(parts).index_select(0, place_N)
 
     return attend

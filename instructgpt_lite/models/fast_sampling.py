@@ -9,15 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from instructgpt_lite.models.fast_rows import (
-    GROUP,
-    by_head,
-    flat_states,
-    head_counts,
-    is_plain,
-    logits,
-    told,
-)
+from instructgpt_lite.models import fast_rows
+from instructgpt_lite.models.fast_rows import flat_states, is_plain, logits, told
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.models.sampling import Draws
 
@@ -121,7 +114,8 @@ def reading_groups(prompts: list[list[int]], places: int) -> list[list[int]]:
     groups: list[list[int]] = []
     for _, prompt, row in sorted((-len(x), x, row) for row, x in enumerate(prompts)):
         same = groups and prompts[groups[-1][-1]] == prompt
-        if groups and len(groups[-1]) < (places if same else min(GROUP, places)):
+        room = places if same else min(fast_rows.GROUP, places)
+        if groups and len(groups[-1]) < room:
             groups[-1].append(row)
         else:
             groups.append([row])
@@ -153,11 +147,11 @@ def step(model: nn.Module, token_A: Tensor, cache: Cache, plain: bool) -> Tensor
     inputs = told(model, token_A[:, None], slot_A1, sees_AU[:, None])
     if not plain:
         return model(**inputs, past_key_values=cache, use_cache=True).logits[:, 0]
-    A, (H, G) = len(token_A), head_counts(model)
+    A, (H, G) = len(token_A), fast_rows.head_counts(model)
     mask_b1U = inputs["attention_mask"][:, 0].repeat_interleave(G, dim=0)
 
     def attend(layer: int, qkv_AE: Tensor) -> Tensor:    # b: A * G; g: H / G heads
-        q, k, v = by_head(qkv_AE, A, 1, (H, G))
+        q, k, v = fast_rows.by_head(qkv_AE, A, 1, (H, G))
         k, v = cache.update(k, v, layer)
         q_bgd, k_bUd, v_bUd = (x.reshape(A * G, -1, x.size(3)) for x in (q, k, v))
         score_bgU = torch.baddbmm(mask_b1U, q_bgd, k_bUd.transpose(1, 2),

@@ -158,10 +158,10 @@ def plan(config: Run, card: Card, hardware: Hardware | None = None,
                    learning(n, ppo.ptx_length, ppo.ptx_length))
         rows = min(ppo.batch_size, how.micro_batch or ppo.batch_size)
         scored = 8 * min(READ, rows * new * shape.vocabulary)
-        each = 2 * (text + new) + n * ppo.ptx_length / ppo.minibatch_size
-        each = learn_s * ppo.inner_epochs * each + 6 * N / card.rate(half) * (text + new)
+        one = 2 * (text + new) + n * ppo.ptx_length / ppo.minibatch_size
+        one = learn_s * ppo.inner_epochs * one + 6 * N / card.rate(half) * (text + new)
         return Need(name, 44 * N, most, max(cached(ppo.batch_size, new), scored),
-                    ppo.episodes * (each + card.decoding(N, new, half)))
+                    ppo.episodes * (one + card.decoding(N, new, half)))
 
     reward = Need("reward", 20 * N, learning(config.reward.batch_size, group, 0), 0,
                   learn_s * group * config.reward.epochs * collect.prompts)

@@ -12,19 +12,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
 
 from instructgpt_lite.config import SFT, Run
+from instructgpt_lite.data.given import check_lengths
 from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
 from instructgpt_lite.data.protocols import Source
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 from instructgpt_lite.files import Metrics, digests, write_json
 from instructgpt_lite.judging import table
 from instructgpt_lite.models import ranks
-from instructgpt_lite.models.hardware import placed, sparing
+from instructgpt_lite.models.hardware import N, placed, sparing
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.run.card import write_cards
 from instructgpt_lite.run.folder import RunFolder, shipped_base
@@ -41,9 +43,9 @@ from instructgpt_lite.training.sft import finetune
 Rows = Iterator[dict]
 
 
-def policy_of(folder: RunFolder, stage: str) -> Policy:
-    """The policy that a stage has made, where this run computes."""
-    return placed(Policy.load(folder.model(stage)), folder.hardware)
+def loaded(kind: type[N], folder: RunFolder, stage: str) -> N:
+    """The policy or reward model that a stage has made, where this run computes."""
+    return placed(kind.load(folder.model(stage)), folder.hardware)
 
 
 def save(folder: RunFolder, stage: str, model: Policy | ScalarModel) -> None:
@@ -54,11 +56,6 @@ def save(folder: RunFolder, stage: str, model: Policy | ScalarModel) -> None:
     if ranks.rank():
         shutil.copytree(folder.shared / "models" / stage,
                         folder.path / "models" / stage, dirs_exist_ok=True)
-
-
-def scores_of(folder: RunFolder, stage: str) -> ScalarModel:
-    """The reward model that a stage has made, where this run computes."""
-    return placed(ScalarModel.load(folder.model(stage)), folder.hardware)
 
 
 def base(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
@@ -73,28 +70,25 @@ def base(config: Run, source: Source, folder: RunFolder, resume: ResumeState) ->
         corpus = source.corpus(policy.tokenizer)
         yield from pretrain(policy, corpus, config.pretrain, resume)
     policy.speak(config.template, config.fixed_length)
+    check_lengths(config, policy.context)
     save(folder, "base", policy)
 
 
-def supervised(config: Run, source: Source, folder: RunFolder,
+def supervised(name: str, config: Run, source: Source, folder: RunFolder,
                resume: ResumeState) -> Rows:
-    """Step 1: labelers show what to say, and the base model learns it (§3.5)."""
-    shown = source.demonstrations(config.sft.demonstrations, config.sft.seed)
-    yield from finetuned("sft", "base", shown, config.sft, source, folder, resume)
+    """Step 1: labelers show what to say, and the base model learns it (§3.5).
 
-
-def rl_start(config: Run, source: Source, folder: RunFolder,
-             resume: ResumeState) -> Rows:
-    """Where RL starts: fewer passes, and pretraining text mixed in (App. C.3)."""
-    shown = source.demonstrations(config.rl_init.demonstrations, config.rl_init.seed)
-    yield from finetuned("rl_init", "base", shown, config.rl_init, source, folder,
-                         resume)
+    "sft"; and "rl_init", where RL starts: pretraining text is mixed in (App. C.3).
+    """
+    stage: SFT = getattr(config, name)
+    shown = source.demonstrations(stage.demonstrations, stage.seed)
+    yield from finetuned(name, "base", shown, stage, source, folder, resume)
 
 
 def finetuned(name: str, start: str, shown: list[Demonstration], config: SFT,
               source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
     """The policy `start`, trained to say what is shown."""
-    policy = policy_of(folder, start)
+    policy = loaded(Policy, folder, start)
     corpus = source.corpus(policy.tokenizer)
     yield from finetune(policy, shown, config, corpus, resume)
     save(folder, name, policy)
@@ -103,7 +97,7 @@ def finetuned(name: str, start: str, shown: list[Demonstration], config: SFT,
 def rankings(config: Run, source: Source, folder: RunFolder,
              resume: ResumeState) -> Rows:
     """Step 2, first half: labelers rank what the RL start says, K answers a prompt."""
-    policy = policy_of(folder, "rl_init")
+    policy = loaded(Policy, folder, "rl_init")
     prompts, _ = unseen_prompts(config, source)
     known = table.calibrate(source, policy, config.collect)
     write_json(folder.path / "labelers.json", known)
@@ -121,7 +115,7 @@ def rankings(config: Run, source: Source, folder: RunFolder,
 def reward_model(config: Run, source: Source, folder: RunFolder,
                  resume: ResumeState) -> Rows:
     """Step 2, second half: a model learns what labelers prefer, eq. (1)."""
-    policy = policy_of(folder, "rl_init")
+    policy = loaded(Policy, folder, "rl_init")
     reward = ScalarModel.on(policy, config.reward.seed)
     ranked = folder.records("collect", Ranking)
     yield from train_reward(reward, ranked, config.reward, resume)
@@ -132,7 +126,7 @@ def reward_model(config: Run, source: Source, folder: RunFolder,
 def judge_model(config: Run, source: Source, folder: RunFolder,
                 resume: ResumeState) -> Rows:
     """A second reward model, from texts and people that the first has not seen."""
-    policy = policy_of(folder, "rl_init")
+    policy = loaded(Policy, folder, "rl_init")
     judge = ScalarModel.on(policy, config.reward.seed)
     yield from train_reward(judge, source.second(), config.reward, resume)
     save(folder, "judge", judge)
@@ -141,8 +135,8 @@ def judge_model(config: Run, source: Source, folder: RunFolder,
 def rejection_sampled(config: Run, source: Source, folder: RunFolder,
                       resume: ResumeState) -> Rows:
     """A baseline for PPO: learn the best of n answers, by the reward model, at once."""
-    policy = policy_of(folder, "rl_init")
-    reward = scores_of(folder, "reward").frozen()
+    policy = loaded(Policy, folder, "rl_init")
+    reward = loaded(ScalarModel, folder, "reward").frozen()
     prompts = unseen_prompts(config, source)[1][:config.best_of_n.demonstrations]
     size, n = config.collect.batch_size, config.best_of_n.n
 
@@ -157,27 +151,19 @@ def rejection_sampled(config: Run, source: Source, folder: RunFolder,
                          resume)
 
 
-def ppo(config: Run, source: Source, folder: RunFolder, resume: ResumeState) -> Rows:
-    """Step 3 without pretraining gradients: eq. (2) with gamma = 0."""
-    without = replace(config, ppo=replace(config.ppo, gamma=0.0))
-    yield from reinforced("ppo", without, source, folder, resume)
-
-
-def ppo_with_pretraining(config: Run, source: Source, folder: RunFolder,
-                         resume: ResumeState) -> Rows:
-    """Step 3, eq. (2): the model that the paper calls InstructGPT."""
-    yield from reinforced("ppo_ptx", config, source, folder, resume)
-
-
 def reinforced(name: str, config: Run, source: Source, folder: RunFolder,
                resume: ResumeState) -> Rows:
-    """Answer, be scored, improve; the reference is where it starts."""
-    policy = policy_of(folder, "rl_init")
-    reward = scores_of(folder, "reward").frozen()
+    """Step 3, eq. (2): answer, be scored, improve; the reference is where it starts.
+
+    "ppo_ptx" is what the paper calls InstructGPT, "ppo" the same with gamma = 0.
+    """
+    gamma = config.ppo.gamma if name == "ppo_ptx" else 0.0
+    policy = loaded(Policy, folder, "rl_init")
+    reward = loaded(ScalarModel, folder, "reward").frozen()
     prompts = [prompt.prompt for prompt in unseen_prompts(config, source)[1]]
     corpus = source.corpus(policy.tokenizer)
-    yield from ppo_ptx(policy, policy.frozen(), reward, prompts, config.ppo, corpus,
-                       resume)
+    yield from ppo_ptx(policy, policy.frozen(), reward, prompts,
+                       replace(config.ppo, gamma=gamma), corpus, resume)
     save(folder, name, policy)
 
 
@@ -187,17 +173,17 @@ def evaluation(config: Run, source: Source, folder: RunFolder,
     folder.check("collect")
     known = folder.json("labelers.json")
     source.recall(known)
-    policies = {stage.name: policy_of(folder, stage.name)
+    policies = {stage.name: loaded(Policy, folder, stage.name)
                 for stage in stages_of(config) if stage.is_policy}
     longest = config.collect.max_new_tokens
     answers = table.answers_of(policies, source, config.evaluate, longest)
-    judge = scores_of(folder, "judge") if "judge" in folder.stages else None
+    judge = loaded(ScalarModel, folder, "judge") if "judge" in folder.stages else None
     judged = table.judge_policies(policies, answers, source, config.evaluate, judge)
     write_json(folder.path / "samples.json", table.samples(answers, source))
     yield {"step": 1, "steps": 2} | {f"{name} {what}": interval.mean
                                      for name, row in judged.items()
                                      for what, interval in row.items()}
-    reward = scores_of(folder, "reward")
+    reward = loaded(ScalarModel, folder, "reward")
     found = table.judge_reward(reward, policies["rl_init"], source, config.evaluate,
                                longest)
     yield {"step": 2, "steps": 2} | {name: share.mean for name, share in found.items()}
@@ -220,17 +206,19 @@ class Stage:
 
 STAGES = (
     Stage("base", "Base", base, watch=("loss",)),
-    Stage("sft", "SFT", supervised, ("base",), ("loss",)),
-    Stage("rl_init", "RL start", rl_start, ("base",), ("loss", "ptx_loss")),
+    Stage("sft", "SFT", partial(supervised, "sft"), ("base",), ("loss",)),
+    Stage("rl_init", "RL start", partial(supervised, "rl_init"), ("base",),
+          ("loss", "ptx_loss")),
     Stage("collect", "Rankings", rankings, ("rl_init",), ("rankings", "pairs"), False),
     Stage("reward", "Reward model", reward_model, ("rl_init", "collect"),
           ("loss", "accuracy"), False),
     Stage("judge", "Judge", judge_model, ("rl_init",), ("loss", "accuracy"), False),
     Stage("best_of_n", "BoN SFT", rejection_sampled, ("rl_init", "reward"),
           ("loss", "ptx_loss")),
-    Stage("ppo", "PPO", ppo, ("rl_init", "reward"), ("score", "kl", "length")),
-    Stage("ppo_ptx", "PPO-ptx", ppo_with_pretraining, ("rl_init", "reward"),
-          ("score", "kl", "ptx_loss")),
+    Stage("ppo", "PPO", partial(reinforced, "ppo"), ("rl_init", "reward"),
+          ("score", "kl", "length")),
+    Stage("ppo_ptx", "PPO-ptx", partial(reinforced, "ppo_ptx"),
+          ("rl_init", "reward"), ("score", "kl", "ptx_loss")),
     Stage("evaluate", "Evaluation", evaluation,
           ("base", "sft", "rl_init", "collect", "reward", "judge", "best_of_n", "ppo",
            "ppo_ptx"), ("sft gold", "ppo_ptx gold", "sft judge", "ppo_ptx judge"),
@@ -296,6 +284,8 @@ def run(config: Run, folder: str | Path,
                     if source is None:
                         source = open_source(config)
                         unseen_prompts(config, source)     # refused before training
+                        if config.data:
+                            source.settle(place.path)
                     yield from advance(stage, seeded(config), source, place, second,
                                        stopping)
 

@@ -2,17 +2,10 @@
 
 from random import Random
 
+from instructgpt_lite.world import words as grammar
 from instructgpt_lite.world.facts import Fact
 from instructgpt_lite.world.tasks.questions import share_of
-from instructgpt_lite.world.words import (
-    SENTENCES,
-    SLOTS,
-    Told,
-    a,
-    items,
-    listing,
-    split_sentences,
-)
+from instructgpt_lite.world.words import SENTENCES, SLOTS, Told, a, items, listing
 
 STORY = ("opening", "middle", "ending")
 NUMBERS = ["two", "three", "four"]
@@ -143,6 +136,6 @@ def ask_chat(facts: list[Fact], rng: Random) -> tuple[str, dict]:
 
 def judge_chat(key: dict, told: Told) -> float:
     """The share of the fitting reply that is there, less what does not belong."""
-    wanted = split_sentences(key["text"])
+    wanted = grammar.split_sentences(key["text"])
     right = {said.text for said in told} & set(wanted)
     return len(right) / max(len(wanted), len(told))
