@@ -10,6 +10,7 @@ import tyro
 from instructgpt_lite.cli.chat import ChatCommand
 from instructgpt_lite.cli.evaluate import EvaluateCommand
 from instructgpt_lite.cli.fetch import FetchCommand
+from instructgpt_lite.cli.numbers import check_numbers
 from instructgpt_lite.cli.plan import PlanCommand
 from instructgpt_lite.cli.push import PushCommand
 from instructgpt_lite.cli.reward import RewardCommand, defaults
@@ -39,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = tell
-            return parse(sys.argv[1:] if arguments is None else arguments)()
+            command = parse(sys.argv[1:] if arguments is None else arguments)
+            check_numbers(command)
+            return command()
     except (ValueError, OSError, FloatingPointError, MemoryError,
             ModuleNotFoundError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -66,9 +66,7 @@ def digests(path: Path, root: Path) -> dict[str, str]:
 
 def flush(path: Path) -> None:
     """Wait until the file or the folder at `path` is on the disk."""
-    if path.is_dir() and os.name == "nt":    # Windows flushes no folders
-        return
-    number = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
     finally:

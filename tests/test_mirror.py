@@ -143,3 +143,31 @@ def test_the_mirror_of_another_run_is_refused_and_left_as_it_is(mirror, calm, tm
 def test_a_drive_that_is_not_mounted_is_said_at_once(tmp_path):
     with pytest.raises(ValueError, match="mount the drive"):
         next(run(MICRO, tmp_path / "run", mirror=tmp_path / "drive" / "run"))
+
+
+@pytest.mark.parametrize("place", ["run", "run/mirror", "file", "foreign"])
+def test_a_place_that_is_the_run_or_holds_other_things_is_refused_and_left_as_it_is(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "mine.txt").write_text("mine")
+    (tmp_path / "run").mkdir()
+    with pytest.raises(ValueError, match="--mirror"):
+        next(run(MICRO, tmp_path / "run", mirror=tmp_path / place))
+    assert (tmp_path / "file").read_text() == (tmp_path / "foreign" / "mine.txt").read_text() == "mine"
+    assert sorted(path.name for path in (tmp_path / "foreign").iterdir()) == ["mine.txt"]
+
+
+def test_what_another_put_beside_the_files_of_a_mirror_stays(calm, tmp_path):
+    (tmp_path / "mirror" / "files").mkdir(parents=True)
+    (tmp_path / "mirror" / "files" / "thesis.txt").write_text("mine")
+    Mirror(tmp_path / "mirror").keep(RunFolder(calm))
+    assert (tmp_path / "mirror" / "files" / "thesis.txt").read_text() == "mine"
+    assert (tmp_path / "mirror" / "mirror.json").exists()
+
+
+@pytest.mark.parametrize("said", ["[]", '{"config.json": 5}', "5"])
+def test_a_listing_of_another_form_is_refused(tmp_path, said):
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "mirror.json").write_text(said)
+    with pytest.raises(Damaged, match="mirror.json is no list of files .* another --mirror"):
+        Mirror(tmp_path / "mirror").restore(RunFolder(tmp_path / "run"))

@@ -7,22 +7,10 @@ Silent if it is right, else a sentence that helps. Nothing else of ours is impor
 Every function check_... of the modules here is found under its name.
 """
 
-from instructgpt_lite.checks import (
-    at_scale,
-    bandit,
-    credit,
-    estimators,
-    objective,
-    oracles,
-    preferences,
-    pretraining,
-    rankings,
-    reward,
-    surprise,
-    tour,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-for _module in (at_scale, bandit, credit, estimators, objective, preferences,
-                pretraining, rankings, reward, surprise, tour):
+for _found in iter_modules(__path__):
+    _module = import_module(f"{__name__}.{_found.name}")
     globals().update({name: check for name, check in vars(_module).items()
                       if name.startswith("check_")})

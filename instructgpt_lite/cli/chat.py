@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from instructgpt_lite.cli.terminal import side_by_side, terminal_width
+from instructgpt_lite.data.records import check_text
 from instructgpt_lite.data.tokenizers import unknown_words
 from instructgpt_lite.report.text import printable
 from instructgpt_lite.run.folder import RunFolder, starting
@@ -60,6 +61,7 @@ def replies(policies: dict[str, Any], prompt: str, flags: ChatCommand, longest: 
             turn: int) -> str:
     """The answers in columns, after the words of the prompt that no model knows."""
     from instructgpt_lite.training.loop import generator
+    check_text("prompt", prompt)
     said = []
     for policy in policies.values():
         rollout = policy.sample([prompt], copies=flags.samples, max_new_tokens=longest,

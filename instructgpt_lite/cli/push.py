@@ -23,8 +23,9 @@ class PushCommand:
     def __call__(self) -> int:
         """Check, then upload. ValueError, OSError say what is wrong."""
         check_files(self.folder)
-        from huggingface_hub import HfApi, get_token
+        from huggingface_hub import HfApi, constants, get_token
 
+        from instructgpt_lite.data.hub import check_reachable
         from instructgpt_lite.run.folder import check_model
 
         check_model(self.folder)
@@ -32,6 +33,7 @@ class PushCommand:
             raise ValueError("there is no token of the Hub: make one that may write at "
                              "https://huggingface.co/settings/tokens, and run\n"
                              "  hf auth login")
+        check_reachable(constants.ENDPOINT)
         api = HfApi()
         api.create_repo(self.name, private=not self.public, exist_ok=True)
         print(api.upload_folder(repo_id=self.name, folder_path=self.folder,

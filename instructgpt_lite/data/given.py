@@ -4,19 +4,34 @@ A prompt with a ranking says which by its key, so that stages which ask people t
 get what these people have ranked.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from instructgpt_lite.config import Run
 from instructgpt_lite.data.protocols import Answer
 from instructgpt_lite.data.records import DataError, Demonstration, Prompt, Ranking
+from instructgpt_lite.files import write_bytes
 
 END = "<|endoftext|>"                 # between the documents of a text
 LETTERS = 8                           # of text for a token, at first
+
+
+def check_lengths(config: Run, context: int) -> None:
+    """ValueError where rows that stages read are longer than a model's context."""
+    more = max(0, config.ppo.max_new_tokens - config.collect.max_new_tokens)
+    longest = max(getattr(config.data, "tokens", -more) + more,
+                  config.rl_init.mix_length, config.ppo.ptx_length)
+    if longest > context:
+        raise ValueError("data.tokens, rl_init.mix_length or ppo.ptx_length asks for "
+                         f"{longest} tokens, the model's context is {context}: lower "
+                         "it")
 
 
 class Text:
@@ -38,7 +53,7 @@ class Text:
             piece = self.text[start:start + letters]
             while len(piece) < letters:
                 piece += self.text[:letters - len(piece)]
-            words = piece.split(maxsplit=1)[-1]
+            words = "".join(piece.split(maxsplit=1)[-1:])
             ids = self.tokenizer.encode(words, add_special_tokens=False)
             letters *= 2
         return ids[:length]
@@ -81,6 +96,16 @@ class Given:
                                  f"{given:,} are left to learn from ({self.known}): "
                                  "ask for fewer")
 
+    def settle(self, folder: Path) -> None:
+        """Leave the sha256 of all that is given; ValueError where another is there."""
+        given = [value for name, value in vars(self).items() if name != "instruments"]
+        digest = hashlib.sha256(repr(given).encode()).hexdigest()
+        path = folder / "data.sha256"
+        if path.exists() and path.read_text() != digest:
+            raise ValueError(f"{folder} has learned from other data than is given now: "
+                             "give what was given before, or another folder")
+        write_bytes(path, digest.encode())
+
     @property
     def train(self) -> list[Prompt]:
         """Prompts that are shown, that have rankings, and for RL, in this order."""
@@ -119,8 +144,9 @@ class Given:
 
     def few_shot(self, prompt: Prompt, shots: int, rng: Random) -> str:
         """The prompt after others with their answers, drawn from those shown."""
+        shown = list(self.shown[:self.demonstrated])
         page = [f"Question: {each.prompt}\nAnswer: {each.completion}\n"
-                for each in rng.sample(list(self.shown[:self.demonstrated]), shots)]
+                for each in rng.sample(shown, min(shots, len(shown)))]
         return "".join(page) + f"Question: {prompt.prompt}\nAnswer:"
 
     def corpus(self, tokenizer: Any) -> Text:

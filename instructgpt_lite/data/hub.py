@@ -36,10 +36,7 @@ def rows(name: str, revision: str, split: str, subset: str | None,
     import datasets
 
     if not Path(name).is_dir():
-        if not re.fullmatch("[0-9a-f]{40}", revision):
-            raise ValueError(f"revision: got {revision!r} for {name}, expected the 40 "
-                             "signs of a commit, so that the data cannot change; copy "
-                             f"one from https://huggingface.co/datasets/{name}/commits")
+        check_commit("revision", f"{name}@{revision}", "")
         if not datasets.config.HF_HUB_OFFLINE:
             check_reachable(datasets.config.HF_ENDPOINT)
     try:
@@ -53,7 +50,8 @@ def rows(name: str, revision: str, split: str, subset: str | None,
         raise ConnectionError(f"{name} at {revision} is not in the cache and the Hub "
                               f"is out of reach ({error}); unset HF_HUB_OFFLINE, or "
                               "give a folder with its files") from error
-    except datasets.exceptions.DatasetsError as error:
+    except (datasets.exceptions.DatasetsError, FileNotFoundError, KeyError,
+            RuntimeError) as error:                # no such split; code of its own
         why = error.__cause__ or error
         raise DataError(f"{name}: no dataset could be read ({why!s:.300}); check "
                         "name, revision and subset, or `hf auth login` if gated"
@@ -66,11 +64,8 @@ def model_folder(name: str) -> Path:
     ValueError without a commit, ConnectionError within seconds when out of reach.
     """
     from huggingface_hub import constants, errors, snapshot_download
+    check_commit("base_model", name, "a folder, what was fetched, or NAME@COMMIT with ")
     name, _, commit = name.partition("@")
-    if not re.fullmatch("[0-9a-f]{40}", commit):
-        raise ValueError(f"base_model: got {name!r}, expected a folder, what was "
-                         "fetched, or NAME@COMMIT with the 40 signs of a commit on the "
-                         "Hub")
     if not constants.HF_HUB_OFFLINE:
         check_reachable(constants.ENDPOINT)
     files = ["*.safetensors", "*.json", "*.txt", "*.model"]
@@ -80,6 +75,13 @@ def model_folder(name: str) -> Path:
         raise FileNotFoundError(f"{name}@{commit} is not in the cache: unset "
                                 "HF_HUB_OFFLINE to fetch it, or give a folder with its "
                                 "files") from error
+
+
+def check_commit(field: str, name: str, instead: str) -> None:
+    """ValueError unless it is NAME@COMMIT, so that what is read cannot change."""
+    if not re.search("@[0-9a-f]{40}$", name):
+        raise ValueError(f"{field}: got {name!r}, expected {instead}the 40 signs of a "
+                         "commit on the Hub, so that what is read cannot change")
 
 
 def check_reachable(endpoint: str) -> None:

@@ -11,6 +11,8 @@ What is left out, and why, is counted in `known`; SOURCES.md has licences and co
 import gzip
 import itertools
 import lzma
+import re
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,10 +24,12 @@ from instructgpt_lite.data import curation, hub
 from instructgpt_lite.data.given import END, Given
 from instructgpt_lite.data.jsonl import read_jsonl
 from instructgpt_lite.data.records import DataError, Demonstration, Prompt, Ranking
+from instructgpt_lite.data.rows import refuse_foreign, rows_of
 
 STREAMED = 20_000                     # documents of a dataset on the Hub
 CUT, TOO_LONG = "prompts cut, not left out", "too long"
 ALIKE = "answers that read alike to the model"
+SPECIAL = "the model's end or padding in the text"
 R = TypeVar("R", Demonstration, Ranking)
 
 
@@ -109,7 +113,7 @@ def tidy(kind: type[R], config: Run, tokenizer: Any, known: dict) -> list[R]:
     kept = []
     for record in asked:
         if why := unfit(record, config, tokenizer):
-            counts[why] += 1
+            counts[why] = counts.get(why, 0) + 1
         else:
             kept.append(record)
     if not kept:
@@ -131,12 +135,15 @@ def shortened(record: R, config: Run, tokenizer: Any) -> R:
 
 
 def unfit(record: R, config: Run, tokenizer: Any) -> str:
-    """Why a model cannot learn from a record: TOO_LONG or ALIKE; "" if it can."""
+    """Why a model cannot learn from a record; "" if it can."""
     asked, *said = tokenizer([config.template.replace("{prompt}", record.prompt),
                               *record.responses], add_special_tokens=False)["input_ids"]
     longest = max(config.collect.max_new_tokens, *(len(ids) + 1 for ids in said))
     if len(asked) + longest > config.data.tokens:
         return TOO_LONG
+    ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+    if any(ends & {*ids} for ids in (asked, *said)):
+        return SPECIAL
     pairs = record.pairs if isinstance(record, Ranking) else ()
     return ALIKE if any(said[better] == said[worse] for better, worse in pairs) else ""
 
@@ -151,18 +158,24 @@ def by_prompt(records: Sequence[R], share: float, what: str) -> tuple[list[R], l
 
 
 def plain_text(name: str) -> str:
-    """A file's text (also xz and gzip), or documents of a dataset on the Hub."""
+    """A file's text, or the column `text` of its rows or of a dataset on the Hub."""
     if Path(name).is_file():
         opener = {".xz": lzma.open, ".gz": gzip.open}.get(Path(name).suffix, open)
         try:
-            with opener(name, "rt", encoding="utf-8") as file:
-                return file.read()
-        except (UnicodeDecodeError, lzma.LZMAError, gzip.BadGzipFile) as error:
+            with opener(name, "rt", encoding="utf-8-sig") as file:
+                text = file.read()
+        except (ValueError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
             raise DataError(f"{name}: got no text ({error}), expected UTF-8, plain or "
                             "packed by gzip or xz; save it so") from None
-    name, subset, commit = parts_of(name)
-    streamed = hub.rows(name, commit, "train", subset, streaming=True)
-    documents = [row.get("text") for row in itertools.islice(streamed, STREAMED)]
+        refuse_foreign(text[:1000].encode(), name)
+        if not re.match(r'\s*(\[\s*)?\{\s*"', text):
+            return text
+        found = rows_of(name).rows.values()
+    else:
+        name, subset, commit = parts_of(name)
+        streamed = hub.rows(name, commit, "train", subset, streaming=True)
+        found = itertools.islice(streamed, STREAMED)
+    documents = [row.get("text") for row in found]
     if not documents or not all(isinstance(each, str) for each in documents):
         raise DataError(f"{name}: got no column `text` with text in every row, "
                         "expected one; name another dataset, or a file")

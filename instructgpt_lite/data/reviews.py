@@ -16,6 +16,7 @@ import numpy as np
 from instructgpt_lite.config import Reviews, Run
 from instructgpt_lite.data import curation
 from instructgpt_lite.data.given import Given
+from instructgpt_lite.data.instructions import plain_text
 from instructgpt_lite.data.ratings import Rated, drawn_rankings, read_ratings
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 
@@ -43,7 +44,7 @@ def reviews(config: Run, ratings: Path, text: Path) -> Given:
         rankings(aside, data, data.passes, seed, *K),
         [Prompt(each.prompt, each.category) for each in test],
         {"held-out texts": rankings(heldout, data, 1, 0, *K)},
-        text.read_text(encoding="utf-8"),
+        plain_text(str(text)),
         max(config.sft.demonstrations, config.rl_init.demonstrations),
         config.collect.prompts,
         {"lexicon": lexicon, "positive": lambda said: float(lexicon(said) > 0)}, known)

@@ -62,9 +62,7 @@ def rows_of(path: str | Path) -> Rows:
         data = unpacked(data, path)
     if data.startswith(b"PAR1"):
         return of_parquet(data, path)
-    for first, (what, way) in FOREIGN.items():
-        if re.match(first, data.removeprefix(b"\xef\xbb\xbf"), re.DOTALL):
-            raise DataError(f"{path}: got {what}, expected JSON, CSV or Parquet; {way}")
+    refuse_foreign(data, path)
     text = text_of(data, path)
     if delimiter := delimiter_of(text, str(path)):
         return of_csv(text, delimiter, path)
@@ -74,6 +72,13 @@ def rows_of(path: str | Path) -> Rows:
     if isinstance(values, Fault):
         raise DataError(f"{path}: {values}")
     return numbered(values)
+
+
+def refuse_foreign(data: bytes, path: str | Path) -> None:
+    """DataError that says what the bytes are, where they are nothing to read."""
+    for first, (what, way) in FOREIGN.items():
+        if re.match(first, data.removeprefix(b"\xef\xbb\xbf"), re.DOTALL):
+            raise DataError(f"{path}: got {what}, expected JSON, CSV or Parquet; {way}")
 
 
 def unpacked(data: bytes, path: str | Path) -> bytes:
@@ -145,6 +150,9 @@ def of_csv(text: str, delimiter: str, path: str | Path) -> Rows:
     table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter,
                            strict=True)
     try:
+        for name, count in Counter(table.fieldnames).items():
+            if count > 1:
+                raise csv.Error(f"{count} columns are called {name!r}: keep one")
         return numbered(map(cells_of, table))
     except csv.Error as error:
         raise DataError(f"{path}: got no whole CSV after line {table.line_num} "
@@ -159,9 +167,8 @@ def cells_of(row: dict[str, Any]) -> Row | Fault:
                      "quote text with the delimiter or line ends in it")
     for name, text in row.items():
         if name in ("completions", "ranks") or re.match(r"\[\s*\{", text):
-            try:
-                row[name] = json.loads(text)
-            except ValueError:
+            row[name] = parsed(text)
+            if isinstance(row[name], Fault):
                 return Fault(name, kind_of(text), "a list as JSON", "save the table "
                              "as Parquet or JSON Lines, which keep lists")
     return row

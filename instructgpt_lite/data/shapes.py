@@ -87,12 +87,12 @@ def of_summaries(row: Row) -> Row | None:
     """A comparison of two summaries of a post or an article (Stiennon et al., 2020)."""
     texts = [each["text"] for each in row["summaries"]
              if isinstance(each, dict) and "text" in each]
-    if row["choice"] not in (0, 1) or len(texts) != 2:
-        raise Fault("choice", f"{kind_of(row['choice'])} of {len(texts)} summaries",
-                    "0 or 1, of two", "drop the row")
     parts = ("subreddit", "title", "post", "article")
     asked = [f"{name.upper()}: {row['info'][name]}" for name in parts
              if row["info"].get(name)]
+    if row["choice"] not in (0, 1) or len(texts) != 2 or not asked:
+        raise Fault("choice", f"{kind_of(row['choice'])} of {len(texts)} summaries",
+                    "0 or 1, of two, of a post or an article", "drop the row")
     scores = [float(place == row["choice"]) for place in (0, 1)]
     found = by_score("\n\n".join([*asked, "TL;DR:"]), texts, scores)
     return found and found | {"labeler": row.get("worker") or ""}

@@ -48,10 +48,11 @@ def answer_few_shot(policy: Policy, source: Source, prompts: Sequence[Prompt],
     the page has fewer. ValueError names a prompt that does not fit even alone.
     """
     rng, room = Random(f"shots {seed}"), policy.context - max_new_tokens
+    line_end = policy.tokenizer.encode("\n", add_special_tokens=False)
     pages = [_page(policy, source, prompt, shots, room, rng) for prompt in prompts]
     rollout = policy.sample(pages, max_new_tokens=max_new_tokens,
                             generator=generator(seed, "few-shot"),
-                            eos=policy.tokenizer.encode("\n")[0])
+                            eos=tuple(line_end[-1:]))
     texts = [text.split("\n")[0].strip() for text in policy.texts(rollout)]
     return judged(source.gold, prompts, texts)
 

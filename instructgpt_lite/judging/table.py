@@ -89,7 +89,8 @@ def by_gold(said: Answers, sft: Answers, source: Source,
 
 def by_judge(scores: Sequence[float], sft: Sequence[float]) -> dict[str, Interval]:
     """Scores in SFT's standard deviations above its mean; and how often above SFT's."""
-    mean, deviation = torch.tensor(sft).mean().item(), torch.tensor(sft).std().item()
+    mean = torch.tensor(sft).mean().item()
+    deviation = len(sft) > 1 and torch.tensor(sft).std().item() or 1.0
     return {"judge": bootstrap([(score - mean) / deviation for score in scores]),
             "judge_win": bootstrap([outcome(*pair)
                                     for pair in zip(scores, sft, strict=True)])}

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from instructgpt_lite.models import fast_rows, forward
-from instructgpt_lite.models.fast_rows import Attend, is_plain, logits, states
+from instructgpt_lite.models.fast_rows import is_plain, logits, states
 from instructgpt_lite.models.rollout import Rollout, padded
 from instructgpt_lite.models.sampling import Draws
 
@@ -59,7 +59,7 @@ def prefix_states(model: nn.Module, prompts: list[list[int]],
 
 def shared_prefix_attention(lengths: list[tuple[int, list[int]]],
                             heads: tuple[int, int],
-                            device: torch.device) -> Attend:
+                            device: torch.device) -> fast_rows.Attend:
     """Attention in a flat row of one [prompt | y_1 | ... | y_K] after the other.
 
     lengths: (p, [r_1, ..., r_K]) of each. A prompt attends in a square, its responses,

@@ -67,7 +67,8 @@ def device_of(hardware: Hardware) -> torch.device:
     except RuntimeError as error:
         raise ValueError(f"hardware.device is {hardware.device!r}, which torch does "
                          "not know: take auto, cpu, or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    known = {"cpu": 1, "meta": 1, "cuda": torch.cuda.device_count()}
+    if (device.index or 0) >= known.get(device.type, 0):
         raise ValueError(f"hardware.device is {hardware.device}, but torch sees no "
                          "such GPU: take auto, or cpu")
     return device

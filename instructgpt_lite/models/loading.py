@@ -22,14 +22,22 @@ SCORE = "score.weight"               # of a scalar head: 1 x D
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """transformers without progress bars, or warnings of what we raise as errors."""
+def quiet(folder: str | Path = "") -> Iterator[None]:
+    """transformers without progress bars, or warnings of what we raise as errors.
+
+    folder: what it opens; all that it stumbles over there becomes a ValueError.
+    """
     from transformers.utils import logging
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
         yield
+    except Exception as error:           # of any kind: files may hold anything
+        if not folder or isinstance(error, OSError | MemoryError):
+            raise
+        raise ValueError(f"{folder} cannot be opened ({error!r:.200}): fetch or save it"
+                         " anew, or take another") from error
     finally:
         logging.set_verbosity(verbosity)
         if bars:
@@ -43,7 +51,8 @@ def open_config(folder: str | Path) -> tuple[Any, str, bool]:
     """
     from transformers import AutoConfig
     check_folder(Path(folder))
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    with quiet(folder):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     kind = next(iter(config.architectures or []), "")
     scores = "SequenceClassification" in kind or hasattr(config, "score_bias")
     return config, kind, scores
@@ -56,7 +65,7 @@ def open_model(auto: Any, folder: str | Path,
     auto: the class of transformers that opens it. surplus: weights that it need not
     have a place for. ValueError says which are missing, too many, damaged or misshapen.
     """
-    with quiet():
+    with quiet(folder):
         model, info = auto.from_pretrained(
             folder, use_safetensors=True, dtype=torch.float32, trust_remote_code=False,
             ignore_mismatched_sizes=True, output_loading_info=True)
@@ -86,17 +95,20 @@ def check_folder(path: Path) -> None:
                          "then save merge_and_unload() with save_pretrained")
     if not (path / "config.json").exists():
         raise ValueError(f"{path}: no config.json, so it is no folder of a model")
-    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    family = config.get("model_type")
-    if family not in CONFIG_MAPPING:
+    with quiet(path):
+        family = json.loads((path / "config.json").read_bytes()).get("model_type")
+        known = family in CONFIG_MAPPING
+        named = [name for index in path.glob("*.index.json")
+                 for name in json.loads(index.read_bytes())["weight_map"].values()]
+    if not known:
         raise ValueError(f"{path}: transformers has no {family}. If the folder has "
                          "code of its own, it is never run: choose an architecture of "
                          "transformers")
     weights = sorted(path.glob("*.safetensors"))
-    if not weights:
-        raise ValueError(f"{path}: no .safetensors file. Weights in other formats are "
-                         "never opened, as unpickling can run code: save them again "
-                         "with save_pretrained of transformers")
+    if not weights or {path / name for name in named} - {*weights}:
+        raise ValueError(f"{path}: no .safetensors file, or an index that names others."
+                         " Weights in other formats are never opened, as unpickling can"
+                         " run code: save them again with save_pretrained")
     for file in weights:
         try:
             safe_open(file, "pt")
@@ -131,7 +143,7 @@ def open_tokenizer(folder: str | Path) -> Any:
     names = ("*token*", "vocab*", "*.model")
     files = [file for name in names for file in path.glob(name)]
     if files or not path.is_dir():
-        with quiet():
+        with quiet(folder):
             found = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if found is None or len(found) == 0:
         raise ValueError(f"{folder}: no tokenizer: save the model's own beside it with "
@@ -155,7 +167,8 @@ def end_ids(model: nn.Module, tokenizer: Any) -> tuple[int, ...]:
     if isinstance(others, int):
         others = [others] if others in tokenizer.all_special_ids else []
     unlike = (tokenizer.eos_token_id, tokenizer.pad_token_id)
-    return (tokenizer.eos_token_id, *(end for end in others or [] if end not in unlike))
+    return (tokenizer.eos_token_id, *(end for end in others or [] if end not in unlike
+                                      and isinstance(end, int)))
 
 
 def check_same_tokenizer(**networks: Any) -> None:
@@ -204,8 +217,7 @@ def scored(model: nn.Module, pad: int) -> nn.Module:
     config = copy.deepcopy(model.config)
     config.num_labels, config.pad_token_id = 1, pad
     if type(config) in transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
-        auto = transformers.AutoModelForSequenceClassification
-        classifier = auto.from_config(config)
+        classifier = transformers.AutoModelForSequenceClassification.from_config(config)
         classifier.to(device=model.device, dtype=model.dtype)
         head, trunk = getattr(classifier, "score", None), forward.trunk(classifier)
         if isinstance(head, nn.Linear) and type(trunk) is type(forward.trunk(model)):

@@ -152,7 +152,7 @@ class Policy(Network):
         fixed_length: every response has max_new_tokens (Ziegler et al., 2019).
         ValueError where the template has no place for the prompt.
         """
-        if template.count("{prompt}") != 1:
+        if f"{template}".count("{prompt}") != 1:
             raise ValueError(f"template is {template!r}: write {{prompt}} where the "
                              "prompt goes, once")
         config = self.model.config
@@ -163,7 +163,8 @@ class Policy(Network):
         """The responses as text, special tokens left out."""
         responses = zip(rollout.response_BT, rollout.mask_BT)
         tokens = [row[mask].tolist() for row, mask in responses]
-        return self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return [text.replace("\0", "\ufffd") for text in texts]    # as other bytes
 
     def logits(self, token_BS: Tensor) -> Tensor:
         """Next-token logits (B, S, V) of whole rows; right padding needs no mask."""

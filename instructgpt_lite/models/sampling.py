@@ -149,6 +149,8 @@ def until_end(row: list[int], ends: tuple[int, ...]) -> list[int]:
 
 def check(model: nn.Module, prompts: list[list[int]], max_new_tokens: int) -> None:
     """ValueError unless each prompt has a token, room for a response and known ids."""
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens is {max_new_tokens}: ask for one at least")
     context = forward.context(model)
     V = model.get_input_embeddings().num_embeddings
     if not prompts or not all(map(len, prompts)):

@@ -4,6 +4,7 @@
     metrics.jsonl   one row a step          data/           rankings, best of n (JSONL)
     stages.json     what is finished        labelers.json   how noisy they are
     checkpoints/    where to go on from     samples.json, evaluation.json, report.html
+    data.sha256     of what people made, where a run has its data from them
 
 stages.json holds, for each stage in order, its title and, once it is finished, the
 CPU-seconds it took, the sha256 of every file it made, and of what it was made of. What

@@ -8,6 +8,7 @@ mirror holds the run as it was at a checkpoint or at the end of a stage.
 """
 
 import json
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -22,25 +23,33 @@ class Mirror:
     """Where a run is copied to, or, without a path, nowhere."""
 
     def __init__(self, path: Path | str | None) -> None:
-        """ValueError where the folder around it is missing: a drive not mounted."""
+        """ValueError where a drive is not mounted, or the place holds other things."""
         self.path, self.failed = Path(path) if path else None, False
         if self.path and not self.path.absolute().parent.is_dir():
             raise ValueError(f"{self.path.absolute().parent} is not there, so nothing "
                              "can be copied to it: mount the drive, or name another "
                              "--mirror")
+        if self.path and self.path.exists():
+            found = os.listdir(self.path) if self.path.is_dir() else ["a file"]
+            if found and not {"files", "mirror.json"} & {*found}:
+                raise ValueError(f"{self.path} holds other things than a mirror: name "
+                                 "an empty --mirror, or one that is not there yet")
 
     def restore(self, folder: RunFolder) -> None:
         """Copy the run back where the folder has none; warns of each damaged file.
 
-        ValueError where the mirror holds another run, or what nothing makes again is
-        damaged; OSError where it cannot be read.
+        ValueError where the mirror is in that folder or holds another run, or what
+        nothing makes again is damaged; OSError where it cannot be read.
         """
         there = self.names() if self.path else {}
         config = folder.path / "config.json"
+        if there and digests(config, folder.path).items() - there.items():
+            raise ValueError(f"{self.path} holds another run than {folder.path}: name "
+                             "another --mirror, or the --out it belongs to")
+        if self.path and self.path.resolve().is_relative_to(folder.path.resolve()):
+            raise ValueError(f"--mirror {self.path} is in the run's own folder, "
+                             f"{folder.path}: name a place outside of it")
         if config.exists():
-            if there and there["config.json"] not in digests(config, config).values():
-                raise ValueError(f"{self.path} holds another run than {folder.path}: "
-                                 "name another --mirror, or the --out it belongs to")
             return
         for name in sorted(there, key="config.json".__eq__):     # last: all is there
             path = folder.path / name
@@ -66,7 +75,7 @@ class Mirror:
                     copy(path, place, digest)
             write_json(self.path / "mirror.json", now)
             for old in (self.path / "files").iterdir():
-                if old.name not in now.values():
+                if old.name not in now.values() and len(old.stem) == 64:
                     old.unlink()
         except (OSError, Damaged) as error:
             if not self.failed:
@@ -80,12 +89,14 @@ class Mirror:
         listing = self.path / "mirror.json"
         try:
             names = json.loads(listing.read_bytes()) if listing.exists() else {}
-        except ValueError as error:
-            raise Damaged(f"{listing} is not JSON ({error}): begin anew with another "
-                          "--mirror") from error
-        for name in (*names, *names.values()):
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise Damaged(f"{listing} names {name}, which is outside the run")
+            paths = [Path(name) for name in (*names, *names.values())]
+        except (ValueError, AttributeError, TypeError) as error:
+            raise Damaged(f"{listing} is no list of files ({error}): begin anew with "
+                          "another --mirror") from error
+        for path in paths:
+            if path.is_absolute() or ".." in path.parts:
+                raise Damaged(f"{listing} names {path}, which is outside the run: "
+                              "begin anew with another --mirror")
         return names
 
 

@@ -39,6 +39,6 @@ def file(flag: str, name: str) -> Path:
 
 def located(name: str | Path) -> Path:
     """A model's folder, what was fetched under that name, or one of the Hub."""
-    if Path(name).exists():
+    if Path(name).is_dir():
         return Path(name)
     return fetched(name) if name in ITEMS else model_folder(name)

@@ -19,6 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from instructgpt_lite.config import Run
+from instructgpt_lite.data.given import check_lengths
 from instructgpt_lite.data.jsonl import read_jsonl, write_jsonl
 from instructgpt_lite.data.protocols import Source
 from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
@@ -85,6 +86,7 @@ def base(work: Work) -> Rows:
         corpus = source.corpus(policy.tokenizer)
         yield from pretrain(policy, corpus, config.pretrain, work.resume)
     policy.speak(config.template, config.fixed_length)
+    check_lengths(config, policy.context)
     work.save(policy)
 
 
@@ -283,6 +285,8 @@ def run(config: Run, folder: str | Path,
                     if source is None:
                         source = open_source(config)
                         unseen_prompts(config, source)     # refused before training
+                        if config.data:
+                            source.settle(place.path)
                     yield from advance(stage, seeded(config), source, place, second,
                                        stopping)
 

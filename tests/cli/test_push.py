@@ -10,6 +10,7 @@ from threading import Thread
 
 import pytest
 
+from instructgpt_lite.__main__ import main
 from instructgpt_lite.cli.push import check_files
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights", "README.md": b"# card\n"}
@@ -100,3 +101,11 @@ def test_a_folder_that_is_no_model_is_refused(missing, folder):
     (folder / missing).unlink()
     with pytest.raises(ValueError, match="is no model"):
         check_files(folder)
+
+
+def test_a_hub_out_of_reach_is_said_before_anything_is_sent(folder, monkeypatch, capsys):
+    import huggingface_hub
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_none")
+    assert main(["push", str(folder), "me/model"]) == 1
+    assert "http://127.0.0.1:9 cannot be reached" in capsys.readouterr().err

@@ -1,11 +1,13 @@
 """A source of what people have made: who gets which record, and text as rows of tokens."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 import torch
 
-from instructgpt_lite.data.given import Given, Text
+from instructgpt_lite import presets
+from instructgpt_lite.data.given import Given, Text, check_lengths
 from instructgpt_lite.data.protocols import Source
 from instructgpt_lite.data.records import DataError, Demonstration, Prompt, Ranking
 from instructgpt_lite.data.tokenizers import word_tokenizer
@@ -109,3 +111,28 @@ def test_rows_depend_on_the_generator_alone():
 def test_a_text_without_words_is_refused(text):
     with pytest.raises(DataError, match="data.text: got no words, expected pretraining text"):
         given(text=text)
+
+
+def test_rows_longer_than_the_models_context_are_refused_with_the_flags_to_lower():
+    check_lengths(presets.offline, 2_000)
+    with pytest.raises(ValueError, match="ppo.ptx_length asks for 1024 tokens, the model's context is 1000: lower it"):
+        check_lengths(presets.offline, 1_000)
+
+
+def test_a_page_shows_no_more_examples_than_there_are():
+    shown = given().few_shot(Prompt("asked"), 50, Random(0))
+    assert shown.count("Question: ") == given().demonstrated + 1
+
+
+def test_a_row_of_text_may_begin_in_a_long_gap():
+    words = word_tokenizer(["ask", "say"])
+    text = Text("ask" + " " * 5_000 + "say", words)
+    assert len(text.row(100, 4)) == 4
+
+
+def test_a_run_goes_on_with_the_same_data_only(tmp_path):
+    given().settle(tmp_path)
+    given().settle(tmp_path)
+    other = replace(given(), shown=SHOWN[1:] + SHOWN[:1])
+    with pytest.raises(ValueError, match="has learned from other data than is given now"):
+        other.settle(tmp_path)

@@ -178,3 +178,10 @@ def test_offline_a_dataset_outside_the_cache_is_an_error_at_once(monkeypatch, hu
     with pytest.raises(ConnectionError, match=f"hh-rlhf at {COMMIT} is not in the cache"):
         hub_rankings("Anthropic/hh-rlhf", revision=COMMIT)
     assert time.monotonic() - began < 5
+
+
+def test_a_saved_dataset_without_that_split_is_refused_by_its_name(tmp_path):
+    rows = datasets.Dataset.from_list([{"prompt": "Q", "chosen": "a", "rejected": "b"}])
+    datasets.DatasetDict({"test": rows}).save_to_disk(str(tmp_path / "saved"))
+    with pytest.raises(DataError, match="saved: no dataset could be read .*train"):
+        hub_rankings(str(tmp_path / "saved"))

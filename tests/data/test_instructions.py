@@ -192,3 +192,32 @@ def test_a_dataset_without_text_is_named(tmp_path):
     pd.DataFrame({"words": ["one text", "another"]}).to_parquet(tmp_path / "train.parquet")
     with pytest.raises(DataError, match="got no column `text` with text in every row"):
         plain_text(str(tmp_path))
+
+
+@pytest.mark.parametrize("pack, ending", [(gzip.compress, ".gz"), (lzma.compress, ".xz")])
+def test_a_packed_text_that_is_cut_short_is_refused(tmp_path, pack, ending):
+    path = tmp_path / f"text{ending}"
+    path.write_bytes(pack(b"some words " * 900)[:-9])
+    with pytest.raises(DataError, match=f"text{ending}: got no text .* save it so"):
+        plain_text(str(path))
+
+
+def test_a_text_in_rows_is_their_column_and_no_json(tmp_path):
+    rows = written(tmp_path / "rows.jsonl", [{"text": "ask say"}, {"text": "better"}])
+    assert plain_text(rows) == "ask say<|endoftext|>better"
+    with pytest.raises(DataError, match="other.jsonl: got no column `text`"):
+        plain_text(written(tmp_path / "other.jsonl", [{"prompt": "ask"}]))
+
+
+def test_a_pointer_in_place_of_a_text_is_refused(tmp_path):
+    (tmp_path / "text.txt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 5\n")
+    with pytest.raises(DataError, match="text.txt: got a pointer of Git LFS"):
+        plain_text(str(tmp_path / "text.txt"))
+
+
+def test_records_that_spell_the_models_end_are_counted_and_left_out(config, tmp_path):
+    """`<|endoftext|>` in a text is the end itself to the tokenizer: a response would end twice."""
+    rows = [{"prompt": f"ask {n}", "completion": "say <|endoftext|>" if n % 3 == 0 else "say"} for n in range(60)]
+    data = replace(config.data, demonstrations=written(tmp_path / "ends.jsonl", rows))
+    counts = instructions(replace(config, data=data), WORDS).known["demonstrations"]
+    assert counts["the model's end or padding in the text"] == 20

@@ -179,3 +179,14 @@ def test_a_packed_file_is_unpacked_to_no_more_than_allowed(tmp_path, monkeypatch
 def test_a_table_with_unknown_columns_is_one_by_its_name(tmp_path):
     assert list(rows_of(write(tmp_path, b"frage,gut\nQ,a\n", "mine.csv")).rows.values()) == [{"frage": "Q", "gut": "a"}]
     assert len(rows_of(write(tmp_path, b"frage,gut\nQ,a\n")).bad) == 2
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "twice.csv").write_text("prompt,prompt,completion\nfirst,second,said\n")
+    with pytest.raises(DataError, match="twice.csv: got no whole CSV .*2 columns are called 'prompt': keep one"):
+        rows_of(tmp_path / "twice.csv")
+
+
+def test_a_cell_nested_too_deep_is_a_bad_row(tmp_path):
+    (tmp_path / "deep.csv").write_text("prompt,completions,ranks\nask," + "[" * 100_000 + ",[1]\n")
+    assert "completions" in str(rows_of(tmp_path / "deep.csv").bad[1])

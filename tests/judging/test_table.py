@@ -14,6 +14,7 @@ from instructgpt_lite.judging.policies import Answers
 from instructgpt_lite.judging.table import (
     K,
     answers_of,
+    by_judge,
     calibrate,
     judge_policies,
     judge_reward,
@@ -228,3 +229,8 @@ def test_without_gold_instruments_and_a_second_reward_model_judge(source):
     assert mean == {"sft": {"capitals": 0, "judge": pytest.approx(0), "judge_win": 0.5},
                     "ppo": {"capitals": 0.5, "judge": pytest.approx(1 / 2**0.5), "judge_win": 0.5}}
     assert samples(answers, source, 1)[0]["ppo"] == ["ABCDEFG", 1.0]
+
+
+@pytest.mark.parametrize("sft", [[0.5], [0.5, 0.5]])
+def test_scores_of_sft_that_do_not_differ_are_no_unit(sft):
+    assert by_judge([value + 2 for value in sft], sft) == {"judge": (2, 2, 2), "judge_win": (1, 1, 1)}

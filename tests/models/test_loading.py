@@ -262,3 +262,37 @@ def test_tokenizers_of_one_size_with_another_word_are_different(gpt2, llama):
 def test_a_function_has_no_trunk_for_the_value_to_start_from():
     with pytest.raises(ValueError, match=r"a function has no trunk .*value=ScalarModel.on\(policy\)"):
         ScalarModel.on(lambda rollout: rollout.length_B)
+
+
+def broken(folder, **files) -> str:
+    for name, data in files.items():
+        path = folder / (name.replace("__", ".") + ".json")
+        path.write_text(data if isinstance(data, str) else json.dumps(json.loads(path.read_text()) | data))
+    return str(folder)
+
+
+@pytest.mark.parametrize("files", [
+    {"config": "[]"}, {"config": "{"}, {"config": {"model_type": ["gpt2"]}}, {"config": {"n_head": "four"}},
+    {"config": {"activation_function": "none such"}}, {"tokenizer": "{"}, {"tokenizer_config": "{"},
+    {"model__safetensors__index": "[]"}])
+def test_whatever_transformers_stumbles_over_is_a_sentence_that_names_the_folder(gpt2, tmp_path, files):
+    gpt2.float().save(tmp_path)
+    with pytest.raises((ValueError, OSError), match=str(tmp_path)):
+        Policy.load(broken(tmp_path, **files))
+
+
+def test_an_index_that_names_a_pickle_is_refused_unopened(gpt2, tmp_path, monkeypatch):
+    """transformers would hand such a file to torch.load, whatever use_safetensors says."""
+    gpt2.float().save(tmp_path)
+    weights = dict.fromkeys(load_file(tmp_path / "model.safetensors"), "../weights.bin")
+    (tmp_path / "model.safetensors").rename(tmp_path / "model-00001-of-00001.safetensors")
+    index = {"model__safetensors__index": json.dumps({"metadata": {}, "weight_map": weights})}
+    monkeypatch.setattr(torch, "load", lambda *these, **those: pytest.fail("unpickled"))
+    with pytest.raises(ValueError, match="an index that names others.* never opened"):
+        Policy.load(broken(tmp_path, **index))
+
+
+def test_other_ends_are_whole_numbers(gpt2, tmp_path):
+    gpt2.float().save(tmp_path)
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": "end"}')
+    assert Policy.load(tmp_path).ends == (EOS,)

@@ -222,3 +222,9 @@ def test_prompts_end_with_a_line_break_and_texts_leave_special_tokens_out(gpt2):
     options = dict(max_new_tokens=3, top_k=1)
     texts, ids = (gpt2.sample(prompts, **options) for prompts in (["w0 w1"], [[3, 4, 2]]))
     assert torch.equal(texts.token_BS, ids.token_BS)
+
+
+def test_no_response_holds_a_character_that_records_refuse(gpt2, monkeypatch):
+    """A byte tokenizer has a token for NUL, and at temperature 1 everything is drawn at some time."""
+    monkeypatch.setattr(gpt2.tokenizer, "batch_decode", lambda rows, **_: ["a\0b"] * len(rows), raising=False)
+    assert gpt2.texts(gpt2.sample([[3]], max_new_tokens=2)) == ["a\ufffdb"]
