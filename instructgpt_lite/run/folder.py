@@ -188,10 +188,13 @@ class RunFolder:
             model.save(temporary)
 
     def finish(self, stage: str, seconds: float, needs: Sequence[str],
-               **more: Any) -> None:
-        """Put on record that a stage is finished, what it made, what of, and more."""
+               memory: int = 0, planned: list[float] | None = None) -> None:
+        """Put on record that a stage is finished, what it made, what of, what it took.
+
+        memory: bytes. planned: bytes and seconds, where `plan` knows model and card.
+        """
         done = {"seconds": round(seconds, 1), "made_of": self.digest_of(needs),
-                "files": self.files(stage)} | more
+                "files": self.files(stage), "memory": memory, "planned": planned}
         self.record(stage, self.stages[stage] | done)
         shutil.rmtree(self.path / "checkpoints" / stage, ignore_errors=True)
 

@@ -324,8 +324,8 @@ def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,
             raise Stopped(f"stopped in {stage.name} after step {row['step']}; the same "
                           "command goes on from there")
     called, memory = used(device_of(config.hardware))
-    folder.finish(stage.name, time.process_time() - began, stage.needs, memory=memory,
-                  planned=planned(config, called).get(stage.name))
+    folder.finish(stage.name, time.process_time() - began, stage.needs, memory,
+                  planned(config, called).get(stage.name))
     mirror.keep(folder)
 
 
