@@ -34,6 +34,8 @@ MIRRORS = {
     "models/networks.py": ["models/test_networks.py", "models/test_fixed_length.py", "models/test_hardware.py"],
     "run/mirror.py": ["test_mirror.py"],
     "run/card.py": ["test_card.py"],
+    "models/hardware.py": ["models/test_hardware.py", "test_plan.py"],
+    "report/report.py": ["test_report.py"],
 }
 
 MASKED, SURPRISE = "theory/masked.py", "theory/surprise.py"
@@ -52,6 +54,7 @@ SELF_TEST = "models/self_test.py"
 FAST_ROWS = "models/fast_rows.py"
 STAGES, FOLDER = "run/stages.py", "run/folder.py"
 MIRROR, CARD, PUSH = "run/mirror.py", "run/card.py", "cli/push.py"
+REPORT, NUMBERS = "report/report.py", "cli/numbers.py"
 
 THEORY = [
     Mutant("mean-over-padding", MASKED, "/ mask.sum()", "/ mask.numel()", "an unmasked mean (TRL, approxkl)"),
@@ -725,6 +728,27 @@ AT_SCALE = [
            "a GPU computes in 16 bits if nobody says otherwise"),
     Mutant("collects-as-long-as-it-learns", PLAN, "new: int = ppo.max_new_tokens", "new: int = T",
            "another stage's field"),
+    Mutant("a-cpu-of-one-core", PLAN, 'CORES if called == "cpu" else 1', "1", "half the CPU-seconds"),
+    Mutant("any-card-is-planned", PLAN, "for card in cards[:1]", "for card in [*cards, CARDS['t4']][:1]",
+           "a card that is not in the list"),
+    Mutant("memory-in-kilobytes", HARDWARE, "else 1024 * most", "else most", "Linux says kilobytes"),
+    Mutant("plan-of-another-stage", STAGES, "planned(config, called).get(stage.name)",
+           "[*planned(config, called).values(), None][0]", "the first stage's plan beside all"),
+    Mutant("plan-for-record", REPORT, 'for size in (record.get("memory"), room))', 'for size in (room, room))',
+           "planned is no measurement"),
+    Mutant("numbers-without-a-floor", NUMBERS, "if not low <= value <= high:", "if not value <= high:",
+           "a batch of -1"),
+    Mutant("numbers-without-a-ceiling", NUMBERS, "if not low <= value <= high:", "if not low <= value:",
+           "K_min above K_max"),
+    Mutant("rows-longer-than-the-context", GIVEN, "    if longest > context:\n", "    if False:\n",
+           "refused only after hours of training"),
+    Mutant("other-data-goes-on", GIVEN, "if path.exists() and path.read_text() != digest:", "if False:",
+           "half a run of one file, half of another"),
+    Mutant("mirror-among-others-files", MIRROR, "            if found and not {", "            if False and not {",
+           "a run in somebody's folder"),
+    Mutant("mirror-removes-what-is-not-its-own", MIRROR, "and len(old.stem) == 64:", "and old:", "somebody's files"),
+    Mutant("index-of-pickles", LOADING, "if not weights or {path / name for name in named} - {*weights}:",
+           "if not weights:", "transformers unpickles what an index names"),
     Mutant("llama-values-in-16-bits", FAST, "= value[:, :, 0].to(v.dtype)", "= value[:, :, 0]",
            "RoPE leaves keys in float32"),
     Mutant("all-rows-at-once", NETWORKS, "self.micro_batch or max(1, READ // most)", "self.micro_batch or len(some)",
