@@ -16,6 +16,7 @@ from instructgpt_lite.config import Run
 from instructgpt_lite.files import digests
 from instructgpt_lite.presets import micro
 from instructgpt_lite.report import figures, report
+from instructgpt_lite.report.text import with_margin
 from instructgpt_lite.run.folder import Damaged, RunFolder
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -288,3 +289,9 @@ def test_the_table_fits_eighty_columns_and_has_the_means_of_every_policy(folder)
         row = measured()["policies"][name]
         shown = [row[metric] for metric in ("gold", "gold_win", "labeler_win", "misled", "rude")]
         assert line[8:].split()[:10] == [part for mean, _, _ in shown for part in (f"{mean:.3f}", "±.012")]
+
+
+@pytest.mark.parametrize("mean, low, high", [(0.5, 0.4, 0.6), (-0.06, -0.15, 0.03), (17.58, 17.05, 18.11),
+                                             (9.999, 9, 11), (-9.99, -10.3, -9.7), (123.4, 123, 124)])
+def test_a_number_and_its_margin_leave_a_space_in_a_column_of_twelve(mean, low, high):
+    assert len(with_margin((mean, low, high))) < 12

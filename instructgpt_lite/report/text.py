@@ -19,7 +19,8 @@ def three_digits(value: float) -> str:
 def with_margin(interval: Sequence[float]) -> str:
     """0.651 ±.012: a mean, and half of its 95 % interval."""
     mean, low, high = interval
-    digits = 3 if abs(mean) < 10 else 2              # so that columns stay apart
+    short = 0 <= mean < 10 and high - low < 2
+    digits = 3 if short else 2                       # so that columns stay apart
     return f"{mean:.{digits}f} ±" + f"{(high - low) / 2:.{digits}f}".removeprefix("0")
 
 
