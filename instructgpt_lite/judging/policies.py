@@ -52,7 +52,7 @@ def answer_few_shot(policy: Policy, source: Source, prompts: Sequence[Prompt],
     pages = [_page(policy, source, prompt, shots, room, rng) for prompt in prompts]
     rollout = policy.sample(pages, max_new_tokens=max_new_tokens,
                             generator=generator(seed, "few-shot"),
-                            eos=tuple(line_end[-1:]))
+                            eos=line_end[-1] if line_end else ())
     texts = [text.split("\n")[0].strip() for text in policy.texts(rollout)]
     return judged(source.gold, prompts, texts)
 

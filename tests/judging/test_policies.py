@@ -72,6 +72,14 @@ def test_a_few_shot_answer_ends_with_its_line():
     assert pages == [speaker.tokenizer.encode(few_shot(prompt, 2, None)) for prompt in PROMPTS]
 
 
+def test_a_tokenizer_without_a_token_for_a_line_end_ends_nothing_early():
+    speaker = Speaker(" right\nQuestion: more")
+    encode = speaker.tokenizer.encode
+    speaker.tokenizer.encode = lambda text, **options: encode(text, **options) if text.strip() else []
+    found = policies.answer_few_shot(speaker, SOURCE, PROMPTS, 5, shots=2)
+    assert speaker.asked[0][1]["eos"] == () and found.texts == ["right"] * 4
+
+
 @pytest.mark.parametrize("context, shots", [(17, 3), (16, 2), (12, 1), (8, 0)])
 def test_a_page_has_as_many_examples_as_fit(context, shots):
     """An example has 4 tokens, a prompt 3; 2 tokens are for the answer."""
