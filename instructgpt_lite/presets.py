@@ -77,8 +77,8 @@ micro = replace(
     checkpoint_every=0.2,
 )
 
-# A fixed length, as Ziegler et al. (2019) had: where answers may end, a reward model of
-# praise is fooled by brevity. Nothing ends, so no end is missing.
+# A fixed length, as Ziegler et al. (2019) had: no answer can win by being short, which
+# this reward model would let it (results/brevity.json). So no end is missing.
 reviews = Run(
     preset="reviews",
     data=Reviews(),
