@@ -232,7 +232,8 @@ def test_flags_go_from_cheap_to_dear_and_may_not_be_enough():
 @pytest.mark.parametrize("asked", [Hardware(micro_batch=4), Hardware(checkpointing=True)])
 def test_what_was_asked_for_is_kept(asked):
     found = fitting(replace(gpt2, hardware=asked), T4)
-    assert found == asked or found.checkpointing and found.micro_batch
+    assert found.checkpointing >= asked.checkpointing
+    assert not asked.micro_batch or 0 < found.micro_batch <= asked.micro_batch
 
 
 # Time

@@ -18,8 +18,7 @@ from instructgpt_lite.config import Run
 from instructgpt_lite.files import write_bytes
 from instructgpt_lite.judging.intervals import Interval
 from instructgpt_lite.presets import PRESETS
-from instructgpt_lite.report import figures
-from instructgpt_lite.report.text import percent, printable, setting, with_margin
+from instructgpt_lite.report import figures, text
 from instructgpt_lite.run.folder import RunFolder, flat
 from instructgpt_lite.run.plan import GB
 from instructgpt_lite.world.examples import twenty
@@ -36,7 +35,7 @@ def write(path: str | Path) -> Path:
     pages = Environment(loader=PackageLoader("instructgpt_lite", "report"),
                         autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                         lstrip_blocks=True, finalize=safe)
-    pages.filters["percent"] = percent
+    pages.filters["percent"] = text.percent
     page = pages.get_template("page.html").render(
         config=folder.config, missing=folder.missing,
         costs=costs(folder), seconds=sum(folder.seconds.values()),
@@ -54,7 +53,7 @@ def write(path: str | Path) -> Path:
 
 def safe(value: Any) -> Any:
     """Text without control characters; the template escapes the rest."""
-    return printable(value) if type(value) is str else value
+    return text.printable(value) if type(value) is str else value
 
 
 def titles(folder: RunFolder) -> dict[str, str]:
@@ -207,8 +206,8 @@ def changed(folder: RunFolder) -> dict[str, list[tuple[str, str, str, str]]]:
     for name, default, usual, here in fields(folder):
         stage, _, field = name.partition(".")
         if field and here != default:
-            preset = setting(usual) if here != usual else ""
-            stages[stage].append((field, setting(default), setting(here), preset))
+            preset = text.setting(usual) if here != usual else ""
+            stages[stage].append((field, *map(text.setting, (default, here)), preset))
     return stages
 
 
@@ -218,17 +217,8 @@ def command(folder: RunFolder) -> str:
              "--preset", folder.config["preset"]]
     for name, _, usual, here in fields(folder):
         if here != usual and name != "preset":
-            words += flag(name, here)
+            words += text.flag(name, here)
     return shlex.join([*words, "--out", str(folder.path)])
-
-
-def flag(name: str, value: Any) -> list[str]:
-    """A field as the command line takes it."""
-    stage, _, field = name.replace("_", "-").rpartition(".")
-    dotted = f"--{stage}." if stage else "--"
-    if isinstance(value, bool):
-        return [f"{dotted}{'' if value else 'no-'}{field}"]
-    return [dotted + field, *map(str, value if isinstance(value, list) else [value])]
 
 
 def table(path: str | Path) -> str:
@@ -245,10 +235,10 @@ def table(path: str | Path) -> str:
     shown = [*shown[:COLUMNS - 1], last]
     told = [" " * 8 + "".join(f"{columns[name]:>12}" for name in shown)]
     for name, row in found["policies"].items():
-        cells = (with_margin(row[each]) if each in row else "" for each in shown)
+        cells = (text.with_margin(row[each]) if each in row else "" for each in shown)
         told.append(f"{names[name]:8}" + "".join(f"{cell:>12}" for cell in cells))
     told += WORDS["legend with gold" if "gold" in measured else "legend without"]
-    told += [f"reward model, {name}: {with_margin(row)}"
+    told += [f"reward model, {name}: {text.with_margin(row)}"
              for name, row in sorted(found["reward"].items())
              if not name.startswith("gold order, ") or name == "gold order, all"]
     return "\n".join(told)

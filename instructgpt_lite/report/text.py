@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 
 def printable(text: str) -> str:
@@ -37,3 +38,12 @@ def setting(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value).replace("\n", "\\n")
     return f"{value:,}" if isinstance(value, int) else f"{value:g}".replace("e-0", "e-")
+
+
+def flag(name: str, value: Any) -> list[str]:
+    """A field as the command line takes it."""
+    stage, _, field = name.replace("_", "-").rpartition(".")
+    dotted = f"--{stage}." if stage else "--"
+    if isinstance(value, bool):
+        return [f"{dotted}{'' if value else 'no-'}{field}"]
+    return [dotted + field, *map(str, value if isinstance(value, list) else [value])]
