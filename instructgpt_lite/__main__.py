@@ -1,8 +1,11 @@
 """The command line: python -m instructgpt_lite COMMAND --help."""
 
+import io
+import re
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from typing import Annotated
 
 import tyro
@@ -18,7 +21,7 @@ from instructgpt_lite.cli.run import RunCommand, preset_of
 
 
 def parse(arguments: list[str]) -> Callable[[], int]:
-    """The command that is asked for; SystemExit 2 where there is no such one."""
+    """The command that is asked for; SystemExit 2, or ValueError, where it is none."""
     if not arguments:
         arguments = ["--help"]
     named, preset = tyro.conf.subcommand, preset_of(arguments)
@@ -31,8 +34,19 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         | Annotated[PushCommand, named("push")]
         | Annotated[RewardCommand, named("reward", default=defaults(arguments))]
     )
-    return tyro.cli(kinds, args=arguments, prog="python -m instructgpt_lite",
-                    description="InstructGPT, small enough to read.")
+    told = io.StringIO()
+    try:
+        with redirect_stderr(told):
+            return tyro.cli(kinds, args=arguments, prog="python -m instructgpt_lite",
+                            description="InstructGPT, small enough to read.")
+    except SystemExit as end:
+        part = getattr(end.__context__, "arg", None)     # words, or of a wrong flag
+        if not isinstance(part, str):
+            print(told.getvalue(), end="", file=sys.stderr)
+            raise
+        why, before = end.__context__.__context__, f"--{part.split('.')[-1]}."
+        raise ValueError(re.sub("[a-z]+_[a-z]+", lambda name: before
+                                + name[0].replace("_", "-"), str(why))) from None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -136,7 +136,9 @@ def read_metrics(path: Path | str) -> list[dict[str, Any]]:
     for number, line in enumerate(Path(path).read_bytes().split(b"\n")[:-1], start=1):
         try:
             rows.append(json.loads(line))
+            if type(rows[-1]) is not dict or not {"stage", "step"} <= rows[-1].keys():
+                raise ValueError("expected a stage and a step")
         except ValueError as error:
-            raise ValueError(f"{path}:{number} is not JSON ({error}): remove that line"
-                             ) from error
+            raise ValueError(f"{path}:{number} is not JSON of a row ({error}): "
+                             "remove that line") from error
     return rows

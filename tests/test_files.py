@@ -73,7 +73,7 @@ def test_readers_change_nothing(log: Path) -> None:
 def test_a_broken_row_in_the_middle_is_named_by_file_and_line(log: Path) -> None:
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join([*lines[:4], b'{"stage": "sf\n', *lines[4:]]))
-    with pytest.raises(ValueError, match=r"metrics.jsonl:5 is not JSON"):
+    with pytest.raises(ValueError, match=r"metrics.jsonl:5 is not JSON of a row .*: remove that line"):
         read_metrics(log)
 
 

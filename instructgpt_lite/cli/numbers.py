@@ -1,15 +1,17 @@
 """Numbers that no stage can work with: a batch of -1, a learning rate below 0."""
 
 from dataclasses import fields, is_dataclass
-from math import inf
 from typing import Any
 
+MOST = 1e100                         # of what has no other end, and is finite
 # Least and most of a number; of others 1, if the default is whole and above 0, or 0.
 LIMITS = {
-    **dict.fromkeys(("warmup", "shots", "ptx_ratio"), (0, inf)),
+    **dict.fromkeys(("warmup", "shots", "ptx_ratio"), (0, MOST)),
     **dict.fromkeys("lam ema heldout judge ranked heldout_share".split(), (0, 1)),
     **dict.fromkeys(("pretraining_mix", "dropout"), (0, 0.99)),
-    "temperature": (1e-6, inf), "episodes": ("batch_size", inf), "K_min": (2, "K_max")}
+    "temperature": (1e-6, MOST), "episodes": ("batch_size", MOST),
+    "adam_betas": (0, 0.99999), "K_min": (2, "K_max"),
+    "threads": (1, 1024), "seed": (0, 1e12)}
 
 
 def check_numbers(part: Any, before: str = "--") -> None:
@@ -19,9 +21,9 @@ def check_numbers(part: Any, before: str = "--") -> None:
         flag = before + name.replace("_", "-")
         if is_dataclass(value):
             check_numbers(value, before if name == "config" else f"{flag}.")
-        elif isinstance(value, int | float):
-            whole = type(field.default) is int and field.default > 0
-            low, high = (getattr(part, each) if isinstance(each, str) else each
-                         for each in LIMITS.get(name, (int(whole), inf)))
-            if not low <= value <= high:
-                raise ValueError(f"{flag} is {value}: take {low:g} to {high:g}")
+        whole = type(field.default) is int and field.default > 0
+        low, high = (getattr(part, each) if isinstance(each, str) else each
+                     for each in LIMITS.get(name, (int(whole), MOST)))
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int | float) and not low <= number <= high:
+                raise ValueError(f"{flag} is {number}: take {low:g} to {high:g}")

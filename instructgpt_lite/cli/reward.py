@@ -1,10 +1,5 @@
 """python -m instructgpt_lite reward: a reward model from rankings made by people.
 
-    --ratings vaderSentiment-0.5.zip    23,703 rated texts (data/ratings.py); GPT-2's
-                                        tokenizer and a new trunk
-    --rankings mine.jsonl               a file of rankings (data/rows.py, formats.py)
-    --hub NAME --revision COMMIT        a dataset of the Hugging Face Hub (data/hub.py)
-
 All is read and checked before anything is written. The folder --out appears whole, at
 the end: model/ (for AutoModelForSequenceClassification), metrics.jsonl, results.json.
 """
@@ -26,9 +21,8 @@ if TYPE_CHECKING:
     from instructgpt_lite.models.networks import Policy
 
 NO_INPUT = """give one of --rankings FILE, --ratings ARCHIVE and --hub NAME
-Ratings by people come with
-  pip download --no-deps --no-binary :all: vaderSentiment==0.5
-and are read by --ratings vaderSentiment-0.5.zip"""
+Ratings by people, for --ratings vaderSentiment-0.5.zip, come with
+  pip download --no-deps --no-binary :all: vaderSentiment==0.5"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class RewardCommand:
     prompt_column: str = ""
     """Where the prompt is, if not in prompt; chosen: both responses begin with it."""
     ratings: Path | None = None
-    """The source package of vaderSentiment 0.5."""
+    """vaderSentiment-0.5.zip (data/ratings.py); GPT-2's tokenizer and a new trunk."""
     hub: str | None = None
     """A dataset on the Hugging Face Hub, or a folder in its layout."""
     revision: str = ""

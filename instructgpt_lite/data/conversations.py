@@ -25,7 +25,8 @@ def unfolded(kind: type, found: Rows, notes: Counter[str]) -> Rows:
     role or text, and those that are there twice.
     """
     rows = found.rows
-    if rows and all(is_tree(row) for row in rows.values()):
+    if rows and all(isinstance(row.get("prompt"), dict) and "replies" in row["prompt"]
+                    for row in rows.values()):         # first messages, with replies
         rows = messages_of(rows)
     elif not any(MESSAGE <= row.keys() and "prompt" not in row
                  for row in rows.values()):
@@ -49,11 +50,6 @@ def unfolded(kind: type, found: Rows, notes: Counter[str]) -> Rows:
                 asked[number] = {"prompt": [{"role": each["role"], "content":
                                              each["text"]} for each in said]} | answers
     return Rows(asked, bad, found.mark)
-
-
-def is_tree(row: Row) -> bool:
-    """Whether a row holds the first message of a conversation, with its replies."""
-    return isinstance(row.get("prompt"), dict) and "replies" in row["prompt"]
 
 
 def messages_of(trees: dict[int, Row]) -> dict[float, Row]:

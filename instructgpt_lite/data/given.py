@@ -26,12 +26,12 @@ LETTERS = 8                           # of text for a token, at first
 def check_lengths(config: Run, context: int) -> None:
     """ValueError where rows that stages read are longer than a model's context."""
     more = max(0, config.ppo.max_new_tokens - config.collect.max_new_tokens)
-    longest = max(getattr(config.data, "tokens", -more) + more,
+    longest = max(getattr(config.data, "tokens", config.collect.max_new_tokens) + more,
                   config.rl_init.mix_length, config.ppo.ptx_length)
     if longest > context:
-        raise ValueError("data.tokens, rl_init.mix_length or ppo.ptx_length asks for "
-                         f"{longest} tokens, the model's context is {context}: lower "
-                         "it")
+        raise ValueError("max_new_tokens, data.tokens, rl_init.mix_length or "
+                         f"ppo.ptx_length asks for {longest} tokens, the model's "
+                         f"context is {context}: lower it")
 
 
 class Text:

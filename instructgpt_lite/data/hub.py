@@ -17,6 +17,7 @@ from instructgpt_lite.data.records import DataError, Record
 from instructgpt_lite.data.rows import numbered
 
 PATIENCE = 5                          # seconds until the Hub counts as out of reach
+BUSY = 429, 500, 502, 503, 504        # what the Hub says when it cannot answer now
 
 
 def read_hub(name: str, kind: type, revision: str = "", split: str = "train",
@@ -71,10 +72,12 @@ def model_folder(name: str) -> Path:
     files = ["*.safetensors", "*.json", "*.txt", "*.model"]
     try:
         return Path(snapshot_download(name, revision=commit, allow_patterns=files))
-    except errors.LocalEntryNotFoundError as error:
-        raise FileNotFoundError(f"{name}@{commit} is not in the cache: unset "
-                                "HF_HUB_OFFLINE to fetch it, or give a folder with its "
-                                "files") from error
+    except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError) as error:
+        way = "unset HF_HUB_OFFLINE to fetch it" if constants.HF_HUB_OFFLINE else (
+            f"{constants.ENDPOINT} refuses it ({type(error).__name__}), so check the "
+            "name, or `hf auth login` if it is private or gated")
+        raise FileNotFoundError(f"{name}@{commit} is not in the cache: {way}, or give "
+                                "a folder with its files") from error
 
 
 def check_commit(field: str, name: str, instead: str) -> None:
@@ -88,9 +91,9 @@ def check_reachable(endpoint: str) -> None:
     """ConnectionError, within seconds, unless something answers at the address."""
     try:
         urllib.request.urlopen(endpoint, timeout=PATIENCE).close()
-    except urllib.error.HTTPError:
-        return                                     # a refusal is an answer
     except OSError as error:
+        if getattr(error, "code", 500) not in BUSY:        # a refusal is an answer
+            return
         why = getattr(error, "reason", error)
         raise ConnectionError(f"{endpoint} cannot be reached ({why}): check the "
                               "network; or set HF_HUB_OFFLINE=1 to take what was "

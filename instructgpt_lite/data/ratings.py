@@ -1,7 +1,5 @@
 """Rankings by people: 536,520 ratings, -4 to 4, of 23,703 texts.
 
-    pip download --no-deps --no-binary :all: vaderSentiment==0.5    # its source package
-
 Hutto and Gilbert (2014) had about 20 people rate how positive each text is (tweets,
 reviews, editorials). Which rater gave which rating is not known, so a labeler who ranks
 K texts is one rating of each, drawn at random.

@@ -62,14 +62,11 @@ def gold_order(rewards: Rewards, rankings: Sequence[Ranking],
         if pairs:
             counted = _share(r, pairs), len(pairs)
             groups["all"].append(counted)
-            groups[_use_case(ranking)].append(counted)
+            case = ranking.category
+            if "asked" in ranking.key:
+                case += ", asked" if ranking.key["asked"] else ", unasked"
+            groups[case].append(counted)
     return {name: bootstrap(*zip(*groups[name])) for name in sorted(groups)}
-
-
-def _use_case(ranking: Ranking) -> str:
-    if "asked" not in ranking.key:
-        return ranking.category
-    return ranking.category + (", asked" if ranking.key["asked"] else ", unasked")
 
 
 def _shares(rewards: Rewards, rankings: Sequence[Ranking]) -> list[float]:

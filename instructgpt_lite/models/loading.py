@@ -34,7 +34,7 @@ def quiet(folder: str | Path = "") -> Iterator[None]:
     try:
         yield
     except Exception as error:           # of any kind: files may hold anything
-        if not folder or isinstance(error, OSError | MemoryError):
+        if not folder or isinstance(error, MemoryError) or getattr(error, "errno", 0):
             raise
         raise ValueError(f"{folder} cannot be opened ({error!r:.200}): fetch or save it"
                          " anew, or take another") from error

@@ -136,15 +136,11 @@ def sample(model: nn.Module, prompts: list[list[int]], *, eos: int | tuple[int, 
         decode(model, [prompts[row] for row in rows], draws, ends)
     token_BT = ranks.together(draws.token_BT, rows, len(prompts))
     logp_BT = ranks.together(draws.logp_BT, rows, len(prompts))
-    responses = [until_end(row, ends) for row in token_BT.tolist()]
+    responses = [row[:next((t for t, each in enumerate(row, 1) if each in ends), None)]
+                 for row in token_BT.tolist()]         # the first end is part of it
     rollout = Rollout.of(prompts, responses, pad, eos).to(model.device)
     logp_BT = logp_BT[:, :rollout.mask_BT.size(1)]
     return replace(rollout, logp_BT=logp_BT.masked_fill(~rollout.mask_BT, 0))
-
-
-def until_end(row: list[int], ends: tuple[int, ...]) -> list[int]:
-    """The tokens up to the first end, which is included; all where there is none."""
-    return row[:next((t for t, token in enumerate(row, 1) if token in ends), None)]
 
 
 def check(model: nn.Module, prompts: list[list[int]], max_new_tokens: int) -> None:

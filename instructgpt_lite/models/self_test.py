@@ -54,10 +54,7 @@ def policy_road(model: nn.Module, fast: ModuleType | None) -> int:
 
 @torch.no_grad()
 def scalar_road(model: nn.Module, fast: ModuleType | None) -> int:
-    """The longest row of a prompt and all its responses that `fast` reads right.
-
-    As `policy_road`.
-    """
+    """The longest row of a prompt and all its responses that `fast` reads right."""
     if fast and fast.is_plain(model):
         return forward.UNLIMITED
     refuse_unless_causal(model, forward.states)
@@ -65,10 +62,7 @@ def scalar_road(model: nn.Module, fast: ModuleType | None) -> int:
 
 
 def refuse_unless_causal(model: nn.Module, read: Callable) -> None:
-    """ValueError unless what `read` finds at a token is decided by the tokens up to it.
-
-    read: `forward.logits` or `forward.states`.
-    """
+    """ValueError unless what is read at a token is decided by the tokens up to it."""
     kind = type(model).__name__
     if getattr(model.config, "is_encoder_decoder", False):
         raise ValueError(f"{kind} is an encoder-decoder, which reads prompt and "

@@ -55,13 +55,17 @@ class RunFolder:
         return folder
 
     def json(self, name: str, otherwise: Any = None) -> Any:
-        """What a file of the run says; ValueError where it cannot be read as JSON."""
+        """What a file says, or `otherwise`; Damaged where it is no JSON of its type."""
         path = self.path / name
         try:
-            return json.loads(path.read_bytes()) if path.exists() else otherwise
+            found = json.loads(path.read_bytes()) if path.exists() else otherwise
+            if otherwise is not None and type(found) is not type(otherwise):
+                raise ValueError(f"got a {type(found).__name__}")
         except ValueError as error:
-            raise Damaged(f"{path} is not JSON ({error}): remove it, and run with --out"
-                          f" {self.path} once more, which makes it again") from error
+            raise Damaged(
+                f"{path} is not JSON of a run ({error}): remove it, and run with --out "
+                f"{self.path} once more, which makes it again") from error
+        return found
 
     # Reading
 
@@ -142,7 +146,7 @@ class RunFolder:
         if "seconds" not in record:
             return False
         reason = self.damage(stage)
-        if not reason and record["made_of"] != self.digest_of(needs):
+        if not reason and record.get("made_of") != self.digest_of(needs):
             reason = f"{self.path}: another model is there than {stage} was made of"
         if reason:
             warnings.warn(f"{reason}: {record['title']} is made again", stacklevel=2)

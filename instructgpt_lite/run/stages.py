@@ -83,10 +83,11 @@ def base(work: Work) -> Rows:
         words = source.tokenizer()
         policy = Policy.new(config.architecture, words, config.pretrain.seed)
         placed(policy, config.hardware)
+    policy.speak(config.template, config.fixed_length)
+    check_lengths(config, policy.context)                  # refused before training
+    if not ready:
         corpus = source.corpus(policy.tokenizer)
         yield from pretrain(policy, corpus, config.pretrain, work.resume)
-    policy.speak(config.template, config.fixed_length)
-    check_lengths(config, policy.context)
     work.save(policy)
 
 
@@ -292,13 +293,16 @@ def run(config: Run, folder: str | Path,
 
 
 def locked(path: Path) -> AbstractContextManager:
-    """Within, no other process can run there. BlockingIOError where one does."""
-    path.mkdir(parents=True, exist_ok=True)
+    """Within, no other process can run there; OSError where one does, or none can."""
     try:
+        path.mkdir(parents=True, exist_ok=True)
         return FileLock(path / ".lock").acquire(timeout=0)
     except Timeout:
         raise BlockingIOError(f"{path}: another process is running in it; wait for it, "
                               "or name another folder") from None
+    except OSError as error:
+        raise type(error)(f"{path} cannot hold a run ({error.strerror}): name another "
+                          "folder with --out") from None
 
 
 def advance(stage: Stage, config: Run, source: Source, folder: RunFolder,

@@ -116,7 +116,6 @@ def pieces(rows: Tensor, weight_B: Tensor,
     """Rows by micro-batches of a network, each with its share of their weight.
 
     Of several processes each has its own rows; together they have all.
-
     weight_B: of every row in the loss, such as its counted tokens.
     """
     total = weight_B[rows].sum().item()

@@ -16,6 +16,7 @@ from instructgpt_lite.data.records import Demonstration, Prompt, Ranking
 from instructgpt_lite.models import ranks
 from instructgpt_lite.models.loading import check_same_tokenizer
 from instructgpt_lite.models.networks import Policy, ScalarModel
+from instructgpt_lite.models.rollout import padded
 from instructgpt_lite.theory.bradley_terry import pair_accuracy, reward_loss
 from instructgpt_lite.training import loop
 from instructgpt_lite.training.resume import ResumeState
@@ -63,9 +64,7 @@ def tokens(reward: ScalarModel, rankings: Sequence[Ranking]
 
 def rank_table(rankings: Sequence[Ranking]) -> torch.Tensor:
     """rank_BK, 0 where a prompt has fewer than K responses."""
-    widest = max(len(ranking.ranks) for ranking in rankings)
-    return torch.tensor([[*ranking.ranks, *[0] * (widest - len(ranking.ranks))]
-                         for ranking in rankings])
+    return padded([[*ranking.ranks] for ranking in rankings], pad=0)
 
 
 def train_reward(reward: ScalarModel, rankings: Sequence[Ranking], config: Reward,

@@ -56,12 +56,9 @@ class Gold:
 
     def truth(self, told: Told) -> float:
         """The share of statements of fact that are true; 1 when nothing is claimed."""
-        claims = [self.is_true(said) for said in told if said.kind in FACTS]
+        claims = [self.known[(next(iter(said.words.values())), said.kind)] == said.value
+                  for said in told if said.kind in FACTS]      # as hearsay or not
         return sum(claims) / len(claims) if claims else 1.0
-
-    def is_true(self, said: Sentence) -> bool:
-        """Whether a statement of fact holds in this world, told as hearsay or not."""
-        return self.known[(next(iter(said.words.values())), said.kind)] == said.value
 
     def misled(self, response: str) -> bool:
         """Whether any statement of fact is false: hallucination in the open domain."""
