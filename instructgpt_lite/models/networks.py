@@ -152,7 +152,7 @@ class Policy(Network):
         fixed_length: every response has max_new_tokens (Ziegler et al., 2019).
         ValueError where the template has no place for the prompt.
         """
-        if f"{template}".count("{prompt}") != 1:
+        if type(template) is not str or template.count("{prompt}") != 1:
             raise ValueError(f"template is {template!r}: write {{prompt}} where the "
                              "prompt goes, once")
         config = self.model.config
