@@ -137,8 +137,7 @@ class PPO:
             raise ValueError(f"kl_horizon is {self.kl_horizon}: take more than a fifth "
                              f"of batch_size, {self.batch_size}: beta would be < 0")
         if self.kl_target < 0:
-            raise ValueError(f"kl_target is {self.kl_target}: KL is never below 0: "
-                             "take 0 or more")
+            raise ValueError(f"kl_target is {self.kl_target}: take 0 or more")
 
     @property
     def iterations(self) -> int:

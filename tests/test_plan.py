@@ -198,6 +198,22 @@ def test_what_is_scored_at_once_counts_though_no_gradient_reaches_it(rows, numbe
     assert plan(config, T4)[-1].reading == max(sampled, 8 * numbers)
 
 
+@pytest.mark.parametrize("rows, micro_batch, numbers", [(64, 0, 64 * (128 + 64) * 4 * 768), (13_000, 0, READ),
+                                                        (13_000, 8, 8 * (128 + 64) * 4 * 768)])
+def test_centring_reads_demonstrations_in_as_large_pieces_as_a_network_takes(rows, micro_batch, numbers):
+    """What a block makes of tokens of prompts and responses, 4 D numbers each, before an activation and after."""
+    config = replace(gpt2, rl_init=replace(gpt2.rl_init, demonstrations=rows),
+                     collect=replace(gpt2.collect, max_new_tokens=64))
+    needs = {need.stage: need for need in plan(config, T4, Hardware(micro_batch=micro_batch))}
+    assert needs["reward"].reading == needs["judge"].reading == 8 * numbers
+    assert needs["sft"].reading == needs["rl_init"].reading == 0
+
+
+@pytest.mark.parametrize("config, tokens", [(tiny, 24), (nano, 24), (reviews, 24), (gpt2, 128), (offline, 128)])
+def test_prompts_are_as_long_as_they_usually_are_in_that_data(config, tokens):
+    assert plan(config, T4) == plan(config, T4, text=tokens) != plan(config, T4, text=tokens + 1)
+
+
 def test_responses_are_as_long_as_the_stage_says():
     longer = replace(gpt2, ppo=replace(gpt2.ppo, max_new_tokens=2 * gpt2.ppo.max_new_tokens))
     before, after = ({need.stage: need for need in plan(each, T4)} for each in (gpt2, longer))

@@ -97,7 +97,7 @@ class Network(nn.Module):
     def _in_pieces(self, read: Callable[[Rollout], Tensor], rollout: Rollout) -> Tensor:
         """What `read` gives; without a gradient by micro-batches and by processes.
 
-        Or so many rows that their logits, and what a block makes, are READ numbers.
+        At most so many rows that logits, and what a block makes, are READ numbers.
         """
         if torch.is_grad_enabled():
             return read(rollout)
@@ -107,7 +107,7 @@ class Network(nn.Module):
         words = self.model.get_input_embeddings()
         most = max(rollout.mask_BT.size(1) * words.num_embeddings,
                    rollout.token_BS.size(1) * 4 * words.embedding_dim)
-        pieces = some.split(self.micro_batch or max(1, READ // most))
+        pieces = some.split(max(1, min(self.micro_batch or READ, READ // most)))
         read_R = torch.cat([read(rollout[each]) for each in pieces])[:len(rows)]
         return ranks.together(read_R, rows, len(every))
 

@@ -2,8 +2,7 @@
 
 Memory: weights, gradients and Adam's two averages in float32 (4 bytes each a weight),
 what a backward pass keeps of a micro-batch, logits, the cache of sampling, and what is
-scored at once. Time: a roofline, of what a card computes and reads. tests/test_plan.py
-holds bytes against tensors of small models, results/memory.json against processes.
+scored at once. Time: a roofline. Held against tensors (tests) and processes (results).
 """
 
 import json
@@ -18,7 +17,7 @@ from instructgpt_lite.run.folder import FACTS
 GB = 1e9
 STEP = 2e-3                           # seconds that a step of decoding takes a GPU
 ROWS = 128                            # decoded at once (models/sampling.py)
-SHORT, LONG = 24, 128                 # tokens of a prompt: a beginning, an instruction
+SHORT, LONG = 24, 128                 # tokens of a prompt: of ours, an instruction
 SPARE = 0.875                         # of the memory: the rest is for the allocator
 CORES = 2                             # of the card that is called cpu
 TINY = 310                            # words of the tiny world
@@ -132,13 +131,13 @@ def plan(config: Run, card: Card, hardware: Hardware | None = None,
          text: int = 0) -> list[Need]:
     """Stages that learn, and collect: others hold less. text: tokens of a prompt."""
     how, shape = hardware or config.hardware, shape_of(config)
-    N, text = shape.weights, text or (SHORT if config.fixed_length else LONG)
+    N, K = shape.weights, (config.collect.K_min + config.collect.K_max) / 2
+    text = text or (SHORT if config.fixed_length or not config.data else LONG)
     ppo, collect, T = config.ppo, config.collect, config.collect.max_new_tokens
     half = how.precision != "fp32" and (card.gpu or how.precision != "auto")
     read_s = 2 * N / card.rate(half)                       # a token, forward
     learn_s = (4 if how.checkpointing else 3) * read_s
     learning = partial(activations, shape, how, half)
-    K = (collect.K_min + collect.K_max) / 2
     group = round(K * text if config.fixed_length else text + K * T)
     asked = 0 if config.data else collect.prompts * K
     cache = 2 * shape.layers * shape.kv * (4 if shape.gated or not half else 2)
@@ -154,25 +153,31 @@ def plan(config: Run, card: Card, hardware: Hardware | None = None,
         each *= stage.epochs * stage.demonstrations
         return Need(name, 16 * N, most, 0, learn_s * each)
 
-    def reinforced(name: str, gamma: float, new: int = ppo.max_new_tokens) -> Need:
+    def rl(name: str, gamma: float, new: int = ppo.max_new_tokens) -> Need:
         n = max(1, round(ppo.ptx_ratio * ppo.minibatch_size)) if gamma else 0
         most = max(learning(ppo.minibatch_size, text + new, new),
                    learning(n, ppo.ptx_length, ppo.ptx_length))
-        rows = min(ppo.batch_size, how.micro_batch or ppo.batch_size)
-        scored = 8 * min(READ, rows * new * shape.vocabulary)
+        read = max(cached(ppo.batch_size, new),
+                   scored(shape, how, ppo.batch_size, text + new, new))
         each = 2 * (text + new) + n * ppo.ptx_length / ppo.minibatch_size
         each = learn_s * ppo.inner_epochs * each + 3 * read_s * (text + new)
-        return Need(name, 44 * N, most, max(cached(ppo.batch_size, new), scored),
+        return Need(name, 44 * N, most, read,
                     ppo.episodes * (each + card.decoding(N, new, half)))
 
-    reward = Need("reward", 20 * N, learning(config.reward.batch_size, group, 0), 0,
+    reward = Need("reward", 20 * N, learning(config.reward.batch_size, group, 0),
+                  scored(shape, how, config.rl_init.demonstrations, text + T, 0),
                   learn_s * group * config.reward.epochs * collect.prompts)
     judge = [replace(reward, stage="judge")] * bool(config.data and config.data.judge)
     return [shown("sft", config.sft), shown("rl_init", config.rl_init),
             Need("collect", 4 * N, 0, cached(asked, T),
                  card.decoding(N, asked * T, half)), reward, *judge,
-            *[reinforced("ppo", 0)] * config.without_ptx,
-            reinforced("ppo_ptx", ppo.gamma)]
+            *[rl("ppo", 0)] * config.without_ptx, rl("ppo_ptx", ppo.gamma)]
+
+
+def scored(shape: Shape, how: Hardware, rows: int, length: int, logits: int) -> float:
+    """Bytes of what a block makes, or of logits, of rows read without a gradient."""
+    each = max(logits * shape.vocabulary, length * 4 * shape.width)
+    return 8 * min(max(READ, each), min(rows, how.micro_batch or rows) * each)
 
 
 def activations(shape: Shape, how: Hardware, half: bool, rows: float, length: int,
@@ -182,8 +187,7 @@ def activations(shape: Shape, how: Hardware, half: bool, rows: float, length: in
     A block keeps what its norms and products read: between blocks and into norms in
     float32, the rest in the bytes of a product; dropout keeps two masks more, autocast
     its copies of the weights. Logits are float32 three times: a log-softmax, its
-    gradient, and theirs. Checkpointing keeps what goes into a block, and has the rest
-    meanwhile (a GPT-2 then by transformers' GELU of eight operations).
+    gradient, and theirs. Checkpointing keeps a block's input, and meanwhile the rest.
     """
     width, number, again = shape.width, 2 if half else 4, how.checkpointing
     rows = min(rows, how.micro_batch or rows)

@@ -39,10 +39,7 @@ def passes(step: int, count: int, batch_size: int, seed: int, stage: str) -> Ten
 
 
 def stream(step: int, count: int, batch_size: int, seed: int, stage: str) -> Tensor:
-    """As `passes`, but these join: every step takes `batch_size` rows.
-
-    So 31,144 prompts make batches of 512 without end.
-    """
+    """As `passes`, but these join: every step takes `batch_size` rows."""
     place = torch.arange(step * batch_size, (step + 1) * batch_size)
     rows = []
     for n in (place // count).unique().tolist():

@@ -137,12 +137,13 @@ def test_without_gradients_rows_are_read_in_pieces_with_the_same_numbers():
         torch.testing.assert_close(pieces.values(rollout), reward.values(rollout), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("words", [12, 5_000])
+@pytest.mark.parametrize("words, micro_batch", [(12, 0), (5_000, 0), (5_000, 3)])
 @pytest.mark.parametrize("kind, read", [(new_policy, Policy.logp), (new_reward, ScalarModel.values),
                                         (new_reward, ScalarModel.forward)])
-def test_without_gradients_few_rows_are_read_at_once_where_each_has_many_numbers(kind, read, words, monkeypatch):
+def test_without_gradients_few_rows_are_read_at_once_where_each_has_many_numbers(kind, read, words, micro_batch,
+                                                                                 monkeypatch):
     """A row here has 6 x 12 logits and 4 x 16 numbers a token in a block; of 5,000 words, logits would be more."""
-    network, sizes = kind(), []
+    network, sizes = placed(kind(), Hardware(micro_batch=micro_batch)), []
     rollout = new_policy().sample(PROMPTS, max_new_tokens=6, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         whole = read(network, rollout)

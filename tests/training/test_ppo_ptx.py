@@ -497,5 +497,5 @@ def test_a_horizon_so_short_that_a_batch_might_turn_beta_negative_is_refused(hor
 
 
 def test_a_target_below_0_is_refused():
-    with pytest.raises(ValueError, match="kl_target is -1.0: KL is never below 0"):
+    with pytest.raises(ValueError, match="kl_target is -1.0: take 0 or more"):
         PPO(kl_target=-1.0)
