@@ -9,10 +9,10 @@ import pytest
 from huggingface_hub import ModelCard
 
 from instructgpt_lite import presets
-from instructgpt_lite.run.card import card, write_cards
+from instructgpt_lite.run.card import card, table, write_cards
 from instructgpt_lite.run.folder import RunFolder
 
-MODELS = ("base", "rl_init", "reward", "ppo_ptx")
+MODELS = ("base", "rl_init", "reward", "judge", "ppo_ptx")
 FOUND = {"policies": {"ppo_ptx": {"gold": [0.5, 0.25, 0.75]}}, "reward": {"accuracy, gold": [0.875, 0.8125, 0.9375]}}
 
 
@@ -37,8 +37,13 @@ def tiny(tmp_path) -> RunFolder:
 def test_every_finished_model_has_a_card_that_the_hub_reads(tiny):
     for name in MODELS:
         read = ModelCard.load(tiny.path / "models" / name / "README.md")
-        wanted = "text-classification" if name == "reward" else "text-generation"
+        wanted = "text-classification" if name in ("reward", "judge") else "text-generation"
         assert (read.data.license, read.data.pipeline_tag) == ("mit", wanted)
+
+
+def test_a_line_end_in_a_value_breaks_no_table():
+    rows = table({"template": "{prompt}\n", "seed": 7}).splitlines()
+    assert rows[2:] == ["| template | {prompt}\\n |", "| seed | 7 |"]
 
 
 def test_a_card_has_its_own_numbers_with_intervals_and_no_others(tiny):

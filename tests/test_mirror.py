@@ -140,6 +140,44 @@ def test_the_mirror_of_another_run_is_refused_and_left_as_it_is(mirror, calm, tm
     assert contents(mirror) == before
 
 
+def test_a_folder_that_has_gone_on_since_is_not_set_back_to_the_mirror(calm, tmp_path):
+    folder = RunFolder(shutil.copytree(calm, tmp_path / "run"))
+    Mirror(tmp_path / "mirror").keep(folder)
+    with (folder.path / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "evaluate", "step": 3}\n')
+    (folder.path / "samples.json").unlink()
+    before = contents(folder.path)
+    Mirror(tmp_path / "mirror").restore(folder)
+    assert contents(folder.path) == before
+
+
+def test_a_copy_back_that_is_killed_midway_begins_again(calm, tmp_path, monkeypatch):
+    """Half a run is not taken for one that is further than its mirror."""
+    copies, copyfile, folder = [], shutil.copyfile, RunFolder(tmp_path / "run")
+    Mirror(tmp_path / "mirror").keep(RunFolder(calm))
+
+    def killed(source, place):
+        copies.append(place)
+        if len(copies) > 3:
+            raise KeyboardInterrupt
+        return copyfile(source, place)
+
+    monkeypatch.setattr(mirrors.shutil, "copyfile", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Mirror(tmp_path / "mirror").restore(folder)
+    monkeypatch.undo()
+    Mirror(tmp_path / "mirror").restore(folder)
+    assert contents(folder.path) == contents(calm)
+
+
+def test_a_copy_that_was_cut_short_is_made_whole_at_the_next_checkpoint(calm, tmp_path):
+    for _ in range(2):
+        Mirror(tmp_path / "mirror").keep(RunFolder(calm))
+        copy = copy_of(tmp_path / "mirror", "samples.json")
+        assert copy.read_bytes() == (calm / "samples.json").read_bytes()
+        copy.write_bytes(b"cut sho")
+
+
 def test_a_drive_that_is_not_mounted_is_said_at_once(tmp_path):
     with pytest.raises(ValueError, match="mount the drive"):
         next(run(MICRO, tmp_path / "run", mirror=tmp_path / "drive" / "run"))

@@ -86,6 +86,15 @@ def test_others_copy_the_folder_when_the_first_has_made_it_and_leave_nothing(mon
     assert not own.exists() and folder.exists()
 
 
+@pytest.mark.parametrize("flags, found", [([True, False], True), ([False, True], True), ([False, False], False)])
+def test_what_one_process_is_asked_all_do(flags, found, monkeypatch):
+    """Such as to stop: a signal may reach one of them alone."""
+    monkeypatch.setattr(ranks, "size", lambda: 2)
+    monkeypatch.setattr(ranks.dist, "all_gather_object", lambda all_of_them, mine: all_of_them.__setitem__(
+        slice(None), flags))
+    assert [ranks.any_of(flag) for flag in flags] == [found, found]
+
+
 def test_processes_on_several_machines_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")

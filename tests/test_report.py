@@ -204,6 +204,8 @@ def test_a_long_stage_is_drawn_as_means_of_at_most_48_neighbours(count):
     assert len(step) == math.ceil(count / each) and step[-1] == count
     means = [[n % 2 for n in range(1, count + 1)][i:i + each] for i in range(0, count, each)]
     assert list(value) == [sum(part) / len(part) for part in means]
+    bands = [set(band.get_paths()[0].vertices[:, 1]) for band in axes.collections]
+    assert bands == [{0.0, 1.0}] * (count > 48)                     # from the least neighbour to the largest
 
 
 def test_a_finished_run_says_how_to_talk_to_its_models_and_to_make_it_again(folder):
@@ -248,6 +250,7 @@ def test_exactly_the_departures_from_the_defaults_are_listed(folder):
             assert [row[0] for row in tables.get(stage, [["field"]])[1:]] == departed
     assert ["beta", "0.02", f"0.25 (preset: {micro.ppo.beta:g})"] in tables["ppo"]
     assert tables["ppo"][0] == ["field", "default", "this run"]      # not "paper": some of them are ours
+    assert {row[0] for row in tables["ppo"] if "(preset: " in row[2]} == {"beta", "whiten", "adam_betas"}
 
 
 def test_the_first_screen_has_one_picture_of_gold_before_and_after(folder):

@@ -7,9 +7,11 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from instructgpt_lite import presets
 from instructgpt_lite.files import read_metrics
@@ -17,6 +19,7 @@ from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.run import stages
 from instructgpt_lite.run.folder import Damaged, RunFolder, check_model
+from instructgpt_lite.run.mirror import Mirror
 from instructgpt_lite.run.plan import planned
 from instructgpt_lite.run.stages import Stopped, run
 from instructgpt_lite.training.resume import ResumeState
@@ -201,6 +204,78 @@ def test_rl_begins_at_the_rl_start_on_prompts_that_were_not_ranked(calm, tmp_pat
         assert all(torch.equal(w, start[name]) for name, w in policy.state_dict().items())
     used = max(MICRO.sft.demonstrations, MICRO.rl_init.demonstrations) + MICRO.collect.prompts
     assert given[3] == [each.prompt for each in world.train[used:used + MICRO.ppo.prompts]]
+
+
+def work(stage: str, config, calm: Path, tmp_path: Path) -> stages.Work:
+    """A stage of a copy of a finished run, by another configuration."""
+    shutil.copytree(calm, tmp_path / "run")
+    return stages.Work(stage, config, World(0), RunFolder(tmp_path / "run"), ResumeState())
+
+
+def is_of(calm: Path, name: str, policy: Policy) -> bool:
+    wanted = Policy.load(calm / "models" / name).state_dict()
+    return all(torch.equal(weight, wanted[key]) for key, weight in policy.state_dict().items())
+
+
+def test_everybody_answers_as_long_as_was_ranked_and_people_rank_what_the_rl_start_says(calm, tmp_path, monkeypatch):
+    """Not as long as RL may answer, and not the baseline."""
+    told = {}
+    config = replace(MICRO, collect=replace(MICRO.collect, max_new_tokens=7))
+    monkeypatch.setattr(stages, "table", SimpleNamespace(
+        answers_of=lambda models, source, config, longest: told.update(models=models, longest=longest) or {},
+        judge_policies=lambda *_: {}, samples=lambda *_: [],
+        judge_reward=lambda reward, policy, source, config, length: told.update(policy=policy, length=length) or {}))
+    list(stages.evaluation(work("evaluate", config, calm, tmp_path)))
+    assert told["longest"] == told["length"] == 7 and is_of(calm, "rl_init", told["policy"])
+    assert all(is_of(calm, name, policy) for name, policy in told["models"].items()) and len(told["models"]) == 6
+
+
+def test_the_best_of_n_are_learned_by_the_rl_start(calm, tmp_path, monkeypatch):
+    learned = []
+    monkeypatch.setattr(stages, "finetune", lambda policy, *_: learned.append(is_of(calm, "rl_init", policy)) or ())
+    list(stages.rejection_sampled(work("best_of_n", MICRO, calm, tmp_path)))
+    assert learned == [True]
+
+
+def test_a_reward_model_begins_with_the_head_of_its_seed(calm, tmp_path, monkeypatch):
+    heads = []
+    monkeypatch.setattr(stages, "train_reward", lambda reward, *_: heads.append(reward.model.score.weight) or ())
+    config = replace(MICRO, reward=replace(MICRO.reward, seed=3))
+    list(stages.reward_model(work("reward", config, calm, tmp_path)))
+    start = Policy.load(calm / "models" / "rl_init")
+    of_seed = [torch.equal(heads[0], ScalarModel.on(start, seed).model.score.weight) for seed in (0, 3)]
+    assert of_seed == [False, True]
+
+
+def test_a_checkpoint_is_written_every_so_often_and_seconds_go_on_from_it(tmp_path, monkeypatch):
+    """Steps of 3 seconds, a checkpoint after more than 10; stopped after six steps, it goes on in another process."""
+    now, saved, save = [100.0], [], ResumeState.save
+    monkeypatch.setattr(stages, "time", SimpleNamespace(monotonic=lambda: now[0], process_time=lambda: now[0]))
+    monkeypatch.setattr(ResumeState, "save", lambda self, folder: (
+        saved.append((self.step, self.seconds)), save(self, folder)))
+
+    def make(work):
+        for step in range(work.resume.step, 10):
+            now[0] += 3
+            work.resume.step = step + 1
+            yield {"step": step + 1, "steps": 10}
+
+    folder, config = RunFolder(tmp_path), replace(MICRO, checkpoint_every=10.0)
+    folder.settle(config, {"sft": "SFT"})
+    given = stages.Stage("sft", "SFT", make), config, None, folder, Mirror(None)
+    with pytest.raises(Stopped):
+        list(stages.advance(*given, lambda: now[0] >= 118))
+    now[0] = 1_000.0
+    list(stages.advance(*given, lambda: False))
+    assert saved == [(4, 12.0), (6, 18.0), (10, 30.0)] and folder.seconds == {"sft": 30.0}
+    assert not (tmp_path / "checkpoints" / "sft").exists()
+
+
+def test_weights_of_the_base_are_counted_by_the_size_of_its_file(tmp_path):
+    assert RunFolder(tmp_path).parameters() == 0
+    (tmp_path / "models" / "base").mkdir(parents=True)
+    save_file({"a": torch.zeros(5, 3), "b": torch.zeros(2)}, tmp_path / "models" / "base" / "model.safetensors")
+    assert RunFolder(tmp_path).parameters() == 17
 
 
 def flip(path: Path) -> None:

@@ -125,6 +125,14 @@ def test_chat_reads_prompts_to_the_end_and_passes_over_what_it_cannot_answer(run
     assert told.count("ppo_ptx") == 2 and "61 tokens" in told and "context of 64" in told
 
 
+def test_who_asks_the_same_again_gets_another_answer(run, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Kai\nKai\n"))
+    main(["chat", "--run", str(run)])
+    first, again = capsys.readouterr().out.strip().split("\n\n")
+    main(["chat", "--run", str(run), "--prompt", "Kai"])
+    assert first == capsys.readouterr().out.strip() != again
+
+
 def test_words_that_the_models_do_not_know_are_named_once(run, capsys):
     main(["chat", "--run", str(run), "--prompt", "Zorblax lives in Kyoto. Zorblax!"])
     assert capsys.readouterr().out.startswith("The models do not know: Zorblax, Kyoto, !\n")
@@ -213,12 +221,19 @@ def test_evaluate_names_what_is_not_there(model, tmp_path, capsys):
     assert f"there are 1 to {len(SMALL(0).test)} to ask" in capsys.readouterr().err
 
 
-def test_a_stopped_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+def test_evaluate_may_ask_every_prompt_there_is(model, capsys):
+    count = len(SMALL(0).test)
+    assert main(["evaluate", "--model", model, "--prompts", str(count), "--max-new-tokens", "1", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["answers"]) == count
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_run_says_how_to_go_on(number, status, tmp_path, monkeypatch, capsys):
     from instructgpt_lite.run import stages as runs
 
     def stopping(config, folder, stopping, mirror):
         RunFolder(folder).settle(config, {"sft": "SFT"})
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(number)
         yield {"stage": "sft", "step": 1, "steps": 9, "loss": 1.0}
         assert stopping()
         raise runs.Stopped("stopped in sft after step 1")
@@ -226,6 +241,6 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runs, "run", stopping)
     before = signal.getsignal(signal.SIGINT)
     words = ["--preset", "micro", "--ppo.beta", "0.5", "--out", str(tmp_path)]
-    assert main(["run", *words]) == 128 + signal.SIGTERM
+    assert main(["run", *words]) == status
     assert "python -m instructgpt_lite run " + " ".join(words) in capsys.readouterr().out
     assert signal.getsignal(signal.SIGINT) == before and (tmp_path / "report.html").exists()

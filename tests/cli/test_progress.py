@@ -3,6 +3,7 @@
 import io
 import re
 
+from instructgpt_lite.cli import progress
 from instructgpt_lite.cli.progress import Bars
 
 WATCH = {"sft": ("loss",), "reward": ("loss", "accuracy"), "ppo": ("score", "kl"),
@@ -59,6 +60,16 @@ def test_numbers_of_an_earlier_step_stay_until_there_are_new_ones():
     evaluation = [{"stage": "evaluate", "step": 1, "steps": 2, "ppo_ptx gold": 0.751},
                   {"stage": "evaluate", "step": 2, "steps": 2, "accuracy, training labelers": 0.6}]
     assert "ppo_ptx gold 0.751" in shown(io.StringIO(), evaluation)
+
+
+def test_the_time_of_a_stage_begins_where_the_one_before_ended(monkeypatch):
+    now, file = [10.0], io.StringIO()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Bars(WATCH, file) as bars:
+        for stage, time in (("sft", 15.0), ("ppo", 17.5)):
+            bars.show({"stage": stage, "step": 1, "steps": 1})
+            now[0] = time
+    assert re.findall(r"in (\S+) s", file.getvalue()) == ["5.0", "2.5"]
 
 
 def test_an_unknown_stage_is_shown_without_numbers():

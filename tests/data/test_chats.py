@@ -40,6 +40,11 @@ def test_a_chat_with_one_answer_ends_in_it():
     assert prompt_and_answers(None, {"completion": LONG + A}) == (TEXT, ["Blue."])
 
 
+@pytest.mark.parametrize("message, text", [(SYSTEM, "system: Be kind."), (assistant("Hello."), "assistant: Hello.")])
+def test_a_lone_message_keeps_its_role_where_no_user_said_it(message, text):
+    assert prompt_and_answers([message], {"completion": "Blue."}) == (text, ["Blue."])
+
+
 def test_text_answers_a_chat_too():
     assert prompt_and_answers("Sky?", {"chosen": "Blue.", "rejected": B}) == ("Sky?", ["Blue.", "Green."])
     assert prompt_and_answers(LONG, {"completion": "Blue."}) == (TEXT, ["Blue."])

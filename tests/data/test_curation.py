@@ -113,6 +113,7 @@ PERSONAL = [
     ("call +44 20 7946 0958", ["phone"]), ("call (555) 123-4567", ["phone"]), ("555-123-4567", ["phone"]),
     ("I live at 12 Baker Street", ["address"]), ("1600 Pennsylvania Ave", ["address"]),
     ("a@b.co or 10.0.0.1", ["email", "ip"]),
+    ("order 4111 1111 1111 1112, card 4111 1111 1111 1111", ["card"]), ("not 300.1.1.1, 10.0.0.1", ["ip"]),
 ]
 INNOCENT = [
     "ann at example dot org", "look @ this", "4111 1111 1111 1112", "12345", "pi is 3.14159265358979",

@@ -73,6 +73,8 @@ ROWS = [
      Ranking("Q", ("a", "b"), (1, 2))),
     (Ranking, {"history": "Q", "human_ref_A": "a", "human_ref_B": "b", "labels": "0"},
      Ranking("Q", ("a", "b"), (2, 1))),
+    (Ranking, {"history": "Q", "human_ref_A": "a", "human_ref_B": "b", "labels": 0.0},      # where one is missing
+     Ranking("Q", ("a", "b"), (2, 1))),
     (Ranking, {"question": "Q", "preference": [1, 0, 2, 2, 2, 2]} | {f"prediction {n}": t for n, t in
                                                                       zip((1, 2, 3, 4), "acbd")},
      Ranking("Q", ("a", "c", "b", "d"), (2, 3, 2, 1))),
@@ -227,6 +229,9 @@ FAULTS = [
     (Ranking, {"instruction": "Q", "completions": [{"response": "a", "overall_score": 1.0},
                                                    {"response": "b", "overall_score": None}]},
      r"completions\[1\].overall_score: got None"),
+    (Ranking, {"instruction": "Q", "completions": [{"response": "a", "overall_score": float("nan")},
+                                                   {"response": "b", "overall_score": 1.0}]},
+     r"completions\[0\].overall_score: got nan"),
     (Ranking, {"prompt": "Q", "answers": [{"answer": "a", "rank": "1"}, {"answer": "b", "rank": "2"}]},
      r"answers\[0\].rank: got '1' \(str\), expected a number"),
     (Ranking, {"prompt": "Q", "answers": [{"answer": "a", "rank": 1}, {"rank": 2}]}, r"completions\[1\]: got None"),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from instructgpt_lite.data import reviews as module
 from instructgpt_lite.data.curation import normalised
 from instructgpt_lite.data.ratings import Rated, read_ratings
 from instructgpt_lite.data.reviews import beginning, lexicon_score, long_enough, reviews, split
@@ -79,6 +80,16 @@ def test_what_is_known_adds_up(source, study):
     assert sum(texts.values()) == len(read_ratings(study))
     left_out = source.known["left out (too short, alike, personal data)"]
     assert texts["shown"] == len(source.shown) + left_out
+
+
+def test_what_reveals_a_person_is_neither_shown_nor_a_prompt_for_rl(study, tmp_path, monkeypatch):
+    told = [Rated(f"write to ann{n}@mail.org about the film and the book", (1, 2)) for n in range(60)]
+    rated = read_ratings(study) + told
+    monkeypatch.setattr(module, "read_ratings", lambda path: rated)
+    (tmp_path / "text").write_text("to be")
+    found = reviews(CONFIG, study, tmp_path / "text")
+    rest = {one.text for one in split(rated, CONFIG.data)[3]}
+    assert any(one.text in rest for one in told) and not any("@" in whole(each) for each in found.shown)
 
 
 def test_rl_has_prompts_that_nothing_was_shown_for(source):

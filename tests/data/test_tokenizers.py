@@ -47,6 +47,12 @@ def test_a_folder_without_the_files_or_with_others_is_refused(tmp_path):
         gpt2_tokenizer(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["a b.\na?", "a\n\nb", "\na", "a\n"])
+def test_words_stops_and_lines_come_back_as_they_were_written(text):
+    tokenizer = word_tokenizer(["a", "b", ".", "?", "\n"])
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
 def test_unknown_words_are_counted_with_all_tokens():
     tokenizer = word_tokenizer(["a", "b", "?"])
     unknown, total = unknown_words(tokenizer, ["a dog b a", "dog? cat", ""])

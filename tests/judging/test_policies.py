@@ -10,6 +10,7 @@ from instructgpt_lite.data.records import Prompt
 from instructgpt_lite.data.tokenizers import word_tokenizer
 from instructgpt_lite.judging import policies
 from instructgpt_lite.judging.policies import Answers, gains_by_use_case, gold_gain
+from instructgpt_lite.models.rollout import Rollout
 
 PROMPTS = [Prompt(f"Prompt {n}.", category) for n, category in enumerate(["chat", "chat", "extract", "extract"])]
 
@@ -133,6 +134,33 @@ def test_gains_are_told_apart_by_use_case_with_the_largest_first():
     assert list(gains) == ["extract", "chat"]
     assert gains["extract"].mean == pytest.approx(0.8)
     assert gains["chat"].mean == pytest.approx(-0.1)
+
+
+def test_kl_is_nats_a_response_and_fluency_nats_a_token_over_all_answers():
+    """A token of n costs the policy n nats, the start 2 n and the base 3 n; three responses, two read at once."""
+    def costs(times):
+        return SimpleNamespace(logp=lambda rollout: -times * rollout.response_BT * rollout.mask_BT)
+
+    said = Answers(PROMPTS[:3], ["", "", ""], [], Rollout.of([[9]] * 3, [[1], [3, 3, 3], [2]], pad=0, eos=7))
+    found = policies.distances(said, costs(1.0), costs(2.0), costs(3.0), rows=2)
+    assert {name: each.mean for name, each in found.items()} == pytest.approx(
+        {"kl": (1 + 9 + 2) / 3, "base_loss": 3 * (1 + 9 + 2) / 5, "length": 5 / 3})
+
+
+def test_every_answer_has_the_score_of_its_own_prompt_and_text():
+    """A judge that tells how long prompt, text and end are; five answers, two read at once."""
+    class Long:
+        tokenizer, eos, pad, ends = word_tokenizer(["Prompt", "a"]), 0, 1, (0,)
+
+        def encode(self, prompts):
+            return self.tokenizer(prompts)["input_ids"]
+
+        def __call__(self, rollout):
+            return (100 * rollout.prompt_B + rollout.length_B - rollout.prompt_B).float()
+
+    asked = [Prompt("Prompt " * n) for n in (1, 2, 1, 3, 1)]
+    said = Answers(asked, ["a " * n for n in (4, 1, 3, 5, 2)], [])
+    assert policies.scores(Long(), said, rows=2) == [105, 202, 104, 306, 103]
 
 
 def test_pretraining_loss_is_nats_a_token_over_all_rows():

@@ -307,6 +307,33 @@ def test_overflow_after_overflow_is_an_error_with_the_way_out():
     assert policy.loss_scale.scale == 128.0
 
 
+def test_overflows_with_a_good_update_between_them_are_no_row():
+    policy = scaled(1024.0, patience=1)
+    for _ in range(3):
+        overflowing(policy)
+        assert not policy.loss_scale.unscale(policy)
+        policy.zero_grad()
+        assert policy.loss_scale.unscale(good(policy))
+
+
+def good(policy):
+    for p in policy.parameters():
+        p.grad = torch.ones_like(p)
+    return policy
+
+
+def test_an_overflow_begins_the_count_of_two_hundred_anew():
+    policy = scaled(8.0)
+    for _ in range(150):
+        policy.loss_scale.unscale(good(policy))
+    overflowing(policy)
+    policy.loss_scale.unscale(policy)
+    for _ in range(199):
+        policy.loss_scale.unscale(good(policy))
+    assert policy.loss_scale.scale == 4.0
+    assert policy.loss_scale.unscale(policy) and policy.loss_scale.scale == 8.0
+
+
 def test_the_scale_doubles_after_two_hundred_good_updates():
     policy = scaled(8.0)
     for p in policy.parameters():

@@ -228,6 +228,11 @@ def test_all_ends_of_the_generation_config_end_a_response(llama, tmp_path):
     assert {7, 9} <= set(last_B.tolist())
 
 
+def test_padding_ends_nothing_where_the_generation_config_lists_it_among_the_ends(llama):
+    llama.model.generation_config.eos_token_id = [PAD, 7, EOS]
+    assert Policy(llama.model, llama.tokenizer).ends == (EOS, 7)
+
+
 def test_a_default_end_that_is_an_ordinary_word_ends_nothing(llama):
     llama.model.generation_config.eos_token_id = 5
     assert Policy(llama.model, llama.tokenizer).ends == (EOS,)

@@ -1,5 +1,7 @@
 """What a rollout says of its rows."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -36,6 +38,13 @@ def test_any_of_several_ends_ends_a_response(eos, ended):
 
 def test_a_response_without_tokens_has_not_ended():
     assert Rollout.of([[EOS]], [[]], pad=PAD, eos=EOS).ended_B.tolist() == [False]
+
+
+def test_a_row_ends_with_its_last_counted_token_whatever_counts_before_it():
+    rollout = Rollout.of([[5, 6], [7]], [[8, 9, EOS], [3]], pad=PAD, eos=EOS)
+    rollout = replace(rollout, mask_BT=torch.tensor([[True, False, True], [True, False, False]]))
+    assert rollout.length_B.tolist() == [5, 2] and rollout.last_B.tolist() == [4, 6]
+    assert rollout.ended_B.tolist() == [True, False] and rollout.before_M.tolist() == [1, 3, 5]
 
 
 def test_each_counted_token_is_predicted_one_place_before_it():

@@ -70,6 +70,13 @@ def test_the_models_own_settings_of_generate_have_no_say(policy, prompts):
     assert policy.model.generation_config is settings
 
 
+def test_sampling_leaves_no_hook_on_the_model(policy, prompts):
+    """One left at each call would keep the logits of every token that is ever drawn."""
+    before = draw(policy, prompts)
+    assert not policy.model._forward_hooks
+    assert torch.equal(draw(policy, prompts).token_BS, before.token_BS)
+
+
 class Wrapped(torch.nn.Module):
     """A model inside another, as torch.compile and adapters have it: `generate` is that of the inner one."""
 

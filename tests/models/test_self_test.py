@@ -64,3 +64,18 @@ def with_positions(position_of):
 def test_positions_that_are_not_the_tokens_own_are_refused(position_of, message):
     with pytest.raises(ValueError, match=message):
         self_test.refuse_unless_causal(with_positions(position_of), forward.logits)
+
+
+def test_a_model_that_reads_blocks_both_ways_is_refused():
+    """Blocks of 5 tokens, as many as the short row has: what is read of that one does not depend on later blocks."""
+    model = copy.deepcopy(families.model("llama"))
+    read = model.forward
+
+    def forward_of_blocks(input_ids, attention_mask, **inputs):
+        block_S = torch.arange(input_ids.size(1)) // 5
+        mask_SS = torch.where(block_S <= block_S[:, None], 0.0, torch.finfo(torch.float32).min)
+        return read(input_ids, attention_mask=mask_SS.expand(len(input_ids), 1, -1, -1), **inputs)
+
+    model.forward = forward_of_blocks
+    with pytest.raises(ValueError, match="lets a token see those after it"):
+        self_test.refuse_unless_causal(model, forward.logits)

@@ -215,6 +215,8 @@ def test_of_two_responses_plackett_luce_is_bradley_terry():
 def test_plackett_luce_refuses_ties():
     with pytest.raises(ValueError, match=r"rows \[1\]"):
         plackett_luce_logp(torch.zeros(2, 2), torch.tensor([[1, 2], [1, 1]]))
+    with pytest.raises(ValueError, match=r"rows \[0, 2\]"):
+        plackett_luce_logp(torch.zeros(3, 3), torch.tensor([[1, 1, 2], [3, 1, 2], [1, 2, 2]]))
 
 
 TOURNAMENT = [[0, 4, 4], [2, 0, 4], [1, 2, 0]]
@@ -303,10 +305,12 @@ def test_items_that_no_finite_strength_fits_are_named(wins, words):
     assert strengths(wins, prior=0.1).isfinite().all()
 
 
-def test_a_long_cycle_of_single_wins_is_connected():
-    wins = torch.zeros(33, 33)
-    wins[torch.arange(33), (torch.arange(33) + 1) % 33] = 1
-    assert strengths(wins).tolist() == pytest.approx([0.0] * 33, abs=1e-9)
+@pytest.mark.parametrize("N", [2, 3, 6, 7, 31, 33])
+def test_a_long_cycle_of_single_wins_is_connected(N):
+    """From an item to the one before it the way has N - 1 wins."""
+    wins = torch.zeros(N, N)
+    wins[torch.arange(N), (torch.arange(N) + 1) % N] = 1
+    assert strengths(wins).tolist() == pytest.approx([0.0] * N, abs=1e-9)
 
 
 def test_one_item_in_two_hundred_that_never_wins_is_found():

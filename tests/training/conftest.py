@@ -188,6 +188,12 @@ def tensors_of(resume: ResumeState, folder) -> dict[str, torch.Tensor]:
     return load_file(folder / f"{resume.step}.safetensors")
 
 
+def first_gradient(resume: ResumeState, folder) -> float:
+    """The norm of the gradient after one step, when Adam's first moment is a tenth of what it was given."""
+    moments = [tensor.flatten() for name, tensor in tensors_of(resume, folder).items() if name.endswith("exp_avg")]
+    return 10 * torch.cat(moments).norm().item()
+
+
 class Updates:
     """Stands in for a stage's `update`: the real one, with gradients, rates and weights written down."""
 

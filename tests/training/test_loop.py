@@ -112,6 +112,19 @@ def test_muon_moves_along_the_gradient_with_all_singular_values_about_one() -> N
     assert (along - along.diag().diag()).abs().max() < 1e-5
 
 
+def test_muon_moves_as_far_as_the_rate_that_was_set_not_as_its_peak() -> None:
+    moved = []
+    for scale in (1.0, 0.25):
+        module = Blocks(nn.Linear(16, 6, bias=False))
+        nn.init.zeros_(module.blocks[0].weight)
+        module.blocks[0].weight.grad = noise(6, 16)
+        optimizers = make_optimizers(module, 0.1, 0.01)
+        set_lr(optimizers, scale)
+        optimizers[1].step()
+        moved.append(module.blocks[0].weight.detach().clone())
+    torch.testing.assert_close(moved[1], 0.25 * moved[0])
+
+
 def test_orthogonal_maps_each_singular_value_by_five_rounds_of_the_polynomial() -> None:
     for shape in ((3, 7), (7, 3), (5, 5)):
         matrix = noise(*shape).double()

@@ -187,6 +187,20 @@ def test_a_row_tells_what_happened(policy, reward, watch):
         assert row["explained_variance"] == pytest.approx(1 - unexplained.item(), rel=1e-8)
 
 
+def test_another_seed_asks_other_prompts_first(reward, watch):
+    for seed in (0, 0, 1):
+        watch.run(new_policy(), reward, replace(CONFIG, episodes=12, seed=seed))
+    first, again, other = ([x for x, _ in halves(rollout)] for rollout in watch.rollouts)
+    assert first == again and sorted(first) != sorted(other)
+
+
+def test_a_row_tells_the_largest_log_ratio_of_all_its_updates(policy, reward, watch):
+    for n, row in enumerate(watch.run(policy, reward, replace(CONFIG, episodes=24, inner_epochs=2))):
+        moved = [log_ratio.abs().max().item() for place, _, log_ratio in watch.parts if place == n]
+        assert len(moved) == 6 and moved[0] < 1e-10
+        assert row["max_log_ratio"] == pytest.approx(max(moved), rel=1e-8)
+
+
 def test_beta_is_adapted_after_each_batch_and_charged_in_the_next(policy, reward, watch):
     """KL starts at 0, so beta falls by a fifth of 12 / 24 in the first batch; then it follows the KL of the row."""
     rows = watch.run(policy, reward, replace(CONFIG, kl_target=0.4, kl_horizon=24, lr=0.05))

@@ -161,6 +161,17 @@ def test_any_optimizer_of_torch_goes_on_with_its_rates(tmp_path):
     assert bits(module) == bits(other)
 
 
+def test_buffers_are_remembered_as_weights_are(tmp_path):
+    """Such as the bias of a ScalarModel, and the running means of a norm."""
+    module, again, resume = nn.BatchNorm1d(3), nn.BatchNorm1d(3), ResumeState()
+    module(torch.arange(12.0).view(4, 3))
+    resume.track(module=module)
+    resume.step = 1
+    resume.save(tmp_path)
+    ResumeState.newest(tmp_path).track(module=again)
+    assert bits(again) == bits(module) != bits(nn.BatchNorm1d(3))
+
+
 def test_what_does_not_fit_is_named(tmp_path):
     resume, small = ResumeState(), nn.Linear(2, 3)
     resume.track(policy=small, optimizers=make_optimizers(small, 0.1))

@@ -24,6 +24,7 @@ from tests.training.conftest import (
     backward,
     demonstrations,
     digest,
+    first_gradient,
     ids,
     new_reward,
     rankings,
@@ -97,6 +98,20 @@ def test_each_batch_of_prompts_makes_one_update_and_an_epoch_takes_each_prompt_o
     assert sorted(drawn) == sorted(everything) and drawn != everything
 
 
+def test_gradients_are_clipped_before_the_update(reward, tmp_path):
+    for clip_norm in (0.01, 0.0):
+        resume = ResumeState()
+        next(train_reward(reward, RANKED, replace(CONFIG, clip_norm=clip_norm), resume))
+        norm = first_gradient(resume, tmp_path)
+        assert norm == pytest.approx(0.01, rel=1e-5) if clip_norm else norm > 0.1
+
+
+def test_another_seed_takes_the_prompts_in_another_order():
+    losses = [[row["loss"] for row in train_reward(new_reward(), RANKED, replace(CONFIG, lr=0.0, seed=seed))]
+              for seed in (0, 0, 1)]
+    assert losses[0] == losses[1] != losses[2]
+
+
 def test_a_constant_added_to_all_rewards_changes_nothing(monkeypatch):
     rows = []
     for shift in (0.0, 100.0):
@@ -140,6 +155,7 @@ def test_centred_on_demonstrations_they_score_zero_on_average(reward, policy):
     after = [row_score(reward, row).item() for row in rows]
     assert abs(sum(before)) > 0.1 and sum(after) / 7 == pytest.approx(0, abs=1e-12)
     assert bias == pytest.approx(0.25 - sum(before) / 7, rel=1e-10) and reward.bias.item() == bias
+    assert not reward.bias.requires_grad
     assert [b - a for a, b in zip(after, before)] == pytest.approx([sum(before) / 7] * 7, rel=1e-9)
 
 

@@ -19,6 +19,7 @@ from tests.training.conftest import (
     backward,
     demonstrations,
     digest,
+    first_gradient,
     ids,
     new_policy,
     ptx,
@@ -104,6 +105,12 @@ def test_each_batch_makes_one_update_and_each_epoch_takes_every_row_once(policy,
     assert rows[2]["epoch"] == 1 and rows[-1]["epoch"] == 2
 
 
+def test_another_seed_takes_the_demonstrations_in_another_order():
+    losses = [[row["loss"] for row in finetune(new_policy(), SHOWN, replace(CONFIG, lr=0.0, seed=seed))]
+              for seed in (0, 0, 1)]
+    assert losses[0] == losses[1] != losses[2]
+
+
 def test_dropout_is_on_where_it_is_asked_for_and_nowhere_else(policy, monkeypatch):
     shown = first_batch(monkeypatch)
     plain = batch_loss(policy, shown).item()
@@ -135,6 +142,15 @@ def test_the_rate_starts_at_its_peak_and_falls_in_a_cosine_to_a_tenth(policy, mo
     list(finetune(policy, SHOWN, replace(CONFIG, lr=0.5)))
     expected = [0.5 * (0.55 + 0.45 * math.cos(math.pi * k / 5)) for k in range(6)]
     assert [entry["lr"] for entry in updates.seen] == [pytest.approx([lr]) for lr in expected]
+
+
+@pytest.mark.parametrize("mix", [0.0, 0.5])
+def test_gradients_are_clipped_before_the_update(mix, policy, corpus, tmp_path):
+    for clip_norm in (0.1, 0.0):
+        config, resume = replace(CONFIG, clip_norm=clip_norm, pretraining_mix=mix), ResumeState()
+        next(finetune(policy, SHOWN, config, corpus, resume))
+        norm = first_gradient(resume, tmp_path)
+        assert norm == pytest.approx(0.1, rel=1e-5) if clip_norm else norm > 0.5
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_weights_as_they_were(policy):

@@ -92,6 +92,8 @@ def test_equal_responses_are_ranked_once_and_no_order_is_no_ranking():
     prompt = ask(FACTS, Random(3), "rewrite")
     assert people.rank(prompt, ["Go away."] * 4, Random(0)) is None
     assert people.prefers(prompt, "Go away.", "Go away.", Random(0)) == 0.5
+    said = ["Go away.", prompt.key["text"], "Go away."]
+    assert people.rank(prompt, said, Random(0)).completions == ("Go away.", prompt.key["text"])
 
 
 def test_the_populations_differ_in_taste():
@@ -100,6 +102,13 @@ def test_the_populations_differ_in_taste():
     gain = {name: [person.utility(GOLD(prompt, polite)) - person.utility(GOLD(prompt, plain))
                    for person in Labelers(GOLD, name).people] for name in ("training", "held-out")}
     assert min(gain["training"]) > 0 > max(gain["held-out"])
+
+
+def test_no_two_people_have_one_taste_and_another_seed_has_other_people():
+    def tastes(**who):
+        return [tuple(person.taste.values()) for person in Labelers(GOLD, **who).people]
+
+    assert tastes(seed=0) == tastes(seed=0) and len({*tastes(seed=0), *tastes(seed=1)}) == 16
 
 
 def test_agreement_within_a_population_is_that_of_two_different_people():
