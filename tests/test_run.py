@@ -378,3 +378,18 @@ def test_a_disk_that_fills_while_a_model_is_saved_is_told_with_the_bytes(calm, t
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert contents(tmp_path) == before
     folder.check("sft")
+
+
+def test_a_name_that_was_mistyped_may_be_mended_in_the_same_folder(tmp_path):
+    """Nothing was made yet, so nothing is mixed; what somebody else has there stays."""
+    with pytest.raises(ValueError, match="no-such-model"):
+        list(run(replace(presets.micro, base_model="no-such-model"), tmp_path / "run"))
+    assert next(run(presets.micro, tmp_path / "run"))["step"] == 1
+    assert RunFolder(tmp_path / "run").config["base_model"] == ""
+    with pytest.raises(ValueError, match="base_model is 'another' here"):
+        next(run(replace(presets.micro, base_model="another"), tmp_path / "run"))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.raises(ValueError, match="another configuration"):
+        next(run(presets.micro, tmp_path / "model"))
+    assert (tmp_path / "model" / "config.json").read_text() == '{"model_type": "gpt2"}'

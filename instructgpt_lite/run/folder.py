@@ -162,13 +162,13 @@ class RunFolder:
     # Writing
 
     def settle(self, config: Run, titles: dict[str, str]) -> None:
-        """Begin a run of these stages, or go on with it.
+        """Begin a run of these stages, or go on with one that has done a step.
 
-        ValueError names every field in which it is a run of another configuration; the
-        hardware may be another.
+        ValueError names each field of another configuration; hardware may differ.
         """
         (self.path / "models").mkdir(exist_ok=True)
-        here, there = flat(config), flat(self.config)
+        new = self.stages and not self.seconds and not self.rows()
+        here, there = flat(config), {} if new else flat(self.config)
         changed = [f"{name} is {here.get(name)!r} here and {there.get(name)!r} there"
                    for name in here | there if here.get(name) != there.get(name)
                    and not name.startswith("hardware.")]
