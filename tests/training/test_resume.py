@@ -172,6 +172,15 @@ def test_buffers_are_remembered_as_weights_are(tmp_path):
     assert bits(again) == bits(module) != bits(nn.BatchNorm1d(3))
 
 
+def test_numbers_that_a_stage_goes_on_with_are_remembered(folder):
+    """Such as the beta of an adaptive controller; a checkpoint says its own, not an older one's."""
+    for step, beta in ((10, 0.1 + 0.2), (11, 1e-300)):
+        resume = going_on(folder, step)
+        resume.numbers["beta"] = beta
+        resume.save(folder)
+        assert ResumeState.newest(folder).numbers == {"beta": beta}
+
+
 def test_what_does_not_fit_is_named(tmp_path):
     resume, small = ResumeState(), nn.Linear(2, 3)
     resume.track(policy=small, optimizers=make_optimizers(small, 0.1))
