@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +93,15 @@ def environment() -> dict:
     return {"cpu": cpu[0] if cpu else platform.processor(), "cores": os.cpu_count(), "load": os.getloadavg(),
             "threads": torch.get_num_threads(), "isa": torch.backends.cpu.get_cpu_capability(),
             "python": platform.python_version(), "commit": commit.stdout.strip(),
-            **{name: version(name) for name in packages}}
+            **{name: installed(name) for name in packages}}
+
+
+def installed(package: str) -> str:
+    """Its version; gpu.py does without TRL."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def speeds(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
