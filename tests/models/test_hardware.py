@@ -121,12 +121,6 @@ def test_no_network_reads_more_rows_than_a_micro_batch_with_a_gradient(stage, mo
     assert read and max(read) == 2
 
 
-def test_shares_are_of_the_weight_and_add_up():
-    policy = placed(new_policy(), Hardware(micro_batch=2))
-    found = list(loop.pieces(torch.tensor([4, 0, 2]), torch.tensor([1.0, 9.0, 3.0, 9.0, 4.0]), policy))
-    assert [(rows.tolist(), share) for rows, share in found] == [([4, 0], 5 / 8), ([2], 3 / 8)]
-
-
 def test_without_gradients_rows_are_read_in_pieces_with_the_same_numbers():
     whole, split = new_policy(), placed(new_policy(), Hardware(micro_batch=5))
     rollout = whole.sample(PROMPTS, max_new_tokens=6, generator=torch.Generator().manual_seed(0))

@@ -16,6 +16,7 @@ from instructgpt_lite.training.loop import (
     lr_scale,
     make_optimizers,
     passes,
+    pieces,
     schedule,
     set_lr,
     stream,
@@ -364,3 +365,12 @@ def test_a_stream_takes_full_batches_and_every_row_once_a_pass():
     for one_pass in taken.split(7):
         assert sorted(one_pass.tolist()) == list(range(7))
     assert not torch.equal(taken[:7], taken[7:14])
+
+
+def test_shares_of_micro_batches_are_of_their_weight_and_add_up():
+    network, weight_B = nn.Linear(1, 1), torch.tensor([1.0, 9.0, 3.0, 9.0, 4.0])
+    network.micro_batch = 2
+    found = list(pieces(torch.tensor([4, 0, 2]), weight_B, network))
+    assert [(rows.tolist(), share) for rows, share in found] == [([4, 0], 5 / 8), ([2], 3 / 8)]
+    network.micro_batch = 0
+    assert [(rows.tolist(), share) for rows, share in pieces(torch.tensor([4, 0]), weight_B, network)] == [([4, 0], 1)]
