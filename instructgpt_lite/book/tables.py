@@ -31,7 +31,7 @@ def written(interval: Interval | None, digits: int = 2) -> str:
     """0.77 (0.74 to 0.80); the mean alone where the interval is a point."""
     if interval is None:
         return ""
-    mean, low, high = (f"{value:.{digits}f}" for value in interval)
+    mean, low, high = (f"{value:z.{digits}f}" for value in interval)
     return mean if low == high else f"{mean} ({low} to {high})"
 
 

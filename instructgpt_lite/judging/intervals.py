@@ -14,7 +14,7 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return f"{self.mean:z.3f} ({self.low:z.3f} to {self.high:z.3f})"
 
 
 def bootstrap(values: Sequence[float], weights: Sequence[float] | None = None,

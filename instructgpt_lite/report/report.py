@@ -138,7 +138,7 @@ def panel(title: str, meaning: str, rows: dict[str, list[float]],
 
 def written(row: list[float]) -> str:
     """A mean with its interval, if it has one."""
-    return str(Interval(*row)) if row[1] < row[2] else f"{row[0]:.3f}"
+    return str(Interval(*row)) if row[1] < row[2] else f"{row[0]:z.3f}"
 
 
 def reward_model(folder: RunFolder) -> list[dict[str, Any]]:

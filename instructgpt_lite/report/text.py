@@ -22,7 +22,7 @@ def with_margin(interval: Sequence[float]) -> str:
     mean, low, high = interval
     short = 0 <= mean < 10 and high - low < 2
     digits = 3 if short else 2                       # so that columns stay apart
-    return f"{mean:.{digits}f} ±" + f"{(high - low) / 2:.{digits}f}".removeprefix("0")
+    return f"{mean:z.{digits}f} ±" + f"{(high - low) / 2:.{digits}f}".removeprefix("0")
 
 
 def percent(interval: Sequence[float]) -> str:

@@ -111,3 +111,4 @@ def test_nothing_to_average_is_refused(values, weights):
 
 def test_an_interval_reads_as_mean_and_ends():
     assert str(Interval(0.5, 0.4321, 1)) == "0.500 (0.432 to 1.000)"
+    assert str(Interval(-0.0001, -0.25, 0.0001)) == "0.000 (-0.250 to 0.000)"           # no zero has a sign
