@@ -203,7 +203,7 @@ class Files:
 class Run:
     """The whole, stage by stage. What stands beside the stages is ours."""
 
-    preset: str                      # whose numbers it has: tiny, nano or micro
+    preset: str                      # whose numbers it has (presets.py)
     architecture: Architecture = field(default_factory=Architecture)
     pretrain: Pretrain = field(default_factory=Pretrain)
     sft: SFT = field(default_factory=SFT)

@@ -144,10 +144,6 @@ def check_two_labelers(student: Callable) -> None:
     def best(q: float) -> float:
         return max(q, 1 - q)
 
-    def of_means(margin: Tensor) -> tuple[float, float]:
-        q = fmean(map(oracles.sigmoid, margin))
-        return alike(q), best(q)
-
     hold(student, both(alike, best), [
         ("Exactly, from the chances: nothing is drawn.",
          (tensor([0.0]),), (tensor([2.0, -0.5, -3.0, 1.0]),))], {
@@ -165,4 +161,6 @@ def check_two_labelers(student: Callable) -> None:
             both(alike, alike),
         "That is the accuracy of both: two labelers err more often than one.":
             both(best, best),
-        "Pairs differ: average at the end, not the chances first.": of_means})
+        "Pairs differ: average at the end, not the chances first.":
+            lambda margin: tuple(of(fmean(map(oracles.sigmoid, margin)))
+                                 for of in (alike, best))})

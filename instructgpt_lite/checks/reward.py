@@ -212,10 +212,6 @@ def check_longer_share(student: Callable) -> None:
     def pooled(**options: Any) -> Callable:
         return lambda lengths, ranks: fmean(sum(share(lengths, ranks, **options), []))
 
-    def best_is_longest(lengths: list, ranks: list) -> float:
-        return fmean(float(long[rank.index(1)] == max(long))
-                     for long, rank in zip(lengths, ranks))
-
     hold(student, pooled(), [
         ("Of all ranked pairs, in how many is the better one longer?",
          ([[5, 3, 3, 9], [4, 6]], [[1, 2, 3, 3], [2, 1]]),
@@ -228,7 +224,8 @@ def check_longer_share(student: Callable) -> None:
         "every pair counts the same here: one mean over all pairs.":
             lambda lengths, ranks: fmean(map(fmean, share(lengths, ranks))),
         "all pairs of a ranking, not only the best against the longest.":
-            best_is_longest,
+            lambda lengths, ranks: fmean(float(long[rank.index(1)] == max(long))
+                                         for long, rank in zip(lengths, ranks)),
         "count each pair once, winner first: both ways round it is one half.":
             pooled(kept=lambda one, other: one != other),
         "that is the number of pairs; divide by how many there are.":

@@ -23,7 +23,7 @@ class PushCommand:
     def __call__(self) -> int:
         """Check, then upload. ValueError, OSError say what is wrong."""
         check_files(self.folder)
-        from huggingface_hub import HfApi, constants, get_token
+        from huggingface_hub import HfApi, constants, errors, get_token
 
         from instructgpt_lite.data.hub import check_reachable
         from instructgpt_lite.run.folder import check_model
@@ -35,9 +35,13 @@ class PushCommand:
                              "  hf auth login")
         check_reachable(constants.ENDPOINT)
         api = HfApi()
-        api.create_repo(self.name, private=not self.public, exist_ok=True)
-        print(api.upload_folder(repo_id=self.name, folder_path=self.folder,
-                                commit_message="A model of instructgpt_lite"))
+        try:
+            api.create_repo(self.name, private=not self.public, exist_ok=True)
+            print(api.upload_folder(repo_id=self.name, folder_path=self.folder,
+                                    commit_message="A model of instructgpt_lite"))
+        except (errors.HfHubHTTPError, errors.HFValidationError) as error:
+            raise ValueError(f"the Hub refuses {self.name} ({error!r:.120}): name "
+                             "YOU/NAME, with a token that may write there") from error
         return 0
 
 

@@ -37,8 +37,8 @@ def hub():
             if "/preupload/" in self.path:
                 answer = {"files": [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
                                     for file in json.loads(body)["files"]]}
-            data = json.dumps(answer).encode()
-            self.send_response(200)
+            data = json.dumps(answer if self.server.says == 200 else {"error": "no"}).encode()
+            self.send_response(self.server.says)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
@@ -48,7 +48,7 @@ def hub():
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Hub)
-    server.sent = []
+    server.sent, server.says = [], 200
     Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -72,6 +72,16 @@ def test_the_hub_receives_every_file_of_the_folder_byte_for_byte(folder, hub, tm
     made = [json.loads(body) for path, _, body in hub.sent if path.endswith("/repos/create")][0]
     assert made.get("private") is True or made.get("visibility") == "private"
     assert "hf_stub" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("says, why", [(401, "401"), (403, "403"), (404, "404"), (400, "BadRequest")])
+def test_what_the_hub_refuses_is_one_sentence(says, why, folder, hub, tmp_path):
+    hub.says = says
+    done = push(folder, hub, tmp_path / "home", HF_TOKEN="hf_stub")
+    told = done.stderr.strip()
+    assert done.returncode == 1 and told.startswith("ValueError: the Hub refuses me/model (") and why in told
+    assert told.endswith("name YOU/NAME, with a token that may write there") and "\n" not in told
+    assert "hf_stub" not in told
 
 
 def test_without_a_token_nothing_is_sent_and_a_sentence_says_how_to_get_one(folder, hub, tmp_path):
@@ -105,7 +115,8 @@ def test_a_folder_that_is_no_model_is_refused(missing, folder):
 
 def test_a_hub_out_of_reach_is_said_before_anything_is_sent(folder, monkeypatch, capsys):
     import huggingface_hub
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    from huggingface_hub import constants
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_none")
     assert main(["push", str(folder), "me/model"]) == 1
     assert "http://127.0.0.1:9 cannot be reached" in capsys.readouterr().err
