@@ -84,7 +84,7 @@ class Bench:
             torch.cuda.synchronize(self.device)
 
     def copy(self) -> Policy:
-        """The policy again, with its own weights."""
+        """The policy again, with its own weights, that reads as it does."""
         return self.policy.frozen().requires_grad_(True)
 
     def decoding(self, places: int) -> Callable[[], float]:
@@ -105,8 +105,7 @@ class Bench:
     def text(self) -> Callable[[], float]:
         """Tokens learned from by next-token prediction."""
         rows, length = self.size.text
-        stage = pretrain(self.copy().placed_as(self.policy), self.corpus,
-                         Pretrain(tokens=10**9, batch_size=rows, length=length))
+        stage = pretrain(self.copy(), self.corpus, Pretrain(tokens=10**9, batch_size=rows, length=length))
         return lambda: rows * length * bool(next(stage))
 
     def comparisons(self) -> Callable[[], float]:
@@ -117,9 +116,7 @@ class Bench:
 
         ranked = [Ranking(words(self.size.prompt), tuple(words(self.size.new - 1) for _ in range(K)),
                           tuple(range(1, K + 1))) for _ in range(self.size.rankings)]
-        reward = ScalarModel.on(self.policy)
-        reward.micro_batch = 0                           # rows are prompts here, each with K responses
-        stage = train_reward(reward, ranked, Reward(epochs=10**6, batch_size=self.size.rankings))
+        stage = train_reward(ScalarModel.on(self.policy), ranked, Reward(epochs=10**6, batch_size=self.size.rankings))
         return lambda: self.size.rankings * K * (K - 1) // 2 * bool(next(stage))
 
     def config(self, gamma: float) -> Run:
@@ -131,7 +128,7 @@ class Bench:
 
     def episodes(self, gamma: float) -> Callable[[], float]:
         """Episodes of PPO, or of PPO-ptx with 8 rows of text an episode."""
-        config, policy = self.config(gamma).ppo, self.copy().placed_as(self.policy)
+        config, policy = self.config(gamma).ppo, self.copy()
         stage = ppo_ptx(policy, policy.frozen(), ScalarModel.on(policy).frozen(), self.prompts, config, self.corpus)
         return lambda: self.size.rows * bool(next(stage))
 

@@ -40,7 +40,7 @@ def parse(arguments: list[str]) -> Callable[[], int]:
             return tyro.cli(kinds, args=arguments, prog="python -m instructgpt_lite",
                             description="InstructGPT, small enough to read.")
     except SystemExit as end:
-        part = getattr(end.__context__, "arg", None)     # words, or of a wrong flag
+        part = getattr(end.__context__, "arg", None)     # a part whose values clash
         if not isinstance(part, str):
             print(told.getvalue(), end="", file=sys.stderr)
             raise

@@ -17,7 +17,7 @@ from instructgpt_lite.run.folder import FACTS
 GB = 1e9
 STEP = 2e-3                           # seconds that a step of decoding takes a GPU
 ROWS = 128                            # decoded at once (models/sampling.py)
-SHORT, LONG = 24, 128                 # tokens of a prompt: of ours, an instruction
+SHORT, LONG = 24, 128                 # tokens of a prompt: a few words, instructions
 SPARE = 0.875                         # of the memory: the rest is for the allocator
 CORES = 2                             # of the card that is called cpu
 TINY = 310                            # words of the tiny world
