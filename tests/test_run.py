@@ -154,6 +154,17 @@ def test_another_configuration_is_refused_field_by_field(calm):
         next(run(replace(MICRO, ppo=replace(MICRO.ppo, beta=0.5)), calm))
 
 
+def test_a_field_that_is_off_and_has_lost_its_name_is_written_again(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.settle(MICRO, {"sft": "SFT"})
+    folder.record("sft", {"title": "SFT", "seconds": 1.0, "files": {}, "made_of": ""})
+    whole = (tmp_path / "config.json").read_bytes()
+    (tmp_path / "config.json").write_bytes(whole.replace(b'"data": null', b'"dsta": null'))
+    assert (tmp_path / "config.json").read_bytes() != whole
+    folder.settle(MICRO, {"sft": "SFT"})
+    assert (tmp_path / "config.json").read_bytes() == whole
+
+
 def test_a_finished_run_has_nothing_left_to_do(calm):
     before = contents(calm)
     assert list(run(MICRO, calm)) == [] and contents(calm) == before

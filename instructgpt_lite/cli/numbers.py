@@ -3,6 +3,8 @@
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from instructgpt_lite.config import Architecture
+
 MOST = 1e100                         # of what has no other end, and is finite
 # Least and most of a number; of others 1, if the default is whole and above 0, or 0.
 LIMITS = {
@@ -27,3 +29,6 @@ def check_numbers(part: Any, before: str = "--") -> None:
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, int | float) and not low <= number <= high:
                 raise ValueError(f"{flag} is {number}: take {low:g} to {high:g}")
+    if isinstance(part, Architecture) and part.width % part.heads:
+        raise ValueError(f"{before}heads is {part.heads}, which does not divide "
+                         f"{before}width, {part.width}: take another")

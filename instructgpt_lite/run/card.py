@@ -69,7 +69,7 @@ def head(config: dict[str, Any], scores: bool) -> str:
 
 def sources(config: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
     """What a run takes from others: its name, licence, and name on the Hub."""
-    named = {"base_model": config["base_model"]} | (config["data"] or {})
+    named = {"base_model": config.get("base_model")} | (config.get("data") or {})
     fields = ("base_model", "demonstrations", "rankings", "ratings", "text")
     known = FACTS["licences"]
     return {field: (named[field], *known.get(named[field].split("@")[0], OF_OTHERS))

@@ -176,8 +176,7 @@ class RunFolder:
             raise ValueError(f"{self.path} holds a run of another configuration: "
                              f"{'; '.join(changed)}. Give the same values to go on "
                              "with it, or another folder for a new run")
-        if not there:
-            write_json(self.path / "config.json", asdict(config))
+        write_json(self.path / "config.json", asdict(config))
         for name, title in titles.items():
             self.record(name, self.stages.get(name, {}) | {"title": title})
 

@@ -37,6 +37,8 @@ def files(folder) -> dict[str, bytes]:
     ("--ppo.minibatch-size 7", "--ppo.minibatch-size is 7, which does not divide --ppo.batch-size, 16: take another"),
     ("--ppo.minibatch-size -1", "--ppo.minibatch-size is -1, which does not divide --ppo.batch-size, 16: take another"),
     ("--ppo.batch-size 20", "--ppo.minibatch-size is 8, which does not divide --ppo.batch-size, 20: take another"),
+    ("--architecture.heads 5",
+     "--architecture.heads is 5, which does not divide --architecture.width, 16: take another"),
     ("--ppo.kl-target 1 --ppo.kl-horizon 3",
      "--ppo.kl-horizon is 3.0: take more than a fifth of --ppo.batch-size, 16: beta would be < 0"),
     ("--ppo.kl-target -1", "--ppo.kl-target is -1.0: take 0 or more")])
