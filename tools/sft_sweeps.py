@@ -109,7 +109,8 @@ class Seed:
         return {"gold": [each.gold for each in said.scores], "score": torch.cat(scores).tolist(),
                 "ended": said.rollout.ended_B.double().tolist(),
                 "tokens": said.rollout.mask_BT.sum(dim=1).double().tolist(),
-                "validation loss": loss_of(policy, self.valid), "loss on perfect answers": loss_of(policy, self.perfect),
+                "validation loss": loss_of(policy, self.valid),
+                "loss on perfect answers": loss_of(policy, self.perfect),
                 "text loss": policies.pretraining_loss(policy, self.trial.corpus).mean}
 
     def arms(self) -> dict[str, Callable[[], dict]]:
