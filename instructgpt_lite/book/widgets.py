@@ -134,6 +134,29 @@ class ScoreByToken(Widget):
         self.chosen = len(self.examples) - 1
 
 
+class TimeMachine(Widget):
+    """Slide over the checkpoints of a run: its measures and its answers move together.
+
+    `steps` are iterations; `measures` lists of [name, values, digits], the first two of
+    which are drawn; `answers` lists of [prompt, texts, gold scores]. Every list has one
+    entry for each step; `place` is the step that is shown.
+    """
+
+    script = "elements.js machine.js"
+    steps = List(Int(), [0]).tag(sync=True)
+    measures = List([]).tag(sync=True)
+    answers = List([]).tag(sync=True)
+    place = Int(0, min=0).tag(sync=True)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for name, *columns in [*self.measures, *self.answers]:
+            counts = {len(each) for each in columns if isinstance(each, list)}
+            if counts != {len(self.steps)}:
+                raise ValueError(f"{name!r} has {sorted(counts)} entries for "
+                                 f"{len(self.steps)} steps: give one for each")
+
+
 class TwoDistributions(Widget):
     """Move a policy and a reference over five words; KL and its estimators follow.
 
