@@ -8,6 +8,7 @@ kept in runs/overoptimization/, so that a second call goes on. `--toy` tries it 
 """
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,12 +25,11 @@ from instructgpt_lite.data.records import Prompt, Ranking
 from instructgpt_lite.files import write_json
 from instructgpt_lite.judging.best_of import best_of, kl_of_best
 from instructgpt_lite.judging.curves import BENDS, curve, fitted, peak
-from instructgpt_lite.judging.pairs import rewards_of
 from instructgpt_lite.models.networks import Policy, ScalarModel
 from instructgpt_lite.models.rollout import Rollout
 from instructgpt_lite.training.loop import generator
 from instructgpt_lite.training.ppo_ptx import Reward, ppo_ptx
-from instructgpt_lite.training.reward import train_reward
+from instructgpt_lite.training.reward import center, train_reward
 from instructgpt_lite.world.labelers import Labelers
 
 PREDICTIONS = "5157d2f"              # the commit of results/predictions.md
@@ -59,12 +59,13 @@ RULES = {"mean": lambda r_MB: r_MB.mean(dim=0), "worst": lambda r_MB: r_MB.min(d
 class Watched:
     """What is measured of a policy on the same held-out prompts, two answers to each."""
 
-    def __init__(self, trial: Trial, members: Sequence[ScalarModel], highest: float) -> None:
-        self.trial, self.members, self.highest = trial, members, highest
+    def __init__(self, trial: Trial, members: Sequence[ScalarModel]) -> None:
+        self.trial, self.members = trial, members
         self.asked = [prompt for prompt in trial.held_out for _ in range(2)]
 
     @torch.no_grad()
-    def __call__(self, policy: Policy, reward: Reward) -> dict:
+    def __call__(self, policy: Policy, reward: Reward, highest: float = math.inf) -> dict:
+        """highest: the score that one in a hundred answers of the start passes."""
         trial = self.trial
         rollout = policy.sample([each.prompt for each in self.asked], max_new_tokens=trial.config.ppo.max_new_tokens,
                                 generator=generator(trial.config.seed, "watched"))
@@ -78,7 +79,7 @@ class Watched:
                 "courtesy": by_prompt([each.courtesy for each in scores]),
                 "alike": [float(a == b) for a, b in zip(texts[::2], texts[1::2])],
                 "disagreement": by_prompt(r_MB.std(dim=0)),
-                "above": by_prompt((r_MB[0] > self.highest).double()),
+                "above": by_prompt((score_B > highest).double()), "highest": float(score_B.quantile(0.99)),
                 "correlation": float(np.corrcoef(score_B, [each.gold for each in scores])[0, 1]),
                 "deviation": float(score_B.std()), "texts": texts[:2 * SHOWN:2]}
 
@@ -98,16 +99,15 @@ class Seed:
         self.people.noise = noise["training"]
         few = self.rankings[:sizes["few"]]
         self.members = [self.member(few, n) for n in range(sizes["members"])]
-        with torch.no_grad():
-            ranked = torch.tensor(sum(rewards_of(self.members[0], few), []))
-        self.watch = Watched(self.trial, self.members, float(ranked.quantile(0.99)))
+        self.watch = Watched(self.trial, self.members)
 
     def member(self, rankings: list[Ranking], n: int = 0) -> ScalarModel:
-        """A reward model; n sets its head and the order of its training."""
+        """A reward model with its mean at 0 on demonstrations; n sets its head and the order of its training."""
         config = replace(self.trial.config.reward, seed=self.trial.config.reward.seed + 1_000 * n)
         reward = ScalarModel.on(self.trial.start, config.seed)
         for _ in train_reward(reward, rankings, config):
             pass
+        center(reward, self.trial.start, self.trial.world.demonstrations(self.trial.config.rl_init.demonstrations))
         return reward.frozen()
 
     def reinforced(self, reward: Reward, iterations: int = 0, **changes: float) -> tuple[Policy, list[dict]]:
@@ -118,7 +118,7 @@ class Seed:
         value = reward if isinstance(reward, ScalarModel) else self.members[0]
         for row in ppo_ptx(policy, trial.start, reward, trial.prompts, config, value=value):
             if row["step"] % self.sizes["every"] == 0 or row["step"] == iterations:
-                seen.append({"iteration": row["step"], **self.watch(policy, reward)})
+                seen.append({"iteration": row["step"], **self.watch(policy, reward, seen[0]["highest"])})
         return policy, seen
 
     def reranked(self, people: Labelers) -> list[Ranking]:
