@@ -38,6 +38,7 @@ MIRRORS = {
     "models/hardware.py": ["models/test_hardware.py", "test_plan.py"],
     "report/report.py": ["test_report.py"],
     "report/figures.py": ["test_report.py"],
+    "book/widgets.py": ["book/test_time_machine.py", "book/test_rank_by_hand.py", "book/test_labelling.py"],
     "world/prompts.py": ["world/test_world.py"],
     "cli/chat.py": ["cli/test_commands.py"],
     "cli/evaluate.py": ["cli/test_commands.py"],
@@ -889,4 +890,31 @@ UNSEEN = [
            "preset = text.setting(usual)", "told where it is the same"),
 ]
 
-MUTANTS = THEORY + TRAINING + MODELS + JUDGING + RUN + WORLD + DATA + AT_SCALE + UNSEEN
+# The best of n, the curves of over-optimization, the checks of chapters 4, 7 and 10.
+BEST_OF, CURVES = "judging/best_of.py", "judging/curves.py"
+WIDGETS = "book/widgets.py"
+ALONG_N = [
+    Mutant("with-replacement", BEST_OF, "upto_PN = comb(below_PN + level_PN, n) - comb(below_PN, n)\n"
+           "    return upto_PN / level_PN / comb(N, n)",
+           "upto_PN = (below_PN + level_PN) ** n - below_PN ** n\n    return upto_PN / level_PN / N ** n",
+           "groups that hold one answer twice"),
+    Mutant("ties-to-each", BEST_OF, "return upto_PN / level_PN / comb(N, n)", "return upto_PN / comb(N, n)",
+           "answers of one score each have all of its chance"),
+    Mutant("one-more-competes", BEST_OF, "if not 1 <= n <= N:", "if not 0 <= n <= N:", "the best of none"),
+    Mutant("kl-of-answers", BEST_OF, "log_ratio_PN = np.log(np.maximum(q_PN, 1e-300) / (level_PN / N))",
+           "log_ratio_PN = np.log(np.maximum(q_PN, 1e-300) * N)", "equal scores moved apart"),
+    Mutant("ties-below", BEST_OF, "for side in (\"left\", \"right\")]", "for side in (\"right\", \"right\")]",
+           "an answer stands above its equals"),
+    Mutant("bends-swapped", CURVES, "{\"best of n\": lambda d: d, \"RL\": np.log}",
+           "{\"best of n\": np.log, \"RL\": lambda d: d}", "each fitted by the other's curve"),
+    Mutant("turns-the-other-way", CURVES, "columns_N2 = np.stack([d_N, -d_N * BENDS[kind](d_N)], axis=1)",
+           "columns_N2 = np.stack([d_N, d_N * BENDS[kind](d_N)], axis=1)", "beta with the wrong sign"),
+    Mutant("peak-at-zero", CURVES, "float(np.exp(alpha / beta - 1))", "float(np.exp(alpha / beta))",
+           "where it is back at the start"),
+    Mutant("start-is-a-point", CURVES, "d_N, gain_N = d_N[d_N > 0], gain_N[d_N > 0]", "d_N = d_N + 1e-9",
+           "the start fitted as a point"),
+    Mutant("short-lists-shown", WIDGETS, "if counts != {len(self.steps)}:", "if len(counts) != 1:",
+           "answers of other iterations"),
+]
+
+MUTANTS = THEORY + TRAINING + MODELS + JUDGING + RUN + WORLD + DATA + AT_SCALE + UNSEEN + ALONG_N
