@@ -238,8 +238,17 @@ def against_people(seeds: Sequence[Seed], name: str, found: Sequence[dict]) -> d
         world, rng = seed.trial.world, Random("people")
         own.append([world.gold(each, demonstrate(each, world.facts, rng, ARMS[name].noise).completion).gold
                     for each in seed.trial.held_out])
-    gap = [np.array(each["gold"]) - np.array(people) for each, people in zip(found, own)]
-    return {"gold": over(own), "model less people": over(gap), "of seeds": of_seeds(gap)}
+    result = {"gold": over(own)}
+    for title, what in (("model", "gold"), ("surest", "surest")):
+        gap = [np.array(each[what]) - np.array(people) for each, people in zip(found, own)]
+        result |= {f"{title} less people": over(gap), f"{title}, of seeds": of_seeds(gap)}
+    return result
+
+
+def on_the_way(found: Sequence[dict]) -> dict:
+    """What changes from one look at an arm to the next."""
+    looks = {n: [each["along"][n] for each in found] for n in found[0]["along"]} | {"the end": found}
+    return {f"{b} less {a}": less(looks[b], looks[a]) for place, a in enumerate(looks) for b in list(looks)[place + 1:]}
 
 
 def shortened(arm: Arm) -> Arm:
@@ -277,6 +286,8 @@ class Sweep:
             arms[name] |= {what: [each[what] for each in found[name]] for what in ("steps", "seconds", "loss")}
             arms[name]["along"] = {n: measured(self.seeds, [each["along"][n] for each in found[name]],
                                                found["epochs 1"]) for n in found[name][0]["along"]}
+            if arms[name]["along"]:
+                arms[name]["on the way"] = on_the_way(found[name])
             if arm.than:
                 arms[name]["less"] = {"than": arm.than, **less(found[name], found[arm.than])}
             if arm.noise is not None:
