@@ -141,3 +141,22 @@ def check_block_mask(student: Callable) -> None:
             sees(lambda q, k, one, _: one and q - 1 <= k <= q),
         "that is the past of other examples.":
             sees(lambda q, k, one, _: not one and k <= q)})
+
+
+MEMORIZED = {                      # from 2 to 16 epochs without dropout: rises?, and why
+    "held-out loss": (True, "What it has not seen surprises it more and more."),
+    "training loss": (False, "That is what is trained: it falls all the way."),
+    "gold": (True, "Judged is what it samples, and slips become rarer."),
+    "surest gold": (False, "Its likeliest answer was as good after two epochs."),
+    "text loss": (True, "Other text is not practised any more."),
+}
+
+
+def check_memorized(student: Callable) -> None:
+    """The set of names in MEMORIZED that rise."""
+    said = student()
+    assert isinstance(said, (set, list, tuple)), "a set of names is wanted."
+    unknown = sorted(set(said) - set(MEMORIZED))
+    assert not unknown, f"{unknown} is not among {sorted(MEMORIZED)}."
+    for name, (rises, sentence) in MEMORIZED.items():
+        assert (name in said) == rises, f"{name}: {sentence}"

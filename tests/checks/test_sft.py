@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from instructgpt_lite import checks
+from instructgpt_lite.checks.sft import MEMORIZED
 
 
 def refused(check, mistake, sentence):
@@ -189,3 +190,20 @@ def test_right_block_masks_of_any_form_pass():
     (lambda back, same, first: same & (back == 0), "is right"), (lambda back, same, first: first, "returned shape")])
 def test_mistakes_in_block_masks_get_their_sentence(rule, sentence):
     refused(checks.check_block_mask, packed(rule), sentence)
+
+
+# What many epochs do
+
+RISES = {name for name, (rises, _) in MEMORIZED.items() if rises}
+
+
+@pytest.mark.parametrize("name", MEMORIZED)
+def test_each_wrong_guess_about_many_epochs_hears_why(name):
+    for form in (set, list, tuple):
+        checks.check_memorized(lambda form=form: form(RISES))
+    refused(checks.check_memorized, lambda: RISES ^ {name}, f"^{name}: ")
+
+
+@pytest.mark.parametrize("guess, sentence", [({"weather"}, "weather"), ("gold", "a set of names"), (None, "a set of names")])
+def test_what_is_no_set_of_names_is_told_so(guess, sentence):
+    refused(checks.check_memorized, lambda: guess, sentence)
