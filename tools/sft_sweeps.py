@@ -214,7 +214,10 @@ def measured(seeds: Sequence[Seed], found: Sequence[dict], ones: Sequence[dict])
     seeds_of["valid"] = of_seeds([each["valid"][0] for each in found], tokens)
     seeds_of["seen"] = [round(nats / count, 5) for nats, count in (each["seen"] for each in found)]
     seeds_of["text"] = [[round(x, 5) for x in each["text"]] for each in found]
-    return result | {"of seeds": seeds_of}
+    cases = np.array([prompt.category for prompt in seeds[0].trial.held_out])
+    by_case = {str(case): {what: over([np.array(each[what])[cases == case] for each in found])
+                           for what in ("gold", "score")} for case in np.unique(cases)}
+    return result | {"of seeds": seeds_of, "use cases": by_case}
 
 
 def less(found: Sequence[dict], other: Sequence[dict]) -> dict:
