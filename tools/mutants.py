@@ -917,4 +917,16 @@ ALONG_N = [
            "answers of other iterations"),
 ]
 
-MUTANTS = THEORY + TRAINING + MODELS + JUDGING + RUN + WORLD + DATA + AT_SCALE + UNSEEN + ALONG_N
+TAUGHT = [                           # what the checks of exercises hold to be right
+    Mutant("padding-by-value", ROLLOUT, "return self._column(self.token_BS) < self.length_B[:, None]",
+           "return self.token_BS != self.pad", "with PAD = EOS the end is padding"),
+    Mutant("labels-without-their-end", "checks/sft.py", "return p <= s <= end", "return p <= s < end",
+           "the model never stops"),
+    Mutant("positions-by-column", "checks/sft.py", "lambda s, pads, S: max(0, s - pads)), [",
+           "lambda s, pads, S: s), [",
+           "left padding without position ids"),
+    Mutant("examples-see-each-other", "checks/sft.py", "one and k <= q), [", "k <= q), [",
+           "packed without a block mask"),
+]
+
+MUTANTS = THEORY + TRAINING + MODELS + JUDGING + RUN + WORLD + DATA + AT_SCALE + UNSEEN + ALONG_N + TAUGHT

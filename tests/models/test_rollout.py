@@ -51,3 +51,10 @@ def test_each_counted_token_is_predicted_one_place_before_it():
     rollout = Rollout.of([[5, 6, 7], [8]], [[9, EOS], [4, 3]], pad=PAD, eos=EOS)
     assert rollout.before_M.tolist() == [2, 3, 5, 6]
     assert rollout.real_BS.tolist() == [[True] * 5, [True] * 3 + [False] * 2]
+
+
+def test_padding_is_told_by_lengths_not_by_values():
+    """With one token for padding and end, an end counts, and a prompt may contain it."""
+    rollout = Rollout.of([[5, EOS, 6], [7]], [[8, EOS], [9, EOS]], pad=EOS, eos=EOS)
+    assert rollout.real_BS.tolist() == [[True] * 5, [True] * 3 + [False] * 2]
+    assert rollout.mask_BT.tolist() == [[True, True]] * 2 and rollout.ended_B.tolist() == [True, True]
