@@ -208,7 +208,8 @@ def summary(runs: list[list[dict]]) -> dict:
     """An arm along its iterations: mean over seeds with its interval over prompts, and each seed's own."""
     told = {"iteration": [row["iteration"] for row in runs[0]],
             "start": [round(run[0]["deviation"], 4) for run in runs],
-            "correlation": [[round(row["correlation"], 3) for row in run] for run in runs]}
+            "correlation": [[round(row["correlation"], 3) if math.isfinite(row["correlation"]) else None for row in run]
+                            for run in runs]}
     for what in WHAT:
         told[what] = [over_seeds([row[what] for row in rows]) for rows in zip(*runs)]
         told[f"{what} of seeds"] = [[round(float(np.mean(row[what])), 4) for row in run] for run in runs]

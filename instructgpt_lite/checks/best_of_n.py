@@ -7,7 +7,7 @@ from statistics import fmean
 
 import torch
 
-from instructgpt_lite.checks.grading import hold, tensor
+from instructgpt_lite.checks.grading import hold, hold_names, tensor
 
 FACTS = {                                        # true of the best of n?, and why
     "score rises": (True, "More answers to choose from: the best score of n + 1 is "
@@ -25,13 +25,7 @@ FACTS = {                                        # true of the best of n?, and w
 
 def check_best_of_n_facts(student: Callable) -> None:
     """The set of names in FACTS that are true."""
-    got = student()
-    assert isinstance(got, (set, list, tuple)), (
-        f"returned {type(got).__name__}; a set of names is wanted.")
-    unknown = sorted(set(got) - set(FACTS))
-    assert not unknown, f"{unknown} is not among {sorted(FACTS)}."
-    for name, (true, sentence) in FACTS.items():
-        assert (name in got) == true, f"{name}: {sentence}"
+    hold_names(student, FACTS)
 
 
 def by_listing(p: torch.Tensor, r: torch.Tensor, n: int) -> list[float]:
@@ -46,6 +40,7 @@ def by_listing(p: torch.Tensor, r: torch.Tensor, n: int) -> list[float]:
 
 
 def divergence(one: list[float], other: list[float]) -> float:
+    """KL of one list of chances from another, in nats."""
     return sum(a * math.log(a / b) for a, b in zip(one, other) if a > 0)
 
 

@@ -6,7 +6,7 @@ from statistics import fmean
 
 import torch
 
-from instructgpt_lite.checks.grading import hold, tensor
+from instructgpt_lite.checks.grading import hold, hold_names, tensor
 
 PASSES = {                                     # does a split by author let it through?
     "the same author asks again": (False, "Both prompts are on the author's side."),
@@ -24,13 +24,7 @@ PASSES = {                                     # does a split by author let it t
 
 def check_leaks(student: Callable) -> None:
     """The set of names in PASSES that a split by author does not stop."""
-    got = student()
-    assert isinstance(got, (set, list, tuple)), (
-        f"returned {type(got).__name__}; a set of names is wanted.")
-    unknown = sorted(set(got) - set(PASSES))
-    assert not unknown, f"{unknown} is not among {sorted(PASSES)}."
-    for name, (passes, sentence) in PASSES.items():
-        assert (name in got) == passes, f"{name}: {sentence}"
+    hold_names(student, PASSES)
 
 
 def check_ceiling(student: Callable) -> None:

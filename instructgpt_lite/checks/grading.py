@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 Case = tuple                         # what it is about, and tuples of arguments
+Facts = dict[str, tuple[bool, str]]  # of each name, whether it is true, and why
 Mistakes = dict[str, Callable]       # what to say, and what it would return
 
 
@@ -56,6 +57,17 @@ def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
             slope = finite_difference(oracle, case, gradient_in)
             fault = _fault_in_slope(got[n], given[n][gradient_in], slope)
         assert not fault, f"{name} {fault} {sentence}"
+
+
+def hold_names(student: Callable, facts: Facts) -> None:
+    """AssertionError unless `student` returns a set of just the names that are true."""
+    got = student()
+    assert isinstance(got, (set, list, tuple)), (
+        f"returned {type(got).__name__}; a set of names is wanted.")
+    unknown = sorted(set(got) - set(facts))
+    assert not unknown, f"{unknown} is not among {sorted(facts)}."
+    for name, (true, sentence) in facts.items():
+        assert (name in got) == true, f"{name}: {sentence}"
 
 
 def _fault(got: Any, want: Any, case: tuple, loss: bool) -> str | None:

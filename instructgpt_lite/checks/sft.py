@@ -6,7 +6,7 @@ from statistics import fmean
 
 import torch
 
-from instructgpt_lite.checks.grading import hold, tensor
+from instructgpt_lite.checks.grading import hold, hold_names, tensor
 
 
 def check_response_mask(student: Callable) -> None:
@@ -143,8 +143,4 @@ MEMORIZED = {                # rises from 2 to 16 epochs without dropout?, and w
 
 def check_memorized(student: Callable) -> None:
     """The set of names in MEMORIZED that rise."""
-    said = student()
-    assert isinstance(said, (set, list, tuple)), "a set of names is wanted."
-    assert set(said) <= set(MEMORIZED), f"{said}: names are {sorted(MEMORIZED)}."
-    for name, (rises, sentence) in MEMORIZED.items():
-        assert (name in said) == rises, f"{name}: {sentence}"
+    hold_names(student, MEMORIZED)

@@ -37,4 +37,6 @@ def peak(alpha: float, beta: float, kind: str) -> float:
     """
     if beta <= 0:
         return float("inf")
-    return alpha / (2 * beta) if kind == "best of n" else float(np.exp(alpha / beta - 1))
+    if kind == "best of n":
+        return alpha / (2 * beta)
+    return float(np.exp(alpha / beta - 1))
