@@ -913,6 +913,10 @@ ALONG_N = [
            "where it is back at the start"),
     Mutant("start-is-a-point", CURVES, "d_N, gain_N = d_N[d_N > 0], gain_N[d_N > 0]", "d_N = d_N + 1e-9",
            "the start fitted as a point"),
+    Mutant("clear-by-interval-alone", "book/recorded.py", "return side * (len(with_it) >= len(gap[\"of seeds\"]) - 1)",
+           "return side", "one seed says it all"),
+    Mutant("clear-at-zero", "book/recorded.py", "side = (low > 0) - (high < 0)", "side = (low >= 0) - (high <= 0)",
+           "an interval that ends at 0"),
     Mutant("short-lists-shown", WIDGETS, "if counts != {len(self.steps)}:", "if len(counts) != 1:",
            "answers of other iterations"),
 ]

@@ -27,6 +27,18 @@ def recorded(name: str) -> dict:
     return json.loads(there[name].read_text(encoding="utf-8"))
 
 
+def clear(gap: dict) -> int:
+    """1 or -1 for a difference that is clear, by its sign; 0 for one that is not.
+
+    gap: "all" is mean, low and high over held-out prompts, "of seeds" each seed's mean.
+    Clear: the interval leaves out 0, and all seeds but at most one have its sign.
+    """
+    _, low, high = gap["all"]
+    side = (low > 0) - (high < 0)
+    with_it = [seed for seed in gap["of seeds"] if side * seed > 0]
+    return side * (len(with_it) >= len(gap["of seeds"]) - 1)
+
+
 def across_seeds(results: dict, *names: str) -> Interval | None:
     """Mean, lowest and highest of a measure over the seeds of results/PRESET.json.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from instructgpt_lite.book import recorded as module
-from instructgpt_lite.book.recorded import across_seeds, recorded
+from instructgpt_lite.book.recorded import across_seeds, clear, recorded
 from instructgpt_lite.judging.raters import accuracy_bounds
 
 ROOT = Path(__file__).parents[2]
@@ -59,3 +59,12 @@ def test_ratings_by_people_come_with_their_license_and_enough_raters_for_a_crowd
         low, high = accuracy_bounds(found["two raters agree"][0])
         fair = found["accuracy where a second rater sees a difference too"][-1]
         assert low < fair[0] < high and sorted(found["accuracy"]) == found["accuracy"]
+
+
+@pytest.mark.parametrize("interval, seeds, side", [
+    ([0.2, 0.1, 0.3], [0.1, 0.2, 0.3], 1), ([0.2, 0.1, 0.3], [0.4, 0.4, -0.2], 1),
+    ([0.2, 0.1, 0.3], [0.9, -0.1, -0.2], 0),
+    ([-0.2, -0.3, -0.1], [-0.1, -0.2, -0.3], -1), ([-0.2, -0.3, -0.1], [0.1, 0.1, -0.8], 0),
+    ([0.1, -0.1, 0.3], [0.1, 0.1, 0.1], 0), ([0.1, 0.0, 0.2], [0.1, 0.1, 0.1], 0), ([-0.1, -0.2, 0.0], [-0.1] * 3, 0)])
+def test_a_difference_is_clear_if_its_interval_leaves_out_0_and_all_seeds_but_one_agree(interval, seeds, side):
+    assert clear({"all": interval, "of seeds": seeds}) == side
