@@ -1,10 +1,11 @@
 """PPO against reward models that err, watched along the way, and what holds it back: results/overoptimization.json.
 
-    python tools/overoptimization.py runs/nano-2 runs/nano-3 runs/nano-4
+    python tools/overoptimization.py runs/nano-2 runs/nano-3 runs/nano-4 --fresh runs/nano-5 runs/nano-6 runs/nano-7
 
-The setting (how many rankings, how long) was chosen on runs/nano-0, which is not in the results. Every arm of a run has
-its RL start, prompts and random numbers; reward models learn from the first of its rankings. What is known of a run is
-kept in runs/overoptimization/, so that a second call goes on. `--toy` tries it all in a minute.
+The setting (how many rankings, how long) was chosen on runs/nano-0, which is not in the results; fresh runs, on which
+nothing was chosen, have the usual arm for longer. Every arm of a run has its RL start, prompts and random numbers; reward
+models learn from the first of its rankings. What is known of a run is kept in runs/overoptimization/, so that a second
+call goes on. `--toy` tries it all in a minute.
 """
 
 import json
@@ -38,6 +39,7 @@ SIZES = {"few": FEW, "rankings": (150, FEW, 2_000), "iterations": 60, "every": 4
          "N": 128, "members": 4, "second round": 12}
 TOY = {"few": 24, "rankings": (12, 24, 48), "iterations": 2, "every": 1, "prompts": 10, "N": 64, "members": 2,
        "second round": 1}
+LONG = 100                           # iterations of the fresh runs
 SHOWN = 8                            # held-out prompts whose answers the time machine shows
 TASTES = {"without a taste for length": "words", "without a taste for courtesy": "courtesy"}
 
@@ -251,7 +253,18 @@ def fits(kl_AP: np.ndarray, gold_AP: np.ndarray, kind: str, draws: int = 500) ->
     return told
 
 
-def main(folders: list[str], toy: bool) -> None:
+def longer(folder: str, sizes: dict, kept) -> list[dict]:
+    """The usual arm of a fresh run, for longer."""
+    if not kept.exists():
+        seed = Seed(folder, sizes)
+        seen = seed.reinforced(seed.members[0], LONG if sizes is SIZES else 2, beta=0.0)[1]
+        write_json(kept, seen)
+        print(folder, "longer", {what: round(float(np.mean(seen[-1][what])), 3) for what in ("score", "gold", "kl")},
+              flush=True)
+    return json.loads(kept.read_text())
+
+
+def main(folders: list[str], fresh: list[str], toy: bool) -> None:
     torch.set_num_threads(1)
     sizes, home = TOY if toy else SIZES, ROOT / "runs" / ("overoptimization_toy" if toy else "overoptimization")
     home.mkdir(parents=True, exist_ok=True)
@@ -270,17 +283,21 @@ def main(folders: list[str], toy: bool) -> None:
                "texts": [row["texts"] for row in found[0][few]],
                "gold": [[trial.world.gold(prompt, text).gold for prompt, text in zip(trial.held_out, row["texts"])]
                         for row in found[0][few]]}
+    long = [longer(folder, sizes, home / f"{folder.rpartition('-')[2]}.json") for folder in fresh]
     examples = {name: runs[0][-1]["texts"] for name, runs in arms.items()}
     write_results((home if toy else ROOT / "results") / "overoptimization.json", {
-        "command": f"python tools/overoptimization.py {' '.join(folders)}", "predictions": PREDICTIONS, "sizes": sizes,
+        "command": f"python tools/overoptimization.py {' '.join([*folders, *(['--fresh'] if fresh else []), *fresh])}",
+        "predictions": PREDICTIONS, "sizes": sizes,
         "intervals": "95 %, over held-out prompts, of the mean over the runs", "n": NS,
         "arms": {name: summary(runs) for name, runs in arms.items()}, "best of n": best,
         "differences": {f"{one} less {other}": {what: difference(arms[one], arms[other], what)
                                                 for what in ("gold", "words", "courtesy")} for one, other in pairs},
         "fits": {kind: {f"{count} rankings": fits(*along(found, kind, f"{count} rankings"), kind)
                         for count in sizes["rankings"]} for kind in BENDS},
-        "time machine": machine, "last answers": examples})
+        "fresh": {"runs": fresh, **summary(long)} if fresh else {}, "time machine": machine, "last answers": examples})
 
 
 if __name__ == "__main__":
-    main([each for each in sys.argv[1:] if each != "--toy"], "--toy" in sys.argv)
+    given = [each for each in sys.argv[1:] if each != "--toy"]
+    place = given.index("--fresh") if "--fresh" in given else len(given)
+    main(given[:place], given[place + 1:], "--toy" in sys.argv)
