@@ -3,9 +3,9 @@
     python tools/overoptimization.py runs/nano-2 runs/nano-3 runs/nano-4 --fresh runs/nano-5 runs/nano-6 runs/nano-7
 
 The setting (how many rankings, how long) was chosen on runs/nano-0, which is not in the results; fresh runs, on which
-nothing was chosen, have the usual arm for longer. Every arm of a run has its RL start, prompts and random numbers; reward
-models learn from the first of its rankings. What is known of a run is kept in runs/overoptimization/, so that a second
-call goes on. `--toy` tries it all in a minute.
+nothing was chosen, have the usual arm for longer. Every arm of a run has its RL start, prompts and random numbers;
+reward models learn from the first of its rankings. What is known of a run is kept in runs/overoptimization/, so that a
+second call goes on. `--toy` tries it all in a minute.
 """
 
 import json
