@@ -25,6 +25,7 @@ TAMPERED = {                                     # a sentence of each chapter wi
     "07_best_of_n": ("0.685", "0.658"),
     "08_ppo": ("0.202048", "0.203048"),
     "09_ptx": ("1.386", "1.396"),
+    "10_overoptimization": ("0.625", "0.652"),
 }
 
 
