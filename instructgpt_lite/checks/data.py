@@ -1,5 +1,6 @@
 """Checks of a student's own functions about data: what leaks, what can be known."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from statistics import fmean
@@ -135,3 +136,33 @@ def check_uncertain(student: Callable) -> None:
             lambda m, count: tuple(n + 1 for n in order(m, abs, count)),
         "only pairs whose first is ahead? A margin has two signs.": lambda m, count:
             tuple(n for n in order(m, abs, len(m)) if m[n] > 0)[:count]})
+
+
+def check_share(student: Callable) -> None:
+    """(p, low, high): a share of n and its 95 % interval, p -+ 1.96 sqrt(p(1-p)/n)."""
+    def interval(count: int, n: int, far: Callable = lambda p, n: p * (1 - p) / n,
+                 times: float = 1.96) -> tuple[float, float, float]:
+        p, reach = count / n, times * math.sqrt(far(count / n, n))
+        return p, p - reach, p + reach
+
+    hold(student, interval, [
+        ("The share, and 1.96 standard errors to both sides.",
+         (19, 1_000), (456, 1_000), (40, 100))], {
+        "1.96 standard errors, not one.": lambda c, n: interval(c, n, times=1.0),
+        "that is the spread of one prompt; a mean of n has sqrt(n) times less.":
+            lambda c, n: interval(c, n, lambda p, n: p * (1 - p)),
+        "p (1 - p), not p alone.": lambda c, n: interval(c, n, lambda p, n: p / n),
+        "the root is missing.":
+            lambda c, n: interval(c, n, lambda p, n: (p * (1 - p) / n) ** 2),
+        "divide by n under the root, not outside of it.":
+            lambda c, n: interval(c, n, lambda p, n: p * (1 - p) / n ** 2),
+        "a share, not a percentage.":
+            lambda c, n: tuple(100 * x for x in interval(c, n)),
+        "the share first, then both ends.": lambda c, n: (
+            interval(c, n)[1], interval(c, n)[0], interval(c, n)[2]),
+        "both ends, one on each side.": lambda c, n: (
+            interval(c, n)[0], interval(c, n)[0], interval(c, n)[2]),
+        "that is its half width; give the two ends.":
+            lambda c, n: (c / n, interval(c, n)[2] - c / n, interval(c, n)[2] - c / n),
+        "that is the widest there is, of p = 1/2; use the share itself.":
+            lambda c, n: interval(c, n, lambda p, n: 0.25 / n)})

@@ -18,8 +18,8 @@ RISES = {                                      # along a run at beta 0?, and why
                            "policy leaves that place."),
     "score and gold agree": (False, "Late in the run the score says nothing about gold "
                                     "any more: their correlation goes to 0 or below."),
-    "above what was ranked": (True, "Late answers score higher than nearly all that "
-                                    "the reward model has seen: nobody ranked such."),
+    "scores that were rare": (True, "Late answers score higher than nearly all that "
+                                    "the start says; few such were ever ranked."),
 }
 
 

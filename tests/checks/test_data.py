@@ -123,3 +123,28 @@ def test_mistakes_in_what_is_uncertain_get_their_sentence(mistake, sentence):
     checks.check_uncertain(lambda margin_P, count: tuple(sorted(range(len(margin_P)),
                                                                 key=lambda n: abs(margin_P[n]))[:count]))
     refused(checks.check_uncertain, mistake, sentence)
+
+
+# A share and its interval
+
+def share(count, n, times=1.96, far=lambda p, n: p * (1 - p) / n):
+    p = count / n
+    return p, p - times * far(p, n) ** 0.5, p + times * far(p, n) ** 0.5
+
+
+@pytest.mark.parametrize("mistake, sentence", [
+    (lambda c, n: share(c, n, 1.0), "not one"),
+    (lambda c, n: share(c, n, far=lambda p, n: p * (1 - p)), "of one prompt"),
+    (lambda c, n: share(c, n, far=lambda p, n: p / n), "not p alone"),
+    (lambda c, n: share(c, n, far=lambda p, n: (p * (1 - p) / n) ** 2), "root is missing"),
+    (lambda c, n: share(c, n, far=lambda p, n: p * (1 - p) / n ** 2), "not outside"),
+    (lambda c, n: tuple(100 * x for x in share(c, n)), "not a percentage"),
+    (lambda c, n: (share(c, n)[1], share(c, n)[0], share(c, n)[2]), "share first"),
+    (lambda c, n: (share(c, n)[0], share(c, n)[0], share(c, n)[2]), "each side"),
+    (lambda c, n: (c / n, share(c, n)[2] - c / n, share(c, n)[2] - c / n), "half width"),
+    (lambda c, n: share(c, n, far=lambda p, n: 0.25 / n), "widest there is"),
+    (lambda c, n: c / n, "a tuple or|returned")])
+def test_mistakes_in_the_interval_of_a_share_get_their_sentence(mistake, sentence):
+    checks.check_share(share)
+    checks.check_share(lambda count, n: torch.tensor(share(count, n), dtype=torch.float64))
+    refused(checks.check_share, mistake, sentence)
