@@ -9,6 +9,7 @@ differences of the oracle, one number of the input at a time.
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ def tensor(numbers: Any) -> Tensor:
 
 
 def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
-         mistakes: Mistakes | None = None, gradient_in: int | None = None) -> None:
+         mistakes: Mistakes | None = None, gradient_in: int | None = None,
+         digits: int = 6) -> None:
     """AssertionError unless `student` returns what `oracle` does, in every case.
 
     A mistake is told if something is wrong and all that was returned is what the
@@ -34,7 +36,9 @@ def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
     tensor is wanted; where it returns a number or a tuple, these will do as well.
 
     gradient_in: the argument by which a loss is differentiated, None for no loss.
+    digits: how many must be right, for what is found by steps.
     """
+    same = partial(_same, digits=digits)
     name = getattr(student, "__name__", "your function")
     cases = [(sentence, case) for sentence, *several in cases for case in several]
     given = [[deepcopy(x) for x in case] for _, case in cases]
@@ -52,7 +56,7 @@ def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
         told = all(same(x, mistake(*case)) for x, (_, case) in zip(got, cases))
         assert not told, f"{name}: {sentence}"
     for n, (sentence, case) in enumerate(cases):
-        fault = _fault(got[n], want[n], case, gradient_in is not None)
+        fault = _fault(got[n], want[n], case, gradient_in is not None, same)
         if not fault and gradient_in is not None:
             slope = finite_difference(oracle, case, gradient_in)
             fault = _fault_in_slope(got[n], given[n][gradient_in], slope)
@@ -70,7 +74,7 @@ def hold_names(student: Callable, facts: Facts) -> None:
         assert (name in got) == true, f"{name}: {sentence}"
 
 
-def _fault(got: Any, want: Any, case: tuple, loss: bool) -> str | None:
+def _fault(got: Any, want: Any, case: tuple, loss: bool, same: Callable) -> str | None:
     """What is wrong with one answer, None if nothing is."""
     strict = loss or isinstance(want, list | Tensor)
     if not torch.is_tensor(got) and (strict or _numbers(got) is None):
@@ -98,13 +102,13 @@ def _fault_in_slope(got: Tensor, at: Tensor, want: Tensor) -> str | None:
     return f"has the gradient {at.grad.tolist()}; {want.tolist()} is right."
 
 
-def same(got: Any, want: Any) -> bool:
-    """Of one shape, and equal to six digits; nan and infinite where it should be."""
+def _same(got: Any, want: Any, digits: int = 6) -> bool:
+    """Of one shape, equal to so many digits; nan and infinite where it should be."""
     x, y = _numbers(got), _numbers(want)
     if x is None or y is None:
         return type(got) is type(want) and got == want
-    return x.shape == y.shape and torch.allclose(x, y, rtol=1e-6, atol=1e-9,
-                                                 equal_nan=True)
+    return x.shape == y.shape and torch.allclose(
+        x, y, rtol=10 ** -digits, atol=10 ** -digits / 1000, equal_nan=True)
 
 
 def _numbers(x: Any) -> Tensor | None:
