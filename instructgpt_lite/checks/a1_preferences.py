@@ -29,7 +29,7 @@ def check_chances(student: Callable, seed: int | str = 0) -> None:
         "that is the odds, exp(s_i - s_j): p = odds / (1 + odds).":
             table(lambda x, y: tensor(x - y).exp()),
         "strengths are logarithms: exp(s_i) / (exp(s_i) + exp(s_j)).":
-            table(lambda x, y: x / (x + y)),
+            lambda s: s[:, None] / (s[:, None] + s),
         "every column is a choice among all; here two are compared.":
             lambda s: s.softmax(dim=0).expand(len(s), -1),
         "a chance of all against all: of each pair alone.":
@@ -152,8 +152,8 @@ def check_ranking_loss(student: Callable, seed: int | str = 0) -> None:
         return sum(sum(row) / len(row) for row in rows) / len(rows)
 
     draw = Draw(seed)
-    rank = torch.tensor([draw.order(4), draw.order(4)])
-    rank[0, rank[0] == 2] = 1                                # a tie at the top
+    tied = [min(x, 2) - (x == 2) for x in draw.order(3)]     # 1, 1 and 2, shuffled
+    rank = torch.tensor([[*tied, 3], [*draw.order(3), 4]])
     mask = torch.tensor([[True] * 4, [True, True, True, False]])
     r = draw.tensor(2, 4)
     cases = [("Mean over a prompt's pairs, then over prompts; ties are no pairs.",

@@ -76,6 +76,8 @@ def hold_names(student: Callable, facts: Facts) -> None:
 
 def _fault(got: Any, want: Any, case: tuple, loss: bool, same: Callable) -> str | None:
     """What is wrong with one answer, None if nothing is."""
+    if want is None:
+        return None if got is None else f"returned {_plain(got)}; None is right."
     strict = loss or isinstance(want, list | Tensor)
     if not torch.is_tensor(got) and (strict or _numbers(got) is None):
         plain = "a tuple or " if isinstance(want, tuple) else "a number or "
@@ -113,7 +115,7 @@ def _same(got: Any, want: Any, digits: int = 6) -> bool:
 
 def _numbers(x: Any) -> Tensor | None:
     try:
-        return tensor(x).detach()
+        return tensor(_plain(x))
     except (TypeError, ValueError, RuntimeError):
         return None
 
