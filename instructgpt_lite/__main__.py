@@ -13,6 +13,7 @@ import tyro
 from instructgpt_lite.cli.chat import ChatCommand
 from instructgpt_lite.cli.evaluate import EvaluateCommand
 from instructgpt_lite.cli.fetch import FetchCommand
+from instructgpt_lite.cli.grade import GradeCommand
 from instructgpt_lite.cli.numbers import check_numbers
 from instructgpt_lite.cli.plan import PlanCommand
 from instructgpt_lite.cli.push import PushCommand
@@ -30,6 +31,7 @@ def parse(arguments: list[str]) -> Callable[[], int]:
         | Annotated[ChatCommand, named("chat")]
         | Annotated[EvaluateCommand, named("evaluate")]
         | Annotated[FetchCommand, named("fetch")]
+        | Annotated[GradeCommand, named("grade")]
         | Annotated[PlanCommand, named("plan", default=PlanCommand(preset))]
         | Annotated[PushCommand, named("push")]
         | Annotated[RewardCommand, named("reward", default=defaults(arguments))]

@@ -1,0 +1,1 @@
+"""The teacher's desk: assignments, and grades for a folder of submissions."""

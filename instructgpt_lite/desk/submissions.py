@@ -1,0 +1,191 @@
+"""Submissions: whose they are, and the student's own code out of a notebook.
+
+Moodle, Canvas and nbgrader name files and folders each in their way; Colab adds "Copy
+of" and numbers. Of a notebook only code counts that defines something: tests and
+experiments of the notebook are never run.
+"""
+
+import ast
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from instructgpt_lite.desk.assignments import ASSIGNMENTS, Assignment
+
+MOODLE = re.compile(r"(?P<student>.+?)_\d+_assignsubmission_file_?(?P<rest>.*)")
+CANVAS = re.compile(r"(?P<student>[^_]+?)(?:_LATE)?_\d{2,}_\d{2,}_(?P<rest>.+)")
+AGAIN = re.compile(r"(?:-(\d+)|\s*\((\d+)\))$")          # name-1, name (1)
+LARGEST = 20 * 2 ** 20                                   # bytes of a notebook
+
+
+@dataclass
+class Submission:
+    """A notebook: whose, where, its attempt, and what had to be mended."""
+
+    student: str
+    path: Path
+    attempt: int = 0
+    notes: list[str] = field(default_factory=list)
+    assignment: Assignment | None = None
+    cells: dict[str, str] = field(default_factory=dict)
+
+
+def find(folder: Path) -> list[Submission]:
+    """The last notebook of each student and assignment, in the order of names.
+
+    ValueError if there is none.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder: name the one with the notebooks")
+    paths = [path for path in sorted(folder.rglob("*.ipynb"))
+             if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
+    if not paths:
+        raise ValueError(f"{folder} has no notebook (*.ipynb): unpack the archive first")
+    latest: dict[tuple, Submission] = {}
+    for each in (_read(path, folder) for path in paths):
+        key = (each.student, each.assignment and each.assignment.name)
+        before = latest.get(key)
+        if before:
+            first, last = sorted((before, each), key=lambda one: one.attempt)
+            last.notes.append(f"{first.path.name} is an earlier attempt: not graded")
+            each = last
+        latest[key] = each
+    return [latest[key] for key in sorted(latest, key=str)]
+
+
+def named(path: Path, folder: Path) -> tuple[str, int]:
+    """Whose a notebook is and which attempt, by the names of its file and folders."""
+    parts = path.relative_to(folder).with_suffix("").parts
+    again = AGAIN.search(parts[-1])
+    attempt = int(again[1] or again[2]) if again else 0
+    for part in parts:
+        found = MOODLE.fullmatch(part) or CANVAS.fullmatch(part)
+        if found:
+            return found["student"].strip(), attempt
+    if len(parts) > 1:                                   # a folder for each student
+        return parts[0], attempt
+    return re.sub(r"^(Copy of |Kopie von )+", "", AGAIN.sub("", parts[0])), attempt
+
+
+def _read(path: Path, folder: Path) -> Submission:
+    student, attempt = named(path, folder)
+    found = Submission(student, path, attempt)
+    try:
+        if path.is_symlink() or path.stat().st_size > LARGEST:
+            raise ValueError("a link, or larger than 20 MB: not read")
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        sources = [(_grade_id(cell), "".join(cell["source"]))
+                   for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError, AttributeError, OSError,
+            RecursionError) as error:
+        found.notes.append(f"no notebook that can be read ({str(error):.80})")
+        return found
+    given = notebook.get("metadata", {})
+    given = given.get("instructgpt_lite", {}) if isinstance(given, dict) else {}
+    name = given.get("assignment") if isinstance(given, dict) else None
+    found.assignment = ASSIGNMENTS.get(str(name)) or _likeliest(sources, found.notes)
+    if found.assignment:
+        _take_cells(found, sources)
+    return found
+
+
+def _grade_id(cell: dict) -> str:
+    about = cell.get("metadata")
+    about = about.get("nbgrader") if isinstance(about, dict) else None
+    return str(about.get("grade_id", "")) if isinstance(about, dict) else ""
+
+
+def _likeliest(sources: list[tuple[str, str]], notes: list[str]) -> Assignment | None:
+    """The assignment most of whose functions are defined."""
+    defined = {name for _, source in sources for name in defines(source)}
+    best = max(ASSIGNMENTS.values(), key=lambda each: len(
+        defined & {exercise.name for exercise in each.exercises}))
+    if not defined & {exercise.name for exercise in best.exercises}:
+        notes.append("defines no function of any assignment")
+        return None
+    notes.append(f"its metadata is lost: taken for {best.name} by its functions")
+    return best
+
+
+def _take_cells(found: Submission, sources: list[tuple[str, str]]) -> None:
+    """The student's code, a cell for each exercise, "" for what stands elsewhere."""
+    names = [exercise.name for exercise in found.assignment.exercises]
+    by_id = {name: [s for grade_id, s in sources if grade_id == name] for name in names}
+    for name in names:
+        defining = [s for _, s in sources if name in defines(s)]
+        marked = [s for s in by_id[name] if name in defines(s)]
+        if len(by_id[name]) > 1:
+            found.notes.append(f"the cell of {name} is there {len(by_id[name])} times: "
+                               "the last that defines it counts")
+        elif defining and not marked:
+            found.notes.append(f"the mark of {name}'s cell is lost: found by its name")
+        chosen = marked or defining or by_id[name]
+        found.cells[name] = definitions(chosen[-1], whole=True) if chosen else ""
+    ours = {*names, *(f"test_{name}" for name in names)}
+    other = [definitions(s) for grade_id, s in sources if grade_id not in ours
+             and not defines(s) & set(names)]
+    found.cells = {"": "\n".join(other), **found.cells}
+
+
+def _parsed(source: str) -> ast.Module | None:
+    """A cell without the lines that only notebooks understand; None if it is broken."""
+    if source.lstrip().startswith("%%"):
+        source = ""
+    lines = ["" if line.lstrip().startswith(("%", "!")) else line
+             for line in source.splitlines()]
+    try:
+        return ast.parse("\n".join(lines))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def defines(source: str) -> set[str]:
+    """Names that a cell binds at its top level."""
+    tree = _parsed(source)
+    if tree is None:                                     # it tells nothing but its text
+        return set(re.findall(r"^(?:def|class)\s+(\w+)", source, re.MULTILINE))
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        for target in getattr(node, "targets", [getattr(node, "target", None)]):
+            names |= {target.id} if isinstance(target, ast.Name) else set()
+    return names
+
+
+def definitions(source: str, whole: bool = False) -> str:
+    """The imports, functions, classes and constants of a cell; broken code as it is.
+
+    whole: everything but bare calls, for a cell that holds an exercise.
+    """
+    tree = _parsed(source)
+    if tree is None:
+        return source if whole else ""
+    kept = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
+    tree.body = [node for node in tree.body if not _ours(node) and (
+        isinstance(node, kept) or whole and not isinstance(node, ast.Expr)
+        or isinstance(node, ast.Assign) and _constant(node.value))]
+    return ast.unparse(tree)
+
+
+def is_open(source: str, name: str) -> bool:
+    """Whether the function there is still `...`, perhaps under its docstring."""
+    tree = _parsed(source)
+    for node in tree.body if tree else []:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            body = [each for each in node.body if not isinstance(each, ast.Expr)
+                    or not isinstance(each.value, ast.Constant)]
+            return not body
+    return False
+
+
+def _constant(node: ast.expr) -> bool:
+    return isinstance(node, ast.Lambda | ast.Constant | ast.UnaryOp)
+
+
+def _ours(node: ast.stmt) -> bool:
+    """Whether it imports this package, which is not there when graded."""
+    names = [node.module] if isinstance(node, ast.ImportFrom) else [
+        each.name for each in getattr(node, "names", []) if isinstance(each, ast.alias)]
+    return any(str(name).split(".")[0] == "instructgpt_lite" for name in names)
