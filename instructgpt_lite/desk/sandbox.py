@@ -66,7 +66,12 @@ class Process:
         self._process = _confined(command) if isolated else subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, start_new_session=True)
-        self._line(START)
+        try:
+            self._line(START)
+        except Ended:
+            self.end()
+            raise OSError("Python and torch do not start in the sandbox: can it read "
+                          f"{sys.prefix}? It says nothing within {START:.0f} s") from None
 
     def ask(self, request: dict, seconds: float) -> dict:
         """Its answer to a request; Ended if none comes in time."""

@@ -86,7 +86,7 @@ def _read(path: Path, folder: Path) -> Submission:
     name = given.get("assignment") if isinstance(given, dict) else None
     found.assignment = ASSIGNMENTS.get(str(name)) or _likeliest(sources, found.notes)
     if found.assignment:
-        _take_cells(found, sources)
+        take_cells(found, sources)
     return found
 
 
@@ -108,8 +108,8 @@ def _likeliest(sources: list[tuple[str, str]], notes: list[str]) -> Assignment |
     return best
 
 
-def _take_cells(found: Submission, sources: list[tuple[str, str]]) -> None:
-    """The student's code, a cell for each exercise, "" for what stands elsewhere."""
+def take_cells(found: Submission, sources: list[tuple[str, str]]) -> None:
+    """The student's code by name: definitions of other cells, then the exercises."""
     names = [exercise.name for exercise in found.assignment.exercises]
     by_id = {name: [s for grade_id, s in sources if grade_id == name] for name in names}
     for name in names:
@@ -123,9 +123,9 @@ def _take_cells(found: Submission, sources: list[tuple[str, str]]) -> None:
         chosen = marked or defining or by_id[name]
         found.cells[name] = definitions(chosen[-1], whole=True) if chosen else ""
     ours = {*names, *(f"test_{name}" for name in names)}
-    other = [definitions(s) for grade_id, s in sources if grade_id not in ours
-             and not defines(s) & set(names)]
-    found.cells = {"": "\n".join(other), **found.cells}
+    others = [definitions(s) for grade_id, s in sources if grade_id not in ours
+              and not defines(s) & set(names)]
+    found.cells = {f"cell {n}": s for n, s in enumerate(others) if s} | found.cells
 
 
 def _parsed(source: str) -> ast.Module | None:

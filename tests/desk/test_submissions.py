@@ -1,0 +1,125 @@
+"""Whose a notebook is, and which code of it counts."""
+
+import json
+
+import pytest
+from desks import RIGHT, answered, cell, notebook
+
+from instructgpt_lite.desk.submissions import defines, definitions, find, is_open, named
+
+
+@pytest.mark.parametrize("path, student, attempt", [
+    ("Ada Byron_123456_assignsubmission_file_/a6_ptx.ipynb", "Ada Byron", 0),
+    ("Ada Byron_123456_assignsubmission_file_a6_ptx.ipynb", "Ada Byron", 0),
+    ("byronada_43210_98765_a6_ptx.ipynb", "byronada", 0),
+    ("byronada_LATE_43210_98765_a6_ptx-2.ipynb", "byronada", 2),
+    ("ada/a6_ptx/a6_ptx.ipynb", "ada", 0),
+    ("ada/Copy of a6_ptx (3).ipynb", "ada", 3),
+    ("Copy of a6_ptx ada.ipynb", "a6_ptx ada", 0),
+    ("Copy of Copy of ada (1).ipynb", "ada", 1),
+    ("Ærø Müller-Lüdenscheidt_7_assignsubmission_file_/x.ipynb", "Ærø Müller-Lüdenscheidt", 0)])
+def test_names_of_moodle_canvas_nbgrader_and_colab(tmp_path, path, student, attempt):
+    assert named(tmp_path / path, tmp_path) == (student, attempt)
+
+
+def hand_in(folder, name, text):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_cells_are_found_by_their_marks(tmp_path):
+    hand_in(tmp_path, "ada/a6.ipynb", notebook(answered()))
+    found, = find(tmp_path)
+    assert found.notes == [] and found.assignment.name == "a6_ptx"
+    assert set(RIGHT) <= set(found.cells)
+    assert all("instructgpt_lite" not in source for source in found.cells.values())
+
+
+def test_lost_marks_are_mended_by_name_and_said(tmp_path):
+    cells = [cell(source) for source in RIGHT.values()]
+    hand_in(tmp_path, "ada/a6.ipynb", notebook(cells, assignment=None))
+    found, = find(tmp_path)
+    assert found.assignment.name == "a6_ptx" and set(RIGHT) <= set(found.cells)
+    assert "its metadata is lost: taken for a6_ptx by its functions" in found.notes
+    assert sum("mark of" in note for note in found.notes) == 4
+
+
+def test_of_a_cell_that_is_there_twice_the_last_that_defines_it_counts(tmp_path):
+    twice = [*answered(), cell("def my_tax(before, after):\n    return 1", "my_tax"), cell("...", "my_tax")]
+    hand_in(tmp_path, "ada/a6.ipynb", notebook(twice))
+    found, = find(tmp_path)
+    assert "return 1" in found.cells["my_tax"] and "3 times" in found.notes[0]
+
+
+def test_the_last_attempt_counts_and_is_noted(tmp_path):
+    for name in ("byron_43210_98765_a6-1.ipynb", "byron_43210_98764_a6.ipynb", "lovelace_43211_98766_a6.ipynb"):
+        hand_in(tmp_path, name, notebook(answered()))
+    assert [(each.student, each.attempt) for each in find(tmp_path)] == [("byron", 1), ("lovelace", 0)]
+    assert "earlier attempt" in find(tmp_path)[0].notes[0]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "nonsense", '{"cells": 3}', '{"cells": [1]}', "[" * 5_000,
+                                  '{"cells": [{"cell_type": "code", "source": 3}]}', '{"cells": [{}]}', "null"])
+def test_what_is_no_notebook_is_said_and_stops_nothing(tmp_path, text):
+    hand_in(tmp_path, "ada/a6.ipynb", text)
+    hand_in(tmp_path, "bob/a6.ipynb", notebook(answered()))
+    ada, bob = find(tmp_path)
+    assert ada.assignment is None and "no notebook that can be read" in ada.notes[0]
+    assert bob.assignment
+
+
+@pytest.mark.parametrize("metadata", [None, [], 3, {"nbgrader": 3}, {"nbgrader": {"grade_id": ["x"]}}])
+def test_odd_metadata_is_lost_metadata(tmp_path, metadata):
+    cells = [cell(source) | {"metadata": metadata} for source in RIGHT.values()]
+    text = json.dumps({"cells": cells, "metadata": {"instructgpt_lite": metadata}})
+    hand_in(tmp_path, "ada/a6.ipynb", text)
+    found, = find(tmp_path)
+    assert found.assignment.name == "a6_ptx" and set(RIGHT) <= set(found.cells)
+
+
+def test_a_link_is_not_followed(tmp_path):
+    hand_in(tmp_path / "elsewhere", "secret.ipynb", notebook(answered()))
+    (tmp_path / "in/ada").mkdir(parents=True)
+    (tmp_path / "in/ada/a6.ipynb").symlink_to(tmp_path / "elsewhere/secret.ipynb")
+    found, = find(tmp_path / "in")
+    assert found.assignment is None and "a link" in found.notes[0]
+
+
+def test_an_empty_folder_or_none_is_an_error_with_the_way_out(tmp_path):
+    with pytest.raises(ValueError, match="unpack the archive first"):
+        find(tmp_path)
+    with pytest.raises(ValueError, match="is no folder"):
+        find(tmp_path / "none")
+
+
+def test_a_notebook_of_nothing_of_ours_says_so(tmp_path):
+    hand_in(tmp_path, "ada/essay.ipynb", notebook([cell("x = 1")], assignment=None))
+    assert find(tmp_path)[0].notes == ["defines no function of any assignment"]
+
+
+def test_of_other_cells_only_what_defines_counts():
+    source = ("import math\nfrom instructgpt_lite import checks\nEPS = 1e-6\nsign = -1.0\nruns = train()\n"
+              "%time x\n!ls\ndef helper(x):\n    return x\nclass Box: pass\nf = lambda x: x\n"
+              "helper(3)\nfor i in range(9): go()")
+    kept = definitions(source)
+    assert defines(kept) == {"EPS", "sign", "helper", "Box", "f"} and "import math" in kept
+    assert "instructgpt_lite" not in kept and "go()" not in kept and "helper(3)" not in kept
+
+
+def test_of_a_cell_with_an_exercise_all_counts_but_bare_calls():
+    source = "table = [0] * 3\nif True:\n    def my_tax(b, a):\n        return 1\nprint(my_tax(1, 2))\n%%time"
+    assert "table" in definitions(source, whole=True) and "print" not in definitions(source, whole=True)
+
+
+def test_a_broken_cell_is_kept_so_that_its_error_is_told():
+    source = "def my_tax(before, after):\n    return ((1"
+    assert defines(source) == {"my_tax"} and definitions(source, whole=True) == source and definitions(source) == ""
+
+
+@pytest.mark.parametrize("body, is_it", [("...", True), ("\"\"\"Tax.\"\"\"\n    ...", True), ("pass", False),
+                                         ("return ...", False), ("return 1", False)])
+def test_an_exercise_that_nobody_has_begun(body, is_it):
+    assert is_open(f"def my_tax(b, a):\n    {body}", "my_tax") is is_it
+    assert not is_open("", "my_tax")
