@@ -7,7 +7,6 @@ exercises. What is too much for one slide goes on the next. How a deck looks, an
 
 import re
 import sys
-from collections import Counter
 from html import escape, unescape
 from itertools import groupby
 from math import ceil
@@ -15,34 +14,23 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+import in_words
 import jinja2
 import nbformat
-import yaml
 from docutils.nodes import make_id
-from markdown_it.renderer import RendererHTML
 from markdown_it.tree import SyntaxTreeNode
-from myst_parser.config.main import MdParserConfig
-from myst_parser.parsers.mdit import create_md_parser
-from pybtex.database import parse_file
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "_ext"))
-from file_numbers import number_of  # noqa: E402
-from references import cited  # noqa: E402
-
-PAGES = ROOT / "chapters"
-CHAPTERS = [*sorted(PAGES.glob("[0-9]*.ipynb")), PAGES / "rl.ipynb"]
-ROOM = 22                       # lines below the heading of a slide, at 16:9
-LABEL = re.compile(r"^\$\$ \((eq-[\w-]+)\)|^:label: (eq-[\w-]+)|^:name: (fig-[\w-]+)", re.MULTILINE)
+PAGES = Path(__file__).resolve().parent.parent / "chapters"
+CHAPTERS = re.findall(r"file: chapters/(\d\w+|rl)$", (PAGES.parent / "_toc.yml").read_text("utf8"), re.MULTILINE)
+ROOM = 22.5                     # below the heading of a slide at 16:9; all heights are in letters (rem)
 OPTION = re.compile(r"^:(\w+): (.*)\n?", re.MULTILINE)
 EXERCISE = re.compile(r":::\{exercise-start\} ?(.*)\n(?::.*\n)*:::\n+(?:\*\*(?:\d+\. )?(.+?)\*\*)?.*")
-SENTENCE = re.compile(r".+?(?:(?<!Fig)(?<!App)[.?!:][*\")”]*(?=\s+[A-Z\d$*`\"“{])|\Z)", re.DOTALL)
 
 
 class Piece(NamedTuple):
     """What stays whole on a slide: a paragraph, an equation, a figure, or an item within the tags of its list."""
     html: str
-    lines: float
+    height: float
     within: tuple[str, str] = ("", "")
 
 
@@ -54,65 +42,23 @@ class Section(NamedTuple):
     pieces: list[Piece]
 
 
-def lines(html: str) -> float:
-    """How many lines a paragraph takes, with the space below it."""
-    return ceil(len(unescape(re.sub(r"<[^>]+>", "", html))) / 85) + 0.4
+def height(html: str, width: float = 90) -> float:
+    """Of a paragraph of so many letters a line, with the space below it."""
+    text = re.sub(r"\\[A-Za-z]+|[{}^_\\]", "", unescape(re.sub(r"<[^>]+>", "", html)))
+    return 1.45 * ceil(len(text) / width) + 0.7 if text else 0
 
 
-def sentences(text: str) -> list[str]:
-    """A paragraph of Markdown in sentences; emphasis, formulas and brackets stay whole."""
-    whole, begun = [], ""
-    for sentence in SENTENCE.findall(text):
-        begun += sentence
-        rest = Counter(re.sub(r"\$[^$]*\$|`[^`]*`|\*\*.+?\*\*", "", begun, flags=re.DOTALL))
-        if not (rest["$"] or rest["`"] or rest["*"] % 2 or rest["("] > rest[")"]):
-            whole, begun = [*whole, begun.strip()], ""
-    return whole + [begun.strip()] * bool(begun)
-
-
-def names() -> dict[str, str]:
-    """What the book calls a label: the number of an equation or of a figure, the title of a section."""
-    found = {}
-    for path in [*PAGES.glob("*.ipynb"), *PAGES.glob("*.md")]:
-        cells = nbformat.read(path, 4).cells if path.suffix == ".ipynb" else [{"source": path.read_text("utf8")}]
-        chapter, counted = number_of(path.stem), Counter()
-        for cell in cells:
-            drawn = cell.get("metadata", {}).get("mystnb", {}).get("figure", {})
-            for label in [drawn["name"]] if drawn else map("".join, LABEL.findall(cell["source"])):
-                counted[label[:2]] += 1
-                found[label] = f"{chapter}.{counted[label[:2]]}" if chapter else str(counted[label[:2]])
-            found |= dict(re.findall(r"^\(([\w-]+)\)=\n+#+ (.+)$", cell["source"], re.MULTILINE))
-    return found
-
-
-def markdown(names: dict[str, str]):
-    """The book's own parser, writing HTML without links: roles in words, formulas for MathJax."""
-    entries = parse_file(ROOT / "references.bib").entries
-    kinds = {"eq": "({})", "numref": "Fig. {}", "ref": "{}"}
-
-    def role(self, tokens, index, options, env) -> str:
-        kind, content = tokens[index].meta["name"], tokens[index].content
-        if kind == "cite:p":
-            return escape(f"({'; '.join(cited(entries[key.strip()]) for key in content.split(','))})")
-        if given := re.fullmatch(r"(.+?)\s*<.+>", content, re.DOTALL):
-            return escape(given[1])
-        return escape(content if kind == "term" else kinds[kind].format(names[content]))
-
-    extensions = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))["parse"]["myst_enable_extensions"]
-    parser = create_md_parser(MdParserConfig(enable_extensions=set(extensions)), RendererHTML)
-    parser.add_render_rule("myst_role", role)
-    parser.add_render_rule("math_inline", lambda self, tokens, index, *_:
-                           f'<span class="math">\\({escape(tokens[index].content)}\\)</span>')
-    for end in ("link_open", "link_close"):
-        parser.add_render_rule(end, lambda *_: "")
-    return parser
+def taken(pieces: list[Piece]) -> float:
+    """The height of pieces on one slide: their own, and that of what opens their lists."""
+    return sum(piece.height for piece in pieces) + sum(map(height, {piece.within[0] for piece in pieces}))
 
 
 class Deck:
     """The sections of a chapter, with what its slides show of them."""
 
     def __init__(self, path: Path, names: dict[str, str]) -> None:
-        self.name, self.number, self.names, self.markdown = path.stem, number_of(path.stem), names, markdown(names)
+        self.name, self.number, self.names = path.stem, in_words.number_of(path.stem), names
+        self.markdown = in_words.parser(names)
         self.sections: list[Section] = []
         self.anchor, self.hidden, exercises = "", False, []      # hidden: an exercise, or its solution
         for cell in nbformat.read(path, 4).cells:
@@ -133,6 +79,10 @@ class Deck:
     def html(self, *nodes: SyntaxTreeNode) -> str:
         render = self.markdown.renderer.render
         return "".join(render(node.to_tokens(), self.markdown.options, {}) for node in nodes)
+
+    def begin(self, level: int, title: str, anchor: str) -> None:
+        self.sections.append(Section(level, title, anchor, []))
+        self.anchor = self.leading = ""
 
     def add(self, *pieces: Piece) -> None:
         self.sections[-1].pieces.extend(pieces)
@@ -156,61 +106,71 @@ class Deck:
         elif name in ("image", "figure") and "sd-d-sm-none" not in options.get("class", ""):     # which is for phones
             self.figure((PAGES / argument).read_text("utf8"), options["alt"], content, options.get("name"))
         elif name == "admonition" and len(self.sections) == 1:                   # the box that opens a chapter
-            self.sections.append(Section(2, self.markdown.renderInline(argument), self.sections[0].anchor, []))
+            self.begin(2, self.markdown.renderInline(argument), self.sections[0].anchor)
             self.read(content)
+        elif name == "admonition":                                               # of any other box its equations
+            for node in SyntaxTreeNode(self.markdown.parse(content)).children:
+                if node.type == "math_block_label":
+                    self.block(node)
+                elif node.type == "paragraph":
+                    self.leading = self.said(in_words.sentences(node.children[0].content)[-1])
+            self.leading = ""
 
     def block(self, node: SyntaxTreeNode) -> None:
         if node.type == "myst_target":
             self.anchor = node.content
         elif node.type == "heading":
             title = self.html(node.children[0])
-            self.sections.append(Section(int(node.tag[1]), title, self.anchor or make_id(title), []))
-            self.anchor = self.leading = ""
+            self.begin(int(node.tag[1]), title, self.anchor or make_id(title))
         elif node.type == "paragraph":
-            first, *more = sentences(node.children[0].content)
+            first, *more = in_words.sentences(node.children[0].content)
             if not self.sections[-1].pieces:
-                said = self.said(" ".join([first, *more]) if len(self.sections) == 1 else first)
-                self.add(Piece(said, lines(said)))
-                first, more = "", more if len(self.sections) > 1 else []
-            self.leading = self.said([first, *more][-1])
+                enough = len(more) if len(self.sections) == 1 else int(len(first) < 60)
+                said = self.said(" ".join([first, *more[:enough]]))
+                self.add(Piece(said, height(said)))
+                first, *more = more[enough:] or [""]
+            last = [first, *more][-1]
+            self.leading = self.said(first if last.endswith(".") else last)      # it goes on: "the chance is"
         elif node.type.startswith("math_block"):
             self.equation(node.content.strip(), node.info)
         elif node.type.endswith("_list"):
             self.items([self.html(*item.children) for item in node.children], f"<{node.tag}>", f"</{node.tag}>")
         elif node.type == "table":
             head, body = node.children
-            within = (f'{self.leading}<div class="wide"><table>{self.html(head)}<tbody>', "</tbody></table></div>")
-            self.add(*(Piece(row, lines(row) + 0.5, within) for row in map(self.html, body.children)))
+            top = self.html(head).replace("<th></th>", "<td></td>")              # no heading is none
+            within = (f'{self.leading}<div class="wide"><table>{top}<tbody>', "</tbody></table></div>")
+            rows = [(self.html(row), [self.html(cell) for cell in row.children]) for row in body.children]
+            self.add(*(Piece(row, max(height(cell, 85 / len(cells)) for cell in cells), within) for row, cells in rows))
 
     def said(self, text: str) -> str:
         return f"<p>{self.markdown.renderInline(text)}</p>" if text else ""
 
     def items(self, items: list[str], start: str, end: str) -> None:
         within = (self.leading + start, end)
-        self.add(*(Piece(f'<li{f" value={n}" * (start == "<ol>")}>{item}</li>', lines(item), within)
+        self.add(*(Piece(f'<li{f" value={n}" * (start == "<ol>")}>{item}</li>', height(item), within)
                    for n, item in enumerate(items, 1)))
 
     def equation(self, tex: str, label: str | None) -> None:
-        rows = 1 + tex.count(r"\\") + any(high in tex for high in (r"\frac", r"\sum", r"\underbrace"))
+        rows = [1.6 + 1.3 * len(set(re.findall(r"\\(frac|sum|under)", row))) for row in tex.split(r"\\")]
         shown = escape(tex + (rf"\tag{{{self.names[label]}}}" if label else ""))
         html = f'{self.leading}<div class="math wide">\\[{shown}\\]</div>'
-        self.add(Piece(html, 1.3 * rows + 1 + lines(self.leading)))
+        self.add(Piece(html, sum(rows) + 1.4 + height(self.leading)))
 
     def figure(self, svg: str, alt: str, caption: str, name: str | None) -> None:
-        width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
+        wide, high = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
         said = self.markdown.renderInline(f"**Fig. {self.names[name]}** {caption}" if name else caption)
         data = quote(" ".join(svg[svg.index("<svg"):].split()), safe=" /:;,.=()-+")
-        html = (f'<figure><img src="data:image/svg+xml,{data}" alt="{escape(alt)}" width="{width:.0f}" '
-                f'height="{height:.0f}"><figcaption>{said}</figcaption></figure>')
-        self.add(Piece(html, min(13, 30 * height / width) + lines(said)))
+        html = (f'<figure><img src="data:image/svg+xml,{data}" alt="{escape(alt)}" width="{wide:.0f}" '
+                f'height="{high:.0f}"><figcaption>{said}</figcaption></figure>')
+        self.add(Piece(html, min(17, 48 * high / wide) + height(said, 100)))
 
     def slides(self) -> list[dict]:
-        """The sections on slides, as many pieces on each as there is room for."""
+        """Sections on slides, as many pieces on each as there is room for."""
         slides = []
         for section in self.sections:
             parts = [[]]
             for piece in section.pieces:
-                if parts[-1] and sum(each.lines for each in parts[-1]) + piece.lines > ROOM:
+                if parts[-1] and taken([*parts[-1], piece]) > ROOM:
                     parts.append([])
                 parts[-1].append(piece)
             for n, part in enumerate(parts, 1):
@@ -225,8 +185,8 @@ def main() -> None:
     folder = Path(sys.argv[1]) / "slides"
     folder.mkdir(parents=True, exist_ok=True)
     page = jinja2.Template(Path(__file__).with_suffix(".html").read_text("utf8"), trim_blocks=True, lstrip_blocks=True)
-    known = names()
-    decks = [Deck(path, known) for path in CHAPTERS]
+    known = in_words.names()
+    decks = [Deck(PAGES / f"{name}.ipynb", known) for name in CHAPTERS]
     for deck in decks:
         (folder / f"{deck.name}.html").write_text(page.render(deck=deck, slides=deck.slides()), "utf8")
     (folder / "index.html").write_text(page.render(decks=decks), "utf8")
