@@ -25,12 +25,12 @@ SENTENCE = re.compile(r".+?(?:(?<!Fig)(?<!App)[.?!:][*\")â€]*(?=\s+[A-Z\d$*`\"â
 
 
 def sentences(text: str) -> list[str]:
-    """A paragraph of Markdown in sentences; emphasis, formulas and brackets stay whole."""
+    """A paragraph of Markdown in sentences; emphasis, formulas, brackets and quotations stay whole."""
     whole, begun = [], ""
     for sentence in SENTENCE.findall(text):
         begun += sentence
         rest = re.sub(r"\$[^$]*\$|`[^`]*`|\*\*.+?\*\*|\*[^*]+\*", "", begun, flags=re.DOTALL)
-        if not re.search(r"[$`*]", rest) and rest.count("(") <= rest.count(")"):
+        if not re.search(r"[$`*]", rest) and rest.count("(") <= rest.count(")") and rest.count('"') % 2 == 0:
             whole, begun = [*whole, begun.strip()], ""
     return whole + [begun.strip()] * bool(begun)
 

@@ -130,6 +130,7 @@ def test_what_is_too_much_for_a_slide_goes_on_the_next():
     ("$a. B$ is 1.5 (see App. C. It is long). Then.", "$a. B$ is 1.5 (see App. C. It is long)."),
     ("**A. B.** It is `so. So`.", "**A. B.**"),
     ("It is `so. So`. **A. B.**", "It is `so. So`."),
+    ('It is "Name three. Not soup." One answer is.', 'It is "Name three. Not soup."'),
     ("No end", "No end"),
 ])
 def test_sentences_keep_whole_what_belongs_together(text, first):
