@@ -3,6 +3,7 @@
 # Both make .venv from any Python 3.11 to 3.13 first, if it is not there or out of date. They need git and make beside it.
 #
 # make book           renders the book to _build/html; its scripts come from npm, which comes from .venv
+# make slides         the slides of a book that is built, anew: a deck for each chapter in _build/html/slides
 # make check-pages    opens every page in Chromium, light and dark, desktop and phone; installs Chromium where it can
 # make pdf            the whole book as _build/instructgpt-lite.pdf, through Chromium
 # make execute        runs all chapters and stores their outputs; make check-execute only says which would change
@@ -18,7 +19,7 @@ HTML := _build/html
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_DISABLE_PROGRESS_BARS = 1
 
-.PHONY: run test units notebooks book check-book check-pages pdf execute check-execute mutants vendor clean
+.PHONY: run test units notebooks book slides check-book check-pages pdf execute check-execute mutants vendor clean
 
 run: .venv/ready vendor/ready
 	$(VENV) -m instructgpt_lite run --preset $(PRESET)
@@ -45,6 +46,10 @@ notebooks: .venv/ready
 book: .venv/ready vendor/ready
 	@rm -rf $(HTML) _build/.doctrees
 	.venv/bin/jupyter-book build . --all -q -W -n --keep-going
+	$(VENV) tools/slides.py $(HTML)
+
+slides: .venv/ready
+	$(VENV) tools/slides.py $(HTML)
 
 check-book: book
 	$(VENV) tools/check_html.py $(HTML)

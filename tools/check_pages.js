@@ -1,9 +1,9 @@
 // Open every page of the built book in Chromium and name what is wrong: node tools/check_pages.js _build/html
 //
 // A request to another server or one that fails, an error in the console, mathematics or a widget that does not
-// show, a control that moves nothing, a page wider than its window, whatever axe finds beyond the theme's own two
-// findings: in light and dark, at the width of a desktop and of a phone, and from a file. A search that finds nothing.
-// At last what pages weigh.
+// show, a control that moves nothing, a page wider than its window, a slide higher than a projector, whatever axe finds
+// beyond the theme's own two findings: in light and dark, at the width of a desktop and of a phone, and from a file. A
+// search that finds nothing, a key of the slides that does not. At last what pages weigh.
 "use strict";
 const path = require("path");
 const { pathToFileURL } = require("url");
@@ -12,6 +12,8 @@ const { launch, serve, pages } = require("./browser.js");
 const AXE = require.resolve("axe-core/axe.min.js");
 const KNOWN = new Set(["label-content-name-mismatch", "region"]);      // sphinx-book-theme's; seen on an empty book
 const WINDOWS = [[1280, "light"], [1280, "dark"], [390, "light"], [390, "dark"]];
+const SLIDES = "slides/", DECK = "slides/08_ppo.html";                 // decks are alike: one of them is seen in all windows
+const HIGH = (name) => name.startsWith(SLIDES) ? 720 : 900;
 const MOST = { rest: 1.2e6, plain: 1e6, widgets: 4.5e6 };              // bytes: all but scripts; scripts, by kind of page
 const WIDGETS = 'script[type="application/vnd.jupyter.widget-view+json"]', VIEWS = ".widget-subarea > .lm-Widget";
 const AT_ONCE = 2;                                                     // pages open side by side
@@ -55,6 +57,8 @@ function unseen([scripts, shown]) {
   if (views < widgets) found.push(`${views} of ${widgets} widgets shown`);
   for (const image of document.querySelectorAll("article img"))
     if (image.complete && !image.naturalWidth) found.push(`picture not shown: ${image.src}`);
+  for (const slide of innerWidth > 600 ? document.querySelectorAll(".slides section") : [])
+    if (slide.offsetHeight > innerHeight) found.push(`slide ${slide.id} is ${slide.offsetHeight} pixels high, at most ${innerHeight}`);
   const wide = document.documentElement;
   if (wide.scrollWidth > wide.clientWidth) {
     const boxed = (node) => node && node !== document.body && (["auto", "scroll", "hidden"].includes(getComputedStyle(node).overflowX)
@@ -107,7 +111,7 @@ const mega = (bytes) => (bytes / 1e6).toFixed(2);
 // One page in one window, as one sees it who comes for the first time.
 async function look(browser, name, base, width, scheme) {
   const where = `${name} (${width}, ${scheme})`;
-  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, reducedMotion: "reduce" });
+  const context = await browser.newContext({ viewport: { width, height: HIGH(name) }, colorScheme: scheme, reducedMotion: "reduce" });
   const page = await watched(context, where, base);
   const loaded = [];
   page.on("requestfinished", (request) => loaded.push(request.sizes().then((sizes) =>
@@ -139,6 +143,21 @@ async function search(browser, base, names) {
   }
 }
 
+// The keys of a deck: each leads to the slide that it should, which the address names.
+async function turn(browser, base, names, name) {
+  if (!names.includes(name)) return;
+  const page = await watched(await browser.newContext({ viewport: { width: 1280, height: 720 } }), `${name} (keys)`, base);
+  await settled(page, `${base}${name}#3`);
+  const last = await page.locator("section").count();
+  for (const [key, slide] of [["", 3], ["ArrowRight", 4], [" ", 5], ["Shift+ ", 4], ["ArrowUp", 3], ["End", last],
+    ["ArrowDown", last], ["Home", 1], ["ArrowLeft", 1]]) {
+    if (key) await page.keyboard.press(key);
+    await page.waitForTimeout(100);
+    const at = await page.evaluate(() => [location.hash, Math.round(document.getElementById(location.hash.slice(1) || "1").getBoundingClientRect().top)]);
+    if (at[0] !== `#${slide}` || at[1]) complain(`${name} (keys)`, `${key || "the address"} leads to ${at}, not to #${slide}`);
+  }
+}
+
 // A book handed over as a folder: no server at all.
 async function fromFile(browser, folder, name) {
   const where = `${name} (from a file)`, context = await browser.newContext();
@@ -161,11 +180,14 @@ async function main() {
   const folder = path.resolve(process.argv[2] || "_build/html"), names = pages(folder);
   const { server, base } = await serve(folder);
   const browser = await launch();
-  const seen = await all(WINDOWS.flatMap(([width, scheme]) => names.map((name) => () => look(browser, name, base, width, scheme))));
+  const inWindow = (place) => names.filter((name) => !place || name === DECK || !name.startsWith(SLIDES));
+  const seen = await all(WINDOWS.flatMap(([width, scheme], place) =>
+    inWindow(place).map((name) => () => look(browser, name, base, width, scheme))));
   const first = seen.slice(0, names.length);
-  const apart = first.filter((page) => page.name === "index.html" || page.kind === "widgets");
+  const apart = first.filter((page) => page.name === "index.html" || page.name === DECK || page.kind === "widgets");
   await all(apart.map((page) => () => fromFile(browser, folder, page.name)));
   await search(browser, base, names);
+  await turn(browser, base, names, DECK);
   await browser.close();
   server.close();
   for (const { name, scripts, rest, kind } of first)
