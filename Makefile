@@ -36,17 +36,20 @@ test: .venv/ready vendor/ready
 units: .venv/ready
 	$(VENV) -m pytest -q -n 2 --dist loadfile
 
-# Strict: what a chapter shows is what it computes. A file's cells stay together, on one of two kernels.
+# Strict: what a chapter shows is what it computes. A file's cells stay together, on one of two kernels. The sources of
+# assignments hold no outputs: their solutions pass their own tests.
 notebooks: .venv/ready
 	$(VENV) tools/check_notebooks.py
 	$(VENV) -m pytest -q -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 120 \
 		--nbval-sanitize-with tests/book/sanitize.cfg chapters
+	$(VENV) -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 assignments
 
 # Anew each time: a page that did not change would not warn again, and a page that left would stay.
 book: .venv/ready vendor/ready
 	@rm -rf $(HTML) _build/.doctrees
 	.venv/bin/jupyter-book build . --all -q -W -n --keep-going
 	$(VENV) tools/slides.py $(HTML)
+	$(VENV) tools/assignments.py $(HTML)/assignments --student-only
 
 slides: .venv/ready
 	$(VENV) tools/slides.py $(HTML)
