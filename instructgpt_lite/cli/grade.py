@@ -43,9 +43,10 @@ class GradeCommand:
         grades = list(tqdm(grade_all(found, self.out, self.isolation, self.limit,
                                      self.jobs), total=len(found), unit="submission"))
         mean = sum(each.points for each in grades) / len(grades)
-        print(f"{len(grades)} submissions in {time.monotonic() - begun:.0f} s, {mean:.1f} "
-              f"points on average\nThe table:  {self.out}\n"
-              f"Feedback:   {self.out.with_suffix('')}/feedback")
+        took = time.monotonic() - begun
+        print(f"{len(grades)} submissions in {took:.0f} s, {mean:.1f} points each")
+        print(f"The table:  {self.out}")
+        print(f"Feedback:   {self.out.with_suffix('')}/feedback")
         noted = [each for each in grades if each.notes]
         for each in noted[:20]:
             print(f"note: {each.file}: {'; '.join(each.notes)}"[:160])

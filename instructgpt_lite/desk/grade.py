@@ -78,7 +78,8 @@ class Desk:
             if name in self.broken:
                 continue
             try:
-                answer = self.process.ask({"cell": source, "wanted": [name]}, SECONDS * 2)
+                request = {"cell": source, "wanted": [name]}
+                answer = self.process.ask(request, 2 * SECONDS)
             except Ended as ended:
                 self.broken[name] = f"the cell of {name} {ended}"
                 return self._begin()
@@ -170,7 +171,8 @@ def grade_all(submissions: list[Submission], out: Path, isolated: bool = True,
 
 def _file_name(submission: Submission) -> str:
     """One for each student and assignment, safe as the name of a file."""
-    about = f"{submission.student} {submission.assignment and submission.assignment.name}"
+    name = submission.assignment.name if submission.assignment else None
+    about = f"{submission.student} {name}"
     plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in about)
     return f"{plain[:80]}-{hashlib.sha256(about.encode()).hexdigest()[:6]}"
 

@@ -11,7 +11,7 @@ def _serve() -> None:
     import os
     import tempfile
 
-    tempfile.tempdir = "/"                               # nothing may be written anywhere
+    tempfile.tempdir = "/"                           # nothing may be written
     asked, told = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
@@ -27,7 +27,8 @@ def _serve() -> None:
     def given(x: object) -> object:
         if not isinstance(x, dict):
             return x
-        return torch.tensor(x["tensor"], dtype=getattr(torch, x["dtype"])).view(x["shape"])
+        made = torch.tensor(x["tensor"], dtype=getattr(torch, x["dtype"]))
+        return made.view(x["shape"])
 
     def plain(x: object) -> object:
         if isinstance(x, torch.Tensor):

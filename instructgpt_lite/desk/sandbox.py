@@ -19,12 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import instructgpt_lite
 from instructgpt_lite.desk import runner
 
 START = 120.0                                            # seconds to import torch
 LONGEST = 2 ** 20                                        # bytes of one answer
-MEMORY = 3 * 2 ** 30                                     # address space, most of it torch
+MEMORY = 3 * 2 ** 30  # address space, most of it torch
 ERRORS = {name for name, each in vars(builtins).items()
           if isinstance(each, type) and issubclass(each, Exception)}
 
@@ -40,12 +39,12 @@ def check_isolation() -> None:
 
         if sandlock.landlock_abi_version() >= sandlock.min_landlock_abi():
             return
-        lacking = "this kernel's Landlock is too old, or off: Linux 6.12 or later has it"
+        lacking = "this kernel's Landlock is too old or off: Linux 6.12 has it"
     else:
         lacking = "the package sandlock is missing: pip install sandlock (Linux)"
-    raise OSError(f"nothing isolates a student's code here ({lacking}). Grade on such a "
-                  "machine; or, in one that you can throw away and that holds nothing "
-                  "of worth, add --no-isolation")
+    raise OSError(f"nothing isolates a student's code here ({lacking}). Grade on a "
+                  "machine that has it; or, on one that you can throw away and that "
+                  "holds nothing of worth, add --no-isolation")
 
 
 class Clock:
@@ -70,8 +69,8 @@ class Process:
             self._line(START)
         except Ended:
             self.end()
-            raise OSError("Python and torch do not start in the sandbox: can it read "
-                          f"{sys.prefix}? It says nothing within {START:.0f} s") from None
+            raise OSError("Python and torch do not start in the sandbox within "
+                          f"{START:.0f} s: can it read {sys.prefix}?") from None
 
     def ask(self, request: dict, seconds: float) -> dict:
         """Its answer to a request; Ended if none comes in time."""
@@ -121,7 +120,7 @@ def _confined(command: list[str]) -> Any:
                 sys.prefix, sys.base_prefix]
     box = Sandbox(fs_readable=[path for path in readable if os.path.exists(path)],
                   fs_writable=["/dev/null"], max_memory=MEMORY, max_processes=1,
-                  fs_denied=[str(Path(instructgpt_lite.__file__).parent)],
+                  fs_denied=[str(Path(runner.__file__).parents[1])],
                   max_open_files=256, no_coredump=True, clean_env=True, cwd="/",
                   env={"OMP_NUM_THREADS": "1"})
     return box.popen(command, stdin=StdioMode.PIPED, stdout=StdioMode.PIPED,
@@ -138,7 +137,7 @@ class Remote:
         self.process, self.__name__, self.seconds = process, name, seconds
 
     def __call__(self, *arguments: Any) -> Any:
-        """What the function returns for these arguments, as plain numbers and tensors."""
+        """What the function returns for these, as plain numbers and tensors."""
         slope = [n for n, x in enumerate(arguments)
                  if torch.is_tensor(x) and x.requires_grad]
         answer = self.process.ask({
@@ -161,11 +160,13 @@ class _WithSlope(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, at: Tensor, value: Tensor, push: Tensor) -> Tensor:
+        """The value; the gradient is kept."""
         context.push = push
         return value.clone()
 
     @staticmethod
-    def backward(context: Any, slope: Tensor) -> tuple:
+    def backward(context: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+        """That gradient times what comes from behind."""
         return slope * context.push, None, None
 
 

@@ -41,7 +41,7 @@ def find(folder: Path) -> list[Submission]:
     paths = [path for path in sorted(folder.rglob("*.ipynb"))
              if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
     if not paths:
-        raise ValueError(f"{folder} has no notebook (*.ipynb): unpack the archive first")
+        raise ValueError(f"{folder} has no notebook (.ipynb): unpack the archive first")
     latest: dict[tuple, Submission] = {}
     for each in (_read(path, folder) for path in paths):
         key = (each.student, each.assignment and each.assignment.name)

@@ -91,7 +91,7 @@ def test_every_number_of_the_configuration_is_a_flag():
 def test_a_command_or_preset_that_is_not_there_is_named(capsys):
     with pytest.raises(SystemExit) as end:
         main(["chta"])
-    assert end.value.code == 2 and "run, chat, evaluate, fetch, plan, push, reward" in capsys.readouterr().err
+    assert end.value.code == 2 and "run, chat, evaluate, fetch, grade, plan, push, reward" in capsys.readouterr().err
     assert main(["run", "--preset", "huge"]) == 1 and "tiny, nano, micro" in capsys.readouterr().err
 
 
