@@ -3,7 +3,8 @@
 # Both make .venv from any Python 3.11 to 3.13 first, if it is not there or out of date. They need git and make beside it.
 #
 # make book           renders the book to _build/html; its scripts come from npm, which comes from .venv
-# make check-pages    opens every page in Chromium, light and dark, desktop and phone; installs Chromium where it can
+# make check-pages    opens every page in Chromium, light and dark, desktop and phone, and does an exercise in the page;
+#                     installs Chromium where it can
 # make pdf            the whole book as _build/instructgpt-lite.pdf, through Chromium
 # make execute        runs all chapters and stores their outputs; make check-execute only says which would change
 # make mutants        breaks the package in known ways and sees the tests fail
@@ -53,6 +54,7 @@ check-pages: book
 	sh tools/need_chromium.sh
 	$(VENV) -m pytest -q tests/book/test_check_pages.py
 	.venv/bin/node tools/check_pages.js $(HTML)
+	.venv/bin/node tools/check_in_page.js $(HTML)
 
 pdf: book
 	sh tools/need_chromium.sh

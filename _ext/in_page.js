@@ -2,15 +2,16 @@
 // Pressed, it fetches an editor; the first Run fetches Python, from the book itself. Nothing is loaded before.
 (function () {
   "use strict";
-  const base = new URL(".", document.currentScript.src).href;
+  const base = new URL(".", document.currentScript.src).href, book = new URL("..", base).href;
   const LIMIT = 10;                                                    // seconds for a cell
-  const LOADING = "Loading Python: 6 MB where the server packs them, else 13, once.";
+  const LOADING = "Loading Python: 6 MB where the server packs them, else 13, once.", RUNNING = "Running.";
   const ENDLESS = `**Stopped after ${LIMIT} seconds.** Is there a loop that does not end?`;
   const MISSED = "**Python did not load.** Is the network there? Run tries again.";
-  const NOTE = "Here Python runs in your browser, without torch: where the notebook gives tensors come lists, and a list is "
-    + "wanted back. Ctrl and Enter run it; Escape, then Tab leaves the field.";
-  const FILE = "A browser loads no Python from a file. Serve the book's folder, `python -m http.server -d FOLDER`, and open "
-    + "this chapter below `http://localhost:8000`.";
+  const NOTE = "Here Python runs in your browser, without torch: where the notebook gives tensors come lists, and a "
+    + "list is wanted back. Ctrl and Enter run it; Escape, then Tab leaves the field.";
+  const FILE = "A browser loads no Python from a file. Serve the book's folder: "
+    + `\`python -m http.server -d "${decodeURIComponent(new URL(book).pathname)}"\`, then open `
+    + `\`http://localhost:8000/${location.href.slice(book.length).replace(/#.*/, "")}\`.`;
 
   function make(tag, name, text, ...children) {
     const node = Object.assign(document.createElement(tag), { className: name });
@@ -20,8 +21,8 @@
 
   // The little Markdown of a verdict, as nodes: nothing in it can be markup of the page.
   function marked(text) {
-    return text.split(/(\*\*.+?\*\*|`[^`]+`)/).map((part) => part.startsWith("**") ? make("strong", "", part.slice(2, -2))
-      : part.startsWith("`") && part.length > 2 ? make("code", "", part.slice(1, -1)) : part);
+    return text.split(/(\*\*.+?\*\*|`[^`]+`)/).map((part, n) => n % 2 === 0 ? part
+      : part.startsWith("`") ? make("code", "", part.slice(1, -1)) : make("strong", "", part.slice(2, -2)));
   }
 
   let python = null, before = Promise.resolve();                       // one for the page; cells wait for each other
@@ -47,28 +48,30 @@
       return { printed: "", said: MISSED };
     }
     return new Promise((resolve) => {
-      const ended = (what) => { clearTimeout(clock); resolve(what); };
-      const clock = setTimeout(() => { stop(); resolve({ printed: "", said: ENDLESS }); }, 1000 * LIMIT);
+      const clocks = [setTimeout(() => tell(RUNNING), 500), setTimeout(() => fail(ENDLESS), 1000 * LIMIT)];
+      const ended = (what) => { clocks.forEach(clearTimeout); resolve(what); };
+      const fail = (said) => { stop(); ended({ printed: "", said }); };
       python.worker.onmessage = ({ data }) => ended(data);
-      python.worker.onerror = ({ message }) => { stop(); ended({ printed: "", said: `**Python stopped.** ${message || ""}` }); };
+      python.worker.onerror = ({ message }) => fail(`**Python stopped.** ${message || ""}`);
       python.worker.postMessage(code);
     });
   }
 
   async function open(block, bar, code, name, said) {
     const { edit } = await import(base + "in_page_editor.js");
-    const field = make("div", "in-page-field highlight"), printed = make("pre", "in-page-printed"), note = make("p", "in-page-note", NOTE);
+    const field = make("div", "in-page-field highlight");
+    const printed = make("pre", "in-page-printed"), note = make("p", "in-page-note", NOTE);
     const tell = (text) => said.replaceChildren(...marked(text));
     const again = make("button", "in-page-button", "Reset"), go = make("button", "in-page-button", "Run");
     go.type = again.type = "button";
     const run = () => {
-      if (go.disabled) return;
-      go.disabled = true;
+      if (go.ariaDisabled) return;                                     // a disabled button would lose the focus
+      go.ariaDisabled = "true";
       said.replaceChildren();
       before = before.then(() => answer(editor.text(), tell)).then((what) => {
         printed.textContent = what.printed;
         tell(what.said);
-        go.disabled = false;
+        go.ariaDisabled = null;
       });
     };
     go.addEventListener("click", run);

@@ -18,7 +18,7 @@ from docutils import nodes
 EXT = Path(__file__).resolve().parent
 PACKAGE = EXT.parent / "instructgpt_lite"
 SCRIPTS = ("in_page.js", "in_page_editor.js", "in_page_worker.js")
-OPEN = re.compile(r"def (\w+)\(.*\):\n    \.\.\.\n\nattempt\(checks\.(check_\w+), \1\)\s*$")
+OPEN = re.compile(r'def (\w+)\(.*\):\n(?:    """.*"""\n)?    \.\.\.\n\nattempt\(checks\.(check_\w+), \1\)\s*$')
 LOOK = """
 import sys
 sys.modules["torch"] = None

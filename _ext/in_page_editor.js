@@ -1,4 +1,4 @@
-// The code field of an exercise. Its words have the classes that code has on the page, so that colours follow the theme.
+// The code field of an exercise. Its words have the classes of all code on the page, so that colours follow the theme.
 import { EditorView, keymap, drawSelection } from "./codemirror/codemirror-view.js";
 import { EditorState, Prec } from "./codemirror/codemirror-state.js";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "./codemirror/codemirror-commands.js";
@@ -6,9 +6,9 @@ import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "
 import { tagHighlighter, tags } from "./codemirror/lezer-highlight.js";
 import { pythonLanguage } from "./codemirror/codemirror-lang-python.js";
 
-const WORDS = { k: [tags.keyword, tags.bool, tags.null, tags.self], ow: [tags.operatorKeyword], nf: [tags.function(tags.definition(tags.variableName))],
-  s2: [tags.string], mi: [tags.number], c1: [tags.comment], o: [tags.operator] };
-const CLASSES = tagHighlighter(Object.entries(WORDS).flatMap(([name, tagged]) => tagged.map((tag) => ({ tag, class: name }))));
+const WORDS = { k: [tags.keyword, tags.bool, tags.null], ow: [tags.operatorKeyword], s2: [tags.string],
+  mi: [tags.number], nf: [tags.function(tags.definition(tags.variableName))], c1: [tags.comment], o: [tags.operator] };
+const CLASSES = tagHighlighter(Object.entries(WORDS).map(([name, tag]) => ({ tag, class: name })));
 
 // A field with this text; `run` is called by Control or Shift and Enter.
 export function edit(parent, text, label, run) {

@@ -30,7 +30,7 @@ FILES = {                                               # the copy, and what it 
     **{f"pyodide/{name}": NPM / "pyodide" / name
        for name in ("pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")},
 }
-EDITOR = ("@codemirror/commands", "@codemirror/lang-python", "@lezer/highlight")        # what in_page_editor.js imports
+EDITOR = ("@codemirror/commands", "@codemirror/lang-python", "@lezer/highlight")     # for in_page_editor.js
 IMPORT = re.compile(r"""^((?:import|export) [^;"']*from )["']([@\w/-]+)["']""", re.MULTILINE)
 
 
@@ -56,7 +56,8 @@ def copy_modules(asked: tuple[str, ...]) -> None:
         about = json.loads((NPM / package / "package.json").read_text())
         text = (NPM / package / about["exports"]["import"]).read_text()
         waiting += [name for _, name in IMPORT.findall(text)]
-        (OUT / "codemirror" / plain(package)).write_text(IMPORT.sub(lambda found: f'{found[1]}"./{plain(found[2])}"', text))
+        text = IMPORT.sub(lambda found: f'{found[1]}"./{plain(found[2])}"', text)
+        (OUT / "codemirror" / plain(package)).write_text(text)
 
 
 def copy_python() -> None:

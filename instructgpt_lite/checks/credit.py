@@ -1,4 +1,4 @@
-"""Checks of a student's own functions about PPO: rewards of tokens, and their credit."""
+"""Checks of a student's own functions about PPO: rewards of tokens, their credit."""
 
 from collections.abc import Callable
 

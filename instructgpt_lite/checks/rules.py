@@ -1,4 +1,4 @@
-"""Checks of a student's own functions about PPO's rules: clip, baseline, price of KL."""
+"""Checks of a student's own functions about PPO's rules: clip, baseline, price."""
 
 import math
 from collections.abc import Callable

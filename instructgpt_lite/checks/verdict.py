@@ -1,4 +1,4 @@
-"""A check's verdict as a sentence, in Markdown, so that an open exercise is no error."""
+"""A check's verdict as a sentence of Markdown, so that an open exercise is no error."""
 
 import dis
 from collections.abc import Callable
