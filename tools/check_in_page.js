@@ -35,7 +35,7 @@ const SAID = {
 const wrong = [];
 const complain = (what) => { wrong.push(what); console.log(what); };
 
-// Seconds that the processors have worked for this process and all that it started; where Linux does not tell, the time.
+// Seconds that the processors have worked for this process and all it started; where Linux does not tell, the time.
 function worked() {
   if (!fs.existsSync("/proc/self/stat")) return performance.now() / 1000;
   const all = fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
@@ -133,7 +133,7 @@ async function one(browser, base) {
   await expect(page, at, "right");
   if (first > FIRST) complain(`the first Run takes ${first.toFixed(1)} s, at most ${FIRST}`);
   if (Math.max(...later) > LATER) complain(`a later Run takes ${Math.max(...later).toFixed(2)} s, at most ${LATER}`);
-  if (!asked.some((url) => url.endsWith("pyodide.asm.wasm"))) complain("no request of Python was seen: none is watched");
+  if (!asked.some((url) => url.endsWith("pyodide.asm.wasm"))) complain("no request of Python was seen");
   for (const scheme of ["light", "dark"]) for (const width of [1280, 390]) {
     await page.setViewportSize({ width, height: 900 });
     await page.evaluate((theme) => { document.documentElement.dataset.theme = theme; }, scheme);

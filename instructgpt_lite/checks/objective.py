@@ -7,19 +7,11 @@ import torch
 from torch import Tensor
 
 from instructgpt_lite.checks import oracles
+from instructgpt_lite.checks.credit import LOGP, MASK, NAN, OTHER_LOGP, VALUE
 from instructgpt_lite.checks.grading import hold, tensor
 
-NAN = math.nan                                 # what padding holds
-
-MASK = torch.tensor([[True, True, True, False], [True, False, False, False],
-                     [True, True, True, True]])
-VALUE = tensor([[0.5, 0.6, 0.7, NAN], [0.2, NAN, NAN, NAN], [0.9, -0.4, 0.1, 0.6]])
 OLD_VALUE = tensor([[0.5, 0.1, 0.75, NAN], [0.9, NAN, NAN, NAN], [0.2, -0.3, 0.0, 1.0]])
 RETURN = tensor([[1.0, 0.2, 0.9, NAN], [0.6, NAN, NAN, NAN], [-0.3, 0.4, 0.8, 0.5]])
-LOGP = tensor([[-1.0, -2.0, -0.5, NAN], [-0.3, NAN, NAN, NAN],
-               [-1.5, -0.2, -0.9, -2.5]])
-OTHER_LOGP = tensor([[-1.2, -1.5, -0.5, NAN], [-0.7, NAN, NAN, NAN],
-                     [-1.1, -0.3, -1.9, -2.4]])
 ADVANTAGE = tensor([[0.5, -0.3, 1.2, NAN], [0.8, NAN, NAN, NAN],
                     [-0.7, 0.0, -0.4, 0.9]])
 

@@ -93,6 +93,35 @@ ANSWERS = {
     "check_clip_slopes": ("""
         stopped = ratio > 1 + clip if advantage > 0 else ratio < 1 - clip
         return 0.0 if stopped else -ratio * advantage""", "return -ratio * advantage"),
+    "check_token_rewards": ("""
+        rewards = []
+        for score, p_T, q_T, mask in zip(r_B, logp_BT, ref_logp_BT, mask_BT):
+            row = [-beta * (p - q) if counts else 0.0 for p, q, counts in zip(p_T, q_T, mask)]
+            counted = [t for t, counts in enumerate(mask) if counts]
+            if counted:
+                row[counted[-1]] += score
+            rewards.append(row)
+        return rewards""", """
+        return [[-beta * (p - q) if counts else 0.0 for p, q, counts in zip(*row)]
+                for row in zip(logp_BT, ref_logp_BT, mask_BT)]"""),
+    "check_gae": ("""
+        advantage_BT = []
+        for reward, value, mask in zip(reward_BT, value_BT, mask_BT):
+            row, later, after = [0.0] * len(mask), 0.0, 0.0
+            for t in reversed(range(len(mask))):
+                if mask[t]:
+                    later = reward[t] + after - value[t] + lam * later
+                    row[t], after = later, value[t]
+            advantage_BT.append(row)
+        return advantage_BT""", """
+        advantage_BT = []
+        for reward, value, mask in zip(reward_BT, value_BT, mask_BT):
+            row, later = [0.0] * len(mask), 0.0
+            for t in reversed(range(len(mask))):
+                if mask[t]:
+                    row[t] = later = reward[t] - value[t] + lam * later
+            advantage_BT.append(row)
+        return advantage_BT"""),
     "check_leave_one_out": ("return [[x - (sum(row) - x) / (len(row) - 1) for x in row] for row in r_GK]",
                             "return [[x - sum(row) / len(row) for x in row] for row in r_GK]"),
     "check_adapted_beta": ("return beta * (1 + max(-0.2, min(0.2, kl / target - 1)) * episodes / horizon)",
