@@ -8,7 +8,7 @@
   const ENDLESS = `**Stopped after ${LIMIT} seconds.** Is there a loop that does not end?`;
   const MISSED = "**Python did not load.** Is the network there? Run tries again.";
   const NOTE = "Here Python runs in your browser, without torch: where the notebook gives tensors come lists, and a "
-    + "list is wanted back. Ctrl and Enter run it; Escape, then Tab leaves the field.";
+    + "list is wanted back. Shift and Enter run it; Escape, then Tab leaves the field.";
   const FILE = "A browser loads no Python from a file. Serve the book's folder: "
     + `\`python -m http.server -d "${decodeURIComponent(new URL(book).pathname)}"\`, then open `
     + `\`http://localhost:8000/${location.href.slice(book.length).replace(/#.*/, "")}\`.`;
