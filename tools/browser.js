@@ -9,8 +9,8 @@ const { chromium } = require("playwright-core");
 
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
   ".png": "image/png", ".json": "application/json", ".woff": "font/woff", ".woff2": "font/woff2", ".xml": "text/xml",
-  ".ico": "image/x-icon" };
-const SMALL = new Set([".png", ".woff", ".woff2", ".ico"]);     // compressed already
+  ".ico": "image/x-icon", ".wasm": "application/wasm" };
+const SMALL = new Set([".png", ".woff", ".woff2", ".ico", ".zip", ".wasm"]);     // compressed already, or beforehand
 const PREFIX = "/book";
 
 // The path of a Chromium or a Chrome.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from instructgpt_lite.checks import oracles
 from instructgpt_lite.checks.grading import hold, tensor
-from instructgpt_lite.checks.surprise import LOGP, REF_LOGP, mean
+from instructgpt_lite.checks.surprise import LOGP, REF_LOGP
 
 
 def check_k3(student: Callable) -> None:
@@ -127,3 +127,8 @@ def check_home(student: Callable) -> None:
         goes = where if where == "stays" else f"goes {where}"
         assert said[k, use] == where, (
             f"{k} in the {use}: {said[k, use]}? It {goes}: {why}")
+
+
+def mean(logp: Tensor, x: Tensor) -> Tensor:
+    """E[x] under the distribution of logp."""
+    return (logp.exp() * x).sum(dim=-1)

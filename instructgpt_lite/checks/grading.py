@@ -5,24 +5,54 @@ case has a sentence that says what it is about; that of the first case that fail
 what the student reads, unless a usual mistake explains all that was returned. Padding
 holds nan, so a product with the mask shows. Gradients are compared with finite
 differences of the oracle, one number of the input at a time.
+
+Without torch, as in the reader's browser, nested lists take the place of tensors.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from statistics import fmean
+from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
+try:
+    from torch import Tensor, as_tensor, float64
+except ModuleNotFoundError as missing:
+    if missing.name != "torch":
+        raise
+    Tensor = None
 
 Case = tuple                         # what it is about, and tuples of arguments
 Facts = dict[str, tuple[bool, str]]  # of each name, whether it is true, and why
 Mistakes = dict[str, Callable]       # what to say, and what it would return
 
 
-def tensor(numbers: Any) -> Tensor:
-    """float64, where a finite difference still has nine digits."""
-    return torch.as_tensor(numbers, dtype=torch.float64)
+class Numbers(NamedTuple):
+    """A number, list or tensor: its shape, and the numbers row by row."""
+
+    shape: tuple[int, ...]
+    flat: list[float]
+
+
+def tensor(numbers: Any) -> Any:
+    """float64, where a finite difference still has nine digits; lists without torch."""
+    return as_tensor(numbers, dtype=float64) if Tensor else numbers
+
+
+def whole(numbers: Any) -> Any:
+    """Whole numbers or truths as they are; lists without torch."""
+    return as_tensor(numbers) if Tensor else numbers
+
+
+def lists(*tables: Any) -> list:
+    """Tensors as nested lists, everything else as it is."""
+    return [table.tolist() if hasattr(table, "tolist") else table for table in tables]
+
+
+def over(each: Callable, total: Callable = fmean) -> Callable:
+    """A function of rows: the total of what `each` makes of their numbers."""
+    return lambda *rows: total([each(*numbers) for numbers in zip(*lists(*rows))])
 
 
 def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
@@ -34,6 +64,7 @@ def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
     mistake returns; cases that only a careful function survives belong in a call of
     their own. Where the oracle returns a list or a tensor, or a gradient is taken, a
     tensor is wanted; where it returns a number or a tuple, these will do as well.
+    Without torch a list or a tuple is wanted, or a number.
 
     gradient_in: the argument by which a loss is differentiated, None for no loss.
     digits: how many must be right, for what is found by steps.
@@ -78,14 +109,14 @@ def _fault(got: Any, want: Any, case: tuple, loss: bool, same: Callable) -> str 
     """What is wrong with one answer, None if nothing is."""
     if want is None:
         return None if got is None else f"returned {_plain(got)}; None is right."
-    strict = loss or isinstance(want, list | Tensor)
-    if not torch.is_tensor(got) and (strict or _numbers(got) is None):
-        plain = "a tuple or " if isinstance(want, tuple) else "a number or "
-        return (f"returned {type(got).__name__}; "
-                f"{'' if strict else plain}a tensor is wanted.")
-    shape = tensor(want).shape
-    if torch.is_tensor(got) and got.shape != shape:
-        return f"returned shape {tuple(got.shape)}; {tuple(shape)} is wanted."
+    table = isinstance(got, Tensor or list | tuple)
+    strict = loss or isinstance(want, list | (Tensor or tuple))
+    numbers = _numbers(got)
+    if numbers is None or strict and not table:
+        return f"returned {type(got).__name__}; {_wanted(want, strict)} is wanted."
+    shape = _numbers(want).shape
+    if table and numbers.shape != shape:
+        return f"returned shape {numbers.shape}; {shape} is wanted."
     if same(got, want):
         return None
     shown = ", ".join(str(_plain(x)) for x in case)
@@ -93,13 +124,22 @@ def _fault(got: Any, want: Any, case: tuple, loss: bool, same: Callable) -> str 
     return f"returned {_plain(got)}{shown}; {_plain(want)} is right."
 
 
-def _fault_in_slope(got: Tensor, at: Tensor, want: Tensor) -> str | None:
+def _wanted(want: Any, strict: bool) -> str:
+    if not Tensor:
+        return "a list of numbers" if strict else "a number"
+    if strict:
+        return "a tensor"
+    return f"a {'tuple' if isinstance(want, tuple) else 'number'} or a tensor"
+
+
+def _fault_in_slope(got: Any, at: Any, want: Any) -> str | None:
     """What is wrong with the gradient of one loss, None if nothing is."""
     if got.requires_grad:
         got.backward()
     if at.grad is None:
         return "lost its gradient: is there a detach, item or tolist?"
-    if torch.allclose(at.grad, want, rtol=1e-5, atol=1e-7):
+    slopes = zip(_numbers(at.grad).flat, _numbers(want).flat)
+    if all(_close(x, y, 1e-5, 1e-7) for x, y in slopes):
         return None
     return f"has the gradient {at.grad.tolist()}; {want.tolist()} is right."
 
@@ -109,31 +149,45 @@ def _same(got: Any, want: Any, digits: int = 6) -> bool:
     x, y = _numbers(got), _numbers(want)
     if x is None or y is None:
         return type(got) is type(want) and got == want
-    return x.shape == y.shape and torch.allclose(
-        x, y, rtol=10 ** -digits, atol=10 ** -digits / 1000, equal_nan=True)
+    near = partial(_close, relative=10 ** -digits, absolute=10 ** -digits / 1000)
+    return x.shape == y.shape and all(
+        near(*both) or both[0] != both[0] and both[1] != both[1]
+        for both in zip(x.flat, y.flat))
 
 
-def _numbers(x: Any) -> Tensor | None:
-    try:
-        return tensor(_plain(x))
-    except (TypeError, ValueError, RuntimeError):
+def _close(x: float, y: float, relative: float, absolute: float) -> bool:
+    apart = abs(x - y)
+    return x == y or math.isfinite(apart) and apart <= absolute + relative * abs(y)
+
+
+def _numbers(x: Any) -> Numbers | None:
+    """None for what is no number, nor a table of them."""
+    x = x.tolist() if hasattr(x, "tolist") else x
+    if isinstance(x, int | float):
+        return Numbers((), [float(x)])
+    if not isinstance(x, list | tuple | range):
         return None
+    parts = [_numbers(each) for each in x]
+    if None in parts or len({part.shape for part in parts}) > 1:
+        return None
+    inner = parts[0].shape if parts else ()
+    return Numbers((len(parts), *inner), [each for part in parts for each in part.flat])
 
 
 def _plain(x: Any) -> Any:
     """Without tensors, so that a sentence can be read."""
     if isinstance(x, list | tuple):
         return type(x)(map(_plain, x))
-    return x.tolist() if torch.is_tensor(x) else x
+    return x.tolist() if hasattr(x, "tolist") else x
 
 
 def finite_difference(oracle: Callable, arguments: tuple, position: int,
-                      step: float = 1e-5) -> Tensor:
-    """Central differences of a scalar oracle in every number of one argument."""
-    slope = torch.zeros_like(arguments[position])
+                      step: float = 1e-5) -> Any:
+    """Central differences of a scalar oracle in every number of one tensor."""
+    slope = arguments[position].clone().fill_(0)
     for i in range(slope.numel()):
         for sign in (1, -1):
-            moved = [x.clone() if torch.is_tensor(x) else x for x in arguments]
+            moved = [x.clone() if hasattr(x, "clone") else x for x in arguments]
             moved[position].view(-1)[i] += sign * step
             slope.view(-1)[i] += sign * oracle(*moved) / (2 * step)
     return slope

@@ -7,19 +7,11 @@ import torch
 from torch import Tensor
 
 from instructgpt_lite.checks import oracles
+from instructgpt_lite.checks.credit import LOGP, MASK, NAN, OTHER_LOGP, VALUE
 from instructgpt_lite.checks.grading import hold, tensor
 
-NAN = math.nan                                 # what padding holds
-
-MASK = torch.tensor([[True, True, True, False], [True, False, False, False],
-                     [True, True, True, True]])
-VALUE = tensor([[0.5, 0.6, 0.7, NAN], [0.2, NAN, NAN, NAN], [0.9, -0.4, 0.1, 0.6]])
 OLD_VALUE = tensor([[0.5, 0.1, 0.75, NAN], [0.9, NAN, NAN, NAN], [0.2, -0.3, 0.0, 1.0]])
 RETURN = tensor([[1.0, 0.2, 0.9, NAN], [0.6, NAN, NAN, NAN], [-0.3, 0.4, 0.8, 0.5]])
-LOGP = tensor([[-1.0, -2.0, -0.5, NAN], [-0.3, NAN, NAN, NAN],
-               [-1.5, -0.2, -0.9, -2.5]])
-OTHER_LOGP = tensor([[-1.2, -1.5, -0.5, NAN], [-0.7, NAN, NAN, NAN],
-                     [-1.1, -0.3, -1.9, -2.4]])
 ADVANTAGE = tensor([[0.5, -0.3, 1.2, NAN], [0.8, NAN, NAN, NAN],
                     [-0.7, 0.0, -0.4, 0.9]])
 
@@ -89,37 +81,3 @@ def check_policy_loss(student: Callable) -> None:
             loss(lambda rho, a, low, high: worse(rho * a, rho.clamp(max=high) * a)),
         "sums over tokens: take the mean.": lambda *case: right(*case) * case[3].sum()},
         gradient_in=0)
-
-
-def check_clip_slopes(student: Callable) -> None:
-    """Slope of one token's loss in its log-probability, from ratio, advantage, clip."""
-    def slope(flat: Callable) -> Callable:
-        return lambda ratio, a, clip: 0.0 if flat(ratio, a, clip) else -ratio * a
-
-    def over(ratio: float, a: float, clip: float) -> bool:
-        return ratio > 1 + clip if a > 0 else ratio < 1 - clip
-
-    right = slope(over)
-    hold(student, right,
-         [(f"At ratio {ratio}, advantage {a:+}.", (ratio, a, 0.2))
-          for ratio in (1.0, 1.3, 0.7, 1.1, 0.9) for a in (1.0, -1.0, 2.0)], {
-        "clips on both sides: who moved the wrong way keeps the full slope.":
-            slope(lambda ratio, a, clip: abs(ratio - 1) > clip),
-        "never clips: a good token above 1 + clip, or a bad one below 1 - clip, has "
-        "slope 0.": slope(lambda *case: False),
-        "has the slope of the gain: the loss is its opposite.":
-            lambda *case: -right(*case),
-        "is the slope in the ratio: in its logarithm there is one more factor, the "
-        "ratio.": lambda *case: right(*case) / case[0],
-        "clips good tokens only: a bad one below 1 - clip has slope 0 as well.":
-            slope(lambda ratio, a, clip: a > 0 and ratio > 1 + clip),
-        "clips bad tokens only: a good one above 1 + clip has slope 0 as well.":
-            slope(lambda ratio, a, clip: a < 0 and ratio < 1 - clip),
-        "clips on the wrong side: where the policy moved the wrong way it must come "
-        "back.": slope(lambda ratio, a, clip: over(ratio, -a, clip)),
-        "forgets the size of the advantage: only its sign is used.":
-            lambda ratio, a, clip: right(ratio, math.copysign(1, a), clip),
-        "clips above for both signs: for a bad token the flat part is below.":
-            slope(lambda ratio, a, clip: ratio > 1 + clip),
-        "returns the loss, not its slope.": lambda ratio, a, clip: oracles.policy_loss(
-            [[math.log(ratio)]], [[0.0]], [[a]], [[True]], clip)})

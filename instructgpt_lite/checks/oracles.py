@@ -7,10 +7,9 @@ floats. Masked places are skipped by `if`, so what is there is never read.
 
 import math
 from statistics import fmean
+from typing import Any
 
-from torch import Tensor
-
-Numbers = Tensor | list                        # of one, two or three dimensions
+Numbers = Any                       # lists or a tensor, of one to three dimensions
 Row = list[float]
 Rows = list[Row]
 

@@ -6,17 +6,22 @@ from itertools import permutations
 from statistics import fmean, median, pstdev
 from typing import Any
 
-import torch
-
 from instructgpt_lite.checks import oracles
-from instructgpt_lite.checks.grading import hold, hold_names, tensor
+from instructgpt_lite.checks.grading import (
+    hold,
+    hold_names,
+    lists,
+    over,
+    tensor,
+    whole,
+)
 
 
-def pushes(r: torch.Tensor, rank: torch.Tensor, push: Callable = lambda m: -m,
+def pushes(r: Any, rank: Any, push: Callable = lambda m: -m,
            better: Callable = int.__lt__, loser: float = 1.0,
            divide: Callable = lambda pairs, K: pairs) -> tuple[float, ...]:
     """Sum over pairs of sigma(push(margin)), off the winner and on the loser."""
-    r, rank = r.tolist(), rank.tolist()
+    r, rank = lists(r, rank)
     K, slope = len(r), [0.0] * len(r)
     pairs = [(w, l) for w in range(K) for l in range(K) if better(rank[w], rank[l])]
     for w, l in pairs:
@@ -26,19 +31,14 @@ def pushes(r: torch.Tensor, rank: torch.Tensor, push: Callable = lambda m: -m,
     return tuple(x / divide(len(pairs), K) for x in slope)
 
 
-def over(each: Callable, total: Callable = fmean) -> Callable:
-    """A function of tensors: the total of what `each` makes of their numbers."""
-    return lambda *tables: total(map(each, *(table.tolist() for table in tables)))
-
-
 def check_reward_gradient(student: Callable) -> None:
     """Gradient of eq. (1), of one prompt, in its rewards: from r_K and rank_K."""
     def neighbours(one: int, other: int) -> bool:
         return other - one == 1
 
-    three = tensor([math.log(3), 0.0, 0.0]), torch.tensor([2, 1, 3])
-    four = tensor([2.0, 1.0, 0.5, -1.0]), torch.tensor([1, 2, 2, 3])
-    far = tensor([-800.0, 800.0, 0.0]), torch.tensor([1, 2, 3])
+    three = tensor([math.log(3), 0.0, 0.0]), whole([2, 1, 3])
+    four = tensor([2.0, 1.0, 0.5, -1.0]), whole([1, 2, 2, 3])
+    far = tensor([-800.0, 800.0, 0.0]), whole([1, 2, 3])
 
     def times(by: float, **options: Any) -> Callable:
         return lambda r, rank: [by * x for x in pushes(r, rank, **options)]
@@ -109,7 +109,7 @@ def check_brier(student: Callable) -> None:
         "that is the log loss; Brier squares the difference.":
             over(lambda p, won: -math.log(p if won else 1 - p)),
         "square first, then average: errors of both signs must not cancel.":
-            lambda p, won: (fmean(p.tolist()) - fmean(won.tolist())) ** 2})
+            lambda p, won: (fmean(*lists(p)) - fmean(*lists(won))) ** 2})
 
 
 def check_floor(student: Callable) -> None:
@@ -140,34 +140,39 @@ def check_floor(student: Callable) -> None:
             over(lambda q: min(q, 1 - q)),
         "that is the floor of the Brier score, q(1 - q).": over(lambda q: q * (1 - q)),
         "entropy of each pair first, then the mean: not of the mean chance.":
-            lambda q: entropy(fmean(q.tolist())),
+            lambda q: entropy(fmean(*lists(q))),
         "the sign: surprise is minus the logarithm.": over(lambda q: -entropy(q))})
 
 
 def check_center(student: Callable) -> None:
     """r_BK moved by one constant so that demonstrations, scored demo_N, average 0."""
-    def mean(demo: torch.Tensor) -> float:
-        return fmean(demo.tolist())
+    def moved(each: Callable) -> Callable:
+        def rows(r: Any, demo: Any) -> list[list[float]]:
+            r, demo = lists(r, demo)
+            return [[each(x, demo, row, sum(r, [])) for x in row] for row in r]
+        return rows
 
-    hold(student, lambda r, demo: r - mean(demo), [
+    hold(student, moved(lambda x, demo, *_: x - fmean(demo)), [
         ("Moved alike, the demonstrations would average 0.",
          (tensor([[3.0, 1.0], [0.0, -2.0]]), tensor([2.0, 2.0, 5.0])),
          (tensor([[61.0, 62.0, 66.0]]), tensor([60.0, 70.0])))], {
         "the demonstrations shall average 0, not the responses.":
-            lambda r, demo: r - r.mean(),
-        "subtract their mean, do not add it.": lambda r, demo: r + mean(demo),
+            moved(lambda x, demo, row, every: x - fmean(every)),
+        "subtract their mean, do not add it.":
+            moved(lambda x, demo, *_: x + fmean(demo)),
         "the spread stays as it is: only the mean is set.":
-            lambda r, demo: (r - mean(demo)) / pstdev(demo.tolist()),
+            moved(lambda x, demo, *_: (x - fmean(demo)) / pstdev(demo)),
         "one constant for all, not one for each prompt.":
-            lambda r, demo: r - r.mean(dim=1, keepdim=True),
+            moved(lambda x, demo, row, every: x - fmean(row)),
         "the mean of the demonstrations, not their median.":
-            lambda r, demo: r - median(demo.tolist()),
+            moved(lambda x, demo, *_: x - median(demo)),
         "the mean of the demonstrations, not the best of them.":
-            lambda r, demo: r - demo.max(),
+            moved(lambda x, demo, *_: x - max(demo)),
         "multiplying by a constant changes differences, and with them the chances.":
-            lambda r, demo: r / mean(demo),
+            moved(lambda x, demo, *_: x / fmean(demo)),
         "nothing has moved.": lambda r, demo: r,
-        "that is the constant; give the moved rewards.": lambda r, demo: mean(demo)})
+        "that is the constant; give the moved rewards.":
+            lambda r, demo: fmean(*lists(demo))})
 
 
 SHIFTED = {                                    # moves with the level?, and why

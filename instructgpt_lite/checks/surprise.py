@@ -2,52 +2,60 @@
 
 import math
 from collections.abc import Callable
-
-import torch
-from torch import Tensor
+from statistics import fmean
+from typing import Any
 
 from instructgpt_lite.checks import oracles
-from instructgpt_lite.checks.grading import hold, tensor
+from instructgpt_lite.checks.grading import hold, over, tensor, whole
 
-LOGP = tensor([0.5, 0.3, 0.2]).log()
-REF_LOGP = tensor([0.25, 0.25, 0.5]).log()
-MASK = torch.tensor([[True, True, True, False], [True, True, False, False]])
+
+def logarithms(*chances: float) -> Any:
+    """Of chances, 0 included."""
+    return tensor([math.log(p) if p else -math.inf for p in chances])
+
+
+LOGP = logarithms(0.5, 0.3, 0.2)
+REF_LOGP = logarithms(0.25, 0.25, 0.5)
+MASK = whole([[True, True, True, False], [True, True, False, False]])
 TOKEN_LOGP = tensor([[-1.0, -2.0, -0.5, math.nan], [-0.3, -1.1, math.nan, math.nan]])
 TOKEN_REF = tensor([[-1.6, -1.5, -0.9, math.nan], [-0.2, -0.8, math.nan, math.nan]])
 
 
 def check_relative_surprise(student: Callable) -> None:
     """KL(p || q) from two vectors of log-probabilities."""
-    certain, halves = tensor([1.0, 0.0, 0.0]).log(), tensor([0.5, 0.0, 0.5]).log()
-    def kl(p: Tensor, q: Tensor) -> Tensor:
+    certain, halves = logarithms(1.0, 0.0, 0.0), logarithms(0.5, 0.0, 0.5)
+    def kl(p: Any, q: Any) -> Any:
         return tensor(oracles.kl(p, q))
+
+    def part(p: float, q: float) -> float:
+        return math.exp(p) * (p - q)
 
     hold(student, kl, [
         ("Sum p (log p - log q) over all words, in nats.", (LOGP, REF_LOGP)),
         ("A distribution is not surprised by itself.", (LOGP, LOGP)),
         ("KL is not symmetric.", (REF_LOGP, LOGP))], {
         "has the wrong sign: log p comes first, and log q is taken off.":
-            lambda p, q: -mean(p, p - q),
-        "takes the mean over the words: p weighs them already, so sum.":
-            lambda p, q: mean(p, p - q) / len(p),
+            over(lambda p, q: -part(p, q), sum),
+        "takes the mean over the words: p weighs them already, so sum.": over(part),
         "counts all words alike: weigh each by its probability under p.":
-            lambda p, q: (p - q).sum(),
+            over(lambda p, q: p - q, sum),
         "takes a plain mean of the log-ratios: weigh each word by p.":
-            lambda p, q: (p - q).mean(),
+            over(lambda p, q: p - q),
         "weighs by q: the expectation is under p, the first argument.":
-            lambda p, q: mean(q, p - q),
-        "has the arguments exchanged: this is KL(q || p).": lambda p, q: mean(q, q - p),
+            over(lambda p, q: -part(q, p), sum),
+        "has the arguments exchanged: this is KL(q || p).":
+            over(lambda p, q: part(q, p), sum),
         "weighs by log p: the arguments are logarithms, so take exp first.":
-            lambda p, q: (p * (p - q)).sum(),
+            over(lambda p, q: p * (p - q), sum),
         "counts in bits: nats need no division by log 2.":
-            lambda p, q: mean(p, p - q) / math.log(2),
+            over(lambda p, q: part(p, q) / math.log(2), sum),
         "gives the cross-entropy: the surprise under p is still in it.":
-            lambda p, q: mean(p, -q),
+            over(lambda p, q: -math.exp(p) * q, sum),
         "takes absolute values: a word may be negative, and has to be.":
-            lambda p, q: mean(p, (p - q).abs()),
+            over(lambda p, q: abs(part(p, q)), sum),
         "drops the negative words: they belong to the sum.":
-            lambda p, q: mean(p, (p - q).clamp(min=0)),
-        "returns each word's part: sum them.": lambda p, q: p.exp() * (p - q)})
+            over(lambda p, q: max(part(p, q), 0), sum),
+        "returns each word's part: sum them.": over(part, list)})
     hold(student, kl, [
         ("What p excludes costs nothing: 0 log 0 is 0.", (certain, LOGP)),
         ("What both exclude costs nothing either.", (certain, halves)),
@@ -88,69 +96,73 @@ def check_collapse(student: Callable) -> None:
 
 def check_charge(student: Callable) -> None:
     """What eq. (2) takes off the score of each response: beta times its log-ratio."""
-    def tokens(logp: Tensor, ref: Tensor, mask: Tensor, beta: float) -> Tensor:
-        return -tensor(oracles.token_rewards([0, 0], logp, ref, mask, beta))
+    def tokens(*case: Any) -> list[list[float]]:
+        reward = oracles.token_rewards([0, 0], *case)
+        return [[-x for x in row] for row in reward]
 
-    def right(*case: Tensor | float) -> Tensor:
-        return tokens(*case).sum(dim=-1)
+    def rows(total: Callable = sum) -> Callable:
+        return lambda *case: [total(row) for row in tokens(*case)]
 
+    right = rows()
     hold(student, right, [
         ("beta times the sum of logp - ref_logp over the counted tokens of a row; "
          "padding holds nan.", (TOKEN_LOGP, TOKEN_REF, MASK, 0.5)),
         ("beta = 0: a free move.", (TOKEN_LOGP, TOKEN_REF, MASK, 0.0))], {
         "takes the mean over tokens: then a long response drifts for nothing. Sum.":
-            lambda *case: right(*case) / MASK.sum(dim=-1),
-        "divides by the width of the batch: the other rows do not matter.":
-            lambda *case: right(*case) / MASK.size(1),
+            lambda *case: [x / n for x, n in zip(right(*case), (3, 2))],
+        "divides by the width of the batch: the other rows do not matter.": rows(fmean),
         "has the sign of a reward: what is charged is + beta (logp - ref_logp).":
-            lambda *case: -right(*case),
+            rows(lambda row: -sum(row)),
         "forgets beta.": lambda logp, ref, mask, beta: right(logp, ref, mask, 1.0),
         "charges the last token only: every token pays its part.":
-            lambda *case: tokens(*case)[[0, 1], [2, 1]],
+            lambda *case: [row[t] for row, t in zip(tokens(*case), (2, 1))],
         "clamps at 0: a negative token is a bonus, and belongs to the sum.":
-            lambda *case: tokens(*case).clamp(min=0).sum(dim=-1),
+            rows(lambda row: sum(max(x, 0) for x in row)),
         "takes absolute values: a negative token is a bonus.":
-            lambda *case: tokens(*case).abs().sum(dim=-1),
+            rows(lambda row: sum(map(abs, row))),
         "clamps the response at 0: one sample of KL may be negative.":
-            lambda *case: right(*case).clamp(min=0),
+            rows(lambda row: max(sum(row), 0)),
         "sums the whole batch: one number for each response.":
-            lambda *case: right(*case).sum(),
+            lambda *case: sum(right(*case)),
         "averages the batch: one number for each response.":
-            lambda *case: right(*case).mean(),
+            lambda *case: fmean(right(*case)),
         "returns the tokens' parts: sum over each row.": tokens,
         "lets padding in: nan times 0 is nan. Choose with torch.where.":
-            lambda *case: right(*case) * math.nan})
+            rows(lambda row: math.nan)})
 
 
 def check_optimum(student: Callable) -> None:
     """log pi* of the policy of highest E[r] - beta KL(pi || ref)."""
-    ref, r = tensor([0.5, 0.3, 0.2]).log(), tensor([0.0, 1.0, 2.0])
+    def normal(x: list[float]) -> list[float]:
+        return [each - oracles.log_sum_exp(x) for each in x]
+
+    def tilted(each: Callable, total: Callable = normal) -> Callable:
+        return lambda ref, r, beta: over(lambda lp, x: each(lp, x, beta), total)(ref, r)
+
+    ref = logarithms(0.5, 0.3, 0.2)
     hold(student, oracles.optimum, [
         ("ref times exp(r / beta), made to sum to 1, as log-probabilities.",
-         (ref, r, 2.0)),
+         (ref, tensor([0.0, 1.0, 2.0]), 2.0)),
         ("Equal rewards: nothing is worth leaving the reference for.",
          (ref, tensor([3.0, 3.0, 3.0]), 1.0))], {
         "multiplies by beta: a dear nat keeps close to the reference, so divide.":
-            lambda ref, r, beta: (ref + r * beta).log_softmax(dim=-1),
-        "forgets beta: divide the reward by it.":
-            lambda ref, r, beta: (ref + r).log_softmax(dim=-1),
-        "does not sum to 1: subtract log Z.": lambda ref, r, beta: ref + r / beta,
+            tilted(lambda lp, x, beta: lp + x * beta),
+        "forgets beta: divide the reward by it.": tilted(lambda lp, x, beta: lp + x),
+        "does not sum to 1: subtract log Z.":
+            tilted(lambda lp, x, beta: lp + x / beta, list),
         "returns probabilities: their logarithms are wanted.":
-            lambda ref, r, beta: (ref + r / beta).softmax(dim=-1),
+            tilted(lambda lp, x, beta: lp + x / beta,
+                   lambda x: [*map(math.exp, normal(x))]),
         "forgets the reference: it is reweighted, not replaced.":
-            lambda ref, r, beta: (r / beta).log_softmax(dim=-1),
+            tilted(lambda lp, x, beta: x / beta),
         "has the wrong sign: a high reward makes likelier.":
-            lambda ref, r, beta: (ref - r / beta).log_softmax(dim=-1),
+            tilted(lambda lp, x, beta: lp - x / beta),
         "divides the reference by beta as well: only the reward.":
-            lambda ref, r, beta: ((ref + r) / beta).log_softmax(dim=-1),
+            tilted(lambda lp, x, beta: (lp + x) / beta),
         "adds probabilities to rewards: take the logarithm of the reference.":
-            lambda ref, r, beta: (ref.exp() + r / beta).log_softmax(dim=-1),
+            tilted(lambda lp, x, beta: math.exp(lp) + x / beta),
         "returns the reference: then no reward is worth anything.":
             lambda ref, r, beta: ref})
     hold(student, oracles.optimum, [
-        ("A cheap nat overflows exp: stay in logarithms.", (ref, 1000 * r, 0.5))])
-
-
-def mean(logp: Tensor, x: Tensor) -> Tensor:
-    """E[x] under the distribution of logp."""
-    return (logp.exp() * x).sum(dim=-1)
+        ("A cheap nat overflows exp: stay in logarithms.",
+         (ref, tensor([0.0, 1000.0, 2000.0]), 0.5))])

@@ -3,7 +3,8 @@
 import pytest
 
 from instructgpt_lite import checks
-from instructgpt_lite.book.exercise import OPEN, attempt
+from instructgpt_lite.book.exercise import attempt
+from instructgpt_lite.checks.verdict import OPEN
 from instructgpt_lite.theory.surprise import k3, relative_surprise
 
 
