@@ -45,7 +45,7 @@ def test_points_and_functions_are_those_of_the_desk(name):
         assert exercise.name in defines(tool.text(cells[exercise.name]))
         test = cells[f"test_{exercise.name}"]
         assert test["metadata"]["nbgrader"]["points"] == exercise.points
-        assert f"checks.{exercise.check.__name__}({exercise.name}, seed=VARIANT)" in tool.text(test)
+        assert f"checks.confirm(checks.{exercise.check.__name__}, {exercise.name}, VARIANT)" in tool.text(test)
     assert len(cells) == 8
     assert MARKED[name]["metadata"]["instructgpt_lite"] == {"assignment": name, "variant": 0}
 

@@ -1,9 +1,11 @@
-"""A check's verdict as a sentence of Markdown, so that an open exercise is no error."""
+"""A check's verdict: a sentence for a page, or a short error for an assignment."""
 
 import dis
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+HERE = Path(__file__).parent
 OPEN = "Replace `...` and run the cell."
 IDLE = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
 
@@ -23,6 +25,32 @@ def verdict(check: Callable, answer: Any) -> str:
     name = getattr(answer, "__name__", "")
     said = f"`{name}` passes" if name else "It passes"
     return f"**Right.** {said} every case of `{check.__name__}`."
+
+
+class NotYet(AssertionError):
+    """A wrong answer, of which a notebook shows the sentence and no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Not yet. {self}"]
+
+
+def confirm(check: Callable, answer: Any, seed: int | str = 0) -> str:
+    """"Right.", or NotYet with what helps: an assignment's test has to fail.
+
+    An error of the student's own is theirs: of the traceback their part is shown.
+    """
+    if is_open(answer):
+        raise NotYet(OPEN)
+    try:
+        check(answer, seed)
+    except AssertionError as error:
+        raise NotYet(error) from None
+    except Exception as error:
+        rest = error.__traceback__
+        while rest and Path(rest.tb_frame.f_code.co_filename).parent == HERE:
+            rest = rest.tb_next
+        raise error.with_traceback(rest) from None
+    return "Right."
 
 
 def is_open(answer: Any) -> bool:

@@ -1,10 +1,12 @@
 """The verdict on an exercise."""
 
+import traceback
+
 import pytest
 
 from instructgpt_lite import checks
 from instructgpt_lite.book.exercise import attempt
-from instructgpt_lite.checks.verdict import OPEN
+from instructgpt_lite.checks.verdict import OPEN, confirm
 from instructgpt_lite.theory.surprise import k3, relative_surprise
 
 
@@ -66,3 +68,25 @@ def test_an_answer_may_be_a_value():
 def test_a_slip_of_the_reader_stays_an_error():
     with pytest.raises(ZeroDivisionError):
         attempt(checks.check_k3, lambda p, q: 1 / 0)
+
+
+# Tests of assignments
+
+def check_double(student, seed=0):
+    if student(2) != 4:
+        raise AssertionError("double: twice as much.")
+
+
+def test_an_assignments_test_says_right_or_fails_with_the_sentence_alone():
+    assert confirm(check_double, lambda x: 2 * x, 3) == "Right."
+    for answer, said in ((lambda x: x, "double: twice as much."), (lambda x: ..., OPEN), (..., OPEN)):
+        with pytest.raises(AssertionError, match=said) as failed:
+            confirm(check_double, answer)
+        assert failed.value._render_traceback_() == [f"Not yet. {said}"] and failed.value.__suppress_context__
+
+
+def test_an_error_of_the_students_own_is_shown_from_their_code_on():
+    with pytest.raises(ZeroDivisionError) as failed:
+        confirm(checks.check_mixed_step, lambda *case: 1 / 0)
+    frames = [frame.name for frame in traceback.extract_tb(failed.value.__traceback__)]
+    assert frames[-2:] == ["confirm", "<lambda>"] and "hold" not in frames
