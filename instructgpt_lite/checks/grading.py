@@ -17,7 +17,8 @@ from torch import Tensor
 
 Case = tuple                         # what it is about, and tuples of arguments
 Facts = dict[str, tuple[bool, str]]  # of each name, whether it is true, and why
-Mistakes = dict[str, Callable]       # what to say, and what it would return
+# What to say, and what the mistake would return, or each of its forms.
+Mistakes = dict[str, Callable | tuple[Callable, ...]]
 
 
 def tensor(numbers: Any) -> Tensor:
@@ -33,7 +34,8 @@ def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
     A mistake is told if something is wrong and all that was returned is what the
     mistake returns; cases that only a careful function survives belong in a call of
     their own. Where the oracle returns a list or a tensor, or a gradient is taken, a
-    tensor is wanted; where it returns a number or a tuple, these will do as well.
+    tensor is wanted, or an array where there is no gradient; where it returns a number
+    or a tuple, these will do as well.
 
     gradient_in: the argument by which a loss is differentiated, None for no loss.
     digits: how many must be right, for what is found by steps.
@@ -45,16 +47,17 @@ def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
     if gradient_in is not None:
         for case in given:
             case[gradient_in].requires_grad_()
-    got = [student(*case) for case in given]
+    got = [_no_arrays(student(*case)) for case in given]
     want = [oracle(*case) for _, case in cases]
     for (_, case), after in zip(cases, given):
         assert all(map(same, after, case)), (
             f"{name} changed what it was given: work on a copy.")
     if all(map(same, got, want)):
         mistakes = None
-    for sentence, mistake in (mistakes or {}).items():
-        told = all(same(x, mistake(*case)) for x, (_, case) in zip(got, cases))
-        assert not told, f"{name}: {sentence}"
+    for sentence, forms in (mistakes or {}).items():
+        for form in forms if isinstance(forms, tuple) else (forms,):
+            told = all(same(x, form(*case)) for x, (_, case) in zip(got, cases))
+            assert not told, f"{name}: {sentence}"
     for n, (sentence, case) in enumerate(cases):
         fault = _fault(got[n], want[n], case, gradient_in is not None, same)
         if not fault and gradient_in is not None:
@@ -111,6 +114,14 @@ def _same(got: Any, want: Any, digits: int = 6) -> bool:
         return type(got) is type(want) and got == want
     return x.shape == y.shape and torch.allclose(
         x, y, rtol=10 ** -digits, atol=10 ** -digits / 1000, equal_nan=True)
+
+
+def _no_arrays(x: Any) -> Any:
+    """numpy's arrays as tensors."""
+    if isinstance(x, list | tuple):
+        return type(x)(map(_no_arrays, x))
+    array = hasattr(x, "__array__") and not torch.is_tensor(x)
+    return tensor(x.tolist()) if array else x
 
 
 def _numbers(x: Any) -> Tensor | None:
