@@ -113,7 +113,7 @@ def _same(got: Any, want: Any, digits: int = 6) -> bool:
     if x is None or y is None:
         return type(got) is type(want) and got == want
     return x.shape == y.shape and torch.allclose(
-        x, y, rtol=10 ** -digits, atol=10 ** -digits / 1000, equal_nan=True)
+        x, y, rtol=10 ** -digits, atol=10 ** -digits / 10, equal_nan=True)
 
 
 def _no_arrays(x: Any) -> Any:

@@ -7,8 +7,8 @@ and a piece of the sentence that its author is to read.
 import math
 from collections import defaultdict
 from functools import partial
-from itertools import combinations, permutations, takewhile
-from statistics import mean
+from itertools import combinations, groupby, permutations, takewhile
+from statistics import mean, stdev
 
 import numpy as np
 import scipy.optimize
@@ -2037,3 +2037,1805 @@ def accumulated_by_inverse_counts(mean_M, count_M):
     return (mean_M * weight).sum() / weight.sum()
 
 
+
+
+# Assignment 4: grouped_loss
+
+@right("grouped_loss")
+def grouped_by_loops(r, prompt, rank):
+    by_prompt = defaultdict(list)
+    for i, j in permutations(range(len(r)), 2):
+        if prompt[i] == prompt[j] and rank[i] < rank[j]:
+            by_prompt[int(prompt[i])].append(F.softplus(r[j] - r[i]))
+    return sum(sum(losses) / len(losses) for losses in by_prompt.values()) / len(by_prompt)
+
+
+@right("grouped_loss")
+def grouped_vectorised(r_N, prompt_N, rank_N):
+    pair_NN = (prompt_N[:, None] == prompt_N) & (rank_N[:, None] < rank_N)
+    count_N = torch.stack([pair_NN[prompt_N == p].sum() for p in prompt_N])
+    weight_NN = torch.where(pair_NN, 1 / count_N.clamp(min=1).double()[:, None], 0)
+    return -(weight_NN * F.logsigmoid(r_N[:, None] - r_N)).sum() / weight_NN.sum()
+
+
+@right("grouped_loss")
+def grouped_by_index_add(r, prompt, rank):
+    i, j = torch.nonzero((prompt[:, None] == prompt) & (rank[:, None] < rank), as_tuple=True)
+    _, group = prompt[i].unique(return_inverse=True)
+    losses = F.binary_cross_entropy_with_logits(r[i] - r[j], torch.ones_like(r[i]), reduction="none")
+    total = torch.zeros(group.max() + 1, dtype=r.dtype).index_add(0, group, losses)
+    return (total / group.bincount()).mean()
+
+
+@right("grouped_loss")
+def grouped_with_masks(rewards, prompts, ranks, *, none=None):
+    losses = []
+    for p in set(prompts.tolist()):
+        r, rank = rewards[prompts == p], ranks[prompts == p]
+        loss = -F.logsigmoid(r.unsqueeze(1) - r.unsqueeze(0))[rank.unsqueeze(1) < rank.unsqueeze(0)]
+        if loss.numel():
+            losses.append(loss.mean())
+    return torch.stack(losses).mean() if losses else none
+
+
+@right("grouped_loss")
+def grouped_after_sorting(r, prompt, rank):
+    order = sorted(range(len(r)), key=lambda n: (int(prompt[n]), int(rank[n])))
+    means = []
+    for _, group in groupby(order, key=lambda n: int(prompt[n])):
+        pairs = [(i, j) for i, j in combinations(list(group), 2) if rank[i] != rank[j]]
+        if pairs:
+            both = torch.stack([torch.stack([r[i], r[j]]) for i, j in pairs])
+            means.append(F.cross_entropy(both, torch.zeros(len(pairs), dtype=torch.long)))
+    return sum(means) / len(means)
+
+
+def grouped(r, prompt, rank, pair=lambda a, b: a < b, loss=lambda d: F.softplus(-d), mean=torch.mean):
+    """One number for each prompt that has pairs, as many wrong answers have it."""
+    rows = []
+    for p in prompt.unique():
+        x, k = r[prompt == p], rank[prompt == p]
+        each = loss(x[:, None] - x)[pair(k[:, None], k)]
+        if len(each):
+            rows.append(mean(each))
+    return torch.stack(rows)
+
+
+@wrong("grouped_loss", "pairs across prompts", "responses to different prompts make no pair")
+def grouped_across_prompts(r_N, prompt_N, rank_N):
+    return F.softplus(r_N - r_N[:, None])[rank_N[:, None] < rank_N].mean()
+
+
+@wrong("grouped_loss", "the mean over all pairs", "every prompt has one vote")
+def grouped_over_all_pairs(r_N, prompt_N, rank_N):
+    pair = (prompt_N[:, None] == prompt_N) & (rank_N[:, None] < rank_N)
+    return F.softplus(r_N - r_N[:, None])[pair].mean()
+
+
+@wrong("grouped_loss", "prompts without pairs in the number divided by", "a prompt without pairs has no vote")
+def grouped_over_all_prompts(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N).sum() / len(prompt_N.unique())
+
+
+@wrong("grouped_loss", "divided by the largest prompt's id + 1", "a prompt without pairs has no vote")
+def grouped_over_ids(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N).sum() / (prompt_N.max() + 1)
+
+
+@wrong("grouped_loss", "prompts without pairs as nan", "the mean of no pairs is nan")
+def grouped_with_nan(r_N, prompt_N, rank_N):
+    rows = []
+    for p in prompt_N.unique():
+        x, k = r_N[prompt_N == p], rank_N[prompt_N == p]
+        rows.append(F.softplus(x - x[:, None])[k[:, None] < k].mean())
+    return torch.stack(rows).mean()
+
+
+@wrong("grouped_loss", "the sum over pairs", "sums the pairs of a prompt: take their mean")
+def grouped_summed(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N, mean=torch.sum).mean()
+
+
+@wrong("grouped_loss", "the sum over prompts", "sums over prompts: take their mean")
+def grouped_summed_over_prompts(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N).sum()
+
+
+@wrong("grouped_loss", "all pairs summed", "sums the pairs of a prompt: take their mean")
+def grouped_summed_over_all(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N, mean=torch.sum).sum()
+
+
+@wrong("grouped_loss", "a large rank taken for the better", "rank 1 is the best: yours raises the worst")
+def grouped_upside_down(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N, pair=torch.gt).mean()
+
+
+@wrong("grouped_loss", "ties as pairs", "ties are no pairs: they count in yours")
+def grouped_with_ties(r_N, prompt_N, rank_N):
+    losses = defaultdict(list)
+    for i, j in permutations(range(len(r_N)), 2):
+        if prompt_N[i] == prompt_N[j] and rank_N[i] <= rank_N[j]:
+            losses[int(prompt_N[i])].append(F.softplus(r_N[j] - r_N[i]))
+    return torch.stack([sum(x) / len(x) for x in losses.values()]).mean()
+
+
+@wrong("grouped_loss", "ties and each with itself as pairs", "ties are no pairs: they count in yours")
+def grouped_with_oneself(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N, pair=torch.le).mean()
+
+
+@wrong("grouped_loss", "only neighbours of the list, as if prompts came together",
+       "responses of a prompt may stand apart")
+def grouped_by_neighbours_in_the_list(r_N, prompt_N, rank_N):
+    rows = []
+    for _, group in groupby(range(len(r_N)), key=lambda n: int(prompt_N[n])):
+        losses = [F.softplus(r_N[j] - r_N[i]) for i, j in permutations(list(group), 2) if rank_N[i] < rank_N[j]]
+        if losses:
+            rows.append(sum(losses) / len(losses))
+    return sum(rows) / max(len(rows), 1) + 0 * r_N.sum()
+
+
+@wrong("grouped_loss", "without the minus", "negative: a surprise is minus the logarithm")
+def grouped_without_minus(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N, loss=F.logsigmoid).mean()
+
+
+@wrong("grouped_loss", "1 - P instead of -log P", "that is the chance of the wrong order")
+def grouped_without_log(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N, loss=lambda d: 1 - torch.sigmoid(d)).mean()
+
+
+@wrong("grouped_loss", "log of a sigmoid that underflows", "Far apart, log(sigmoid) is -inf: use logsigmoid")
+def grouped_that_overflows(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N, loss=lambda d: -torch.log(torch.sigmoid(d))).mean()
+
+
+@wrong("grouped_loss", "only the best against the worst", "only the best against the worst: all pairs count")
+def grouped_best_and_worst(r_N, prompt_N, rank_N):
+    rows = []
+    for p in prompt_N.unique():
+        r, rank = r_N[prompt_N == p], rank_N[prompt_N == p]
+        if rank.min() < rank.max():
+            rows.append(-F.logsigmoid(r[rank.argmin()] - r[rank.argmax()]))
+    return torch.stack(rows).mean()
+
+
+@wrong("grouped_loss", "only the best against each other one",
+       "only the best against each other one: all pairs count")
+def grouped_best_only(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N, pair=lambda a, b: (a == 1) & (b > 1)).mean()
+
+
+@wrong("grouped_loss", "detached rewards", "lost its gradient: is there a detach, item or tolist?")
+def grouped_detached(r_N, prompt_N, rank_N):
+    return grouped(r_N.detach(), prompt_N, rank_N).mean()
+
+
+# centred_bias
+
+@right("centred_bias")
+def bias_in_tensors(weight_D, bias, h_MD):
+    return -(h_MD @ weight_D).mean()
+
+
+@right("centred_bias")
+def bias_by_correction(weight, bias, h):
+    return bias - (h @ weight + bias).mean().item()
+
+
+@right("centred_bias")
+def bias_by_loops(weight, bias, hidden):
+    scores = [sum(a * b for a, b in zip(weight.tolist(), row)) for row in hidden.tolist()]
+    return -sum(scores) / len(scores)
+
+
+@right("centred_bias")
+def bias_by_einsum(weight, bias, h, *, target=0.0):
+    return target - torch.einsum("md,d->m", h.double(), weight.double()).mean()
+
+
+@right("centred_bias")
+def bias_in_numpy(weight, bias, h):
+    return np.negative(h.numpy().mean(axis=0).dot(weight.numpy()))
+
+
+@right("centred_bias")
+def bias_by_linear(weight, bias, h):
+    rewards = F.linear(h, weight[None], torch.tensor([bias], dtype=h.dtype))
+    return torch.tensor(bias, dtype=h.dtype) - rewards.squeeze(1).mean(dim=0)
+
+
+@wrong("centred_bias", "the mean reward itself", "that is the mean reward: the new bias takes it off")
+def bias_as_mean_reward(weight_D, bias, h_MD):
+    return (h_MD @ weight_D + bias).mean()
+
+
+@wrong("centred_bias", "what is to be added", "that is what to add to the old bias")
+def bias_as_correction(weight_D, bias, h_MD):
+    return -(h_MD @ weight_D + bias).mean()
+
+
+@wrong("centred_bias", "the other sign", "the sign: then the mean would be twice as far from 0")
+def bias_with_the_other_sign(weight_D, bias, h_MD):
+    return (h_MD @ weight_D).mean()
+
+
+@wrong("centred_bias", "the mean added to the old bias", "moved the wrong way: take the mean off, do not add it")
+def bias_moved_the_wrong_way(weight_D, bias, h_MD):
+    return bias + (h_MD @ weight_D + bias).mean()
+
+
+@wrong("centred_bias", "the old bias counted twice", "the old bias is still in yours: the new one replaces it")
+def bias_without_the_old_one_in_the_reward(weight_D, bias, h_MD):
+    return bias - (h_MD @ weight_D).mean()
+
+
+@wrong("centred_bias", "the sum over demonstrations", "a mean, not a sum over demonstrations")
+def bias_of_the_sum(weight_D, bias, h_MD):
+    return -(h_MD @ weight_D).sum()
+
+
+@wrong("centred_bias", "the mean of products over dimensions, too",
+       "a mean over demonstrations, not over their dimensions")
+def bias_of_the_mean_over_all(weight_D, bias, h_MD):
+    return -(h_MD * weight_D).mean()
+
+
+@wrong("centred_bias", "states without weights", "the mean of h . weight: weights are missing")
+def bias_without_weights(weight_D, bias, h_MD):
+    return -h_MD.mean()
+
+
+@wrong("centred_bias", "the sum of the mean state, without weights", "the mean of h . weight: weights are missing")
+def bias_of_the_mean_state(weight_D, bias, h_MD):
+    return -h_MD.mean(0).sum()
+
+
+@wrong("centred_bias", "the first demonstration only", "the mean of all, not one demonstration")
+def bias_of_the_first(weight_D, bias, h_MD):
+    return -(h_MD[0] @ weight_D)
+
+
+@wrong("centred_bias", "the last demonstration only", "the mean of all, not one demonstration")
+def bias_of_the_last(weight_D, bias, h_MD):
+    return -(h_MD[-1] @ weight_D)
+
+
+@wrong("centred_bias", "one bias for each demonstration",
+       "() is wanted. With the new bias the mean of h . weight + bias over demonstrations is 0")
+def bias_of_each(weight_D, bias, h_MD):
+    return -(h_MD @ weight_D)
+
+
+@wrong("centred_bias", "rewards divided by their deviation, too", "centred only: do not divide by the spread")
+def bias_standardised(weight_D, bias, h_MD):
+    r = h_MD @ weight_D
+    return -r.mean() / r.std()
+
+
+@wrong("centred_bias", "the median", "the mean of all, not the middle one")
+def bias_of_the_median(weight_D, bias, h_MD):
+    return -(h_MD @ weight_D).quantile(0.5)
+
+
+@wrong("centred_bias", "0", "0 as a bias does not make the mean 0")
+def bias_of_zero(weight_D, bias, h_MD):
+    return 0.0
+
+
+# reliability
+
+@right("reliability")
+def reliability_by_loops(p_N, won_N, bins):
+    rows = []
+    for b in range(bins):
+        inside = [(p, w) for p, w in zip(p_N.tolist(), won_N.tolist()) if min(int(p * bins), bins - 1) == b]
+        if inside:
+            rows.append([mean(p for p, _ in inside), mean(float(w) for _, w in inside), len(inside)])
+    return torch.tensor(rows)
+
+
+@right("reliability")
+def reliability_as_the_list_that_the_docstring_shows(p, won, bins):
+    rows = []
+    for b in range(bins):
+        low, high = b / bins, (b + 1) / bins
+        inside = (p >= low) & ((p < high) | (b == bins - 1))
+        if inside.any():
+            rows.append([p[inside].mean().item(), won[inside].float().mean().item(), int(inside.sum())])
+    return rows
+
+
+@right("reliability")
+def reliability_by_bincount(p_N, won_N, bins):
+    bin_N = (p_N * bins).long().clamp(max=bins - 1)
+    count = torch.bincount(bin_N, minlength=bins)
+    chance = torch.bincount(bin_N, weights=p_N, minlength=bins) / count
+    share = torch.bincount(bin_N, weights=won_N.double(), minlength=bins) / count
+    return torch.stack([chance, share, count], dim=1)[count > 0]
+
+
+@right("reliability")
+def reliability_in_numpy(p, won, bins):
+    p, won = p.numpy(), won.numpy()
+    at = np.minimum(np.digitize(p, np.arange(1, bins) / bins), bins - 1)
+    return np.array([(p[at == b].mean(), won[at == b].mean(), (at == b).sum()) for b in np.unique(at)])
+
+
+@right("reliability")
+def reliability_by_bucketize(chances, outcomes, bins, *, dtype=torch.float64):
+    edges = torch.arange(1, bins, dtype=dtype) / bins
+    place = torch.bucketize(chances, edges, right=True)
+    return torch.stack([torch.stack([chances[place == b].mean(), outcomes[place == b].to(dtype).mean(),
+                                     (place == b).sum().to(dtype)]) for b in place.unique()])
+
+
+@right("reliability")
+def reliability_by_sorting(p, won, bins):
+    pairs = sorted(zip(p.tolist(), won.tolist()))
+    groups = [list(g) for _, g in groupby(pairs, key=lambda x: min(math.floor(x[0] * bins), bins - 1))]
+    return torch.tensor([[sum(x) / len(g), sum(w) / len(g), len(g)] for g in groups for x, w in [zip(*g)]])
+
+
+def rows_of_bins(p, won, place, row, bins):
+    return torch.stack([torch.stack([torch.as_tensor(x, dtype=torch.float64) for x in row(
+        p[place == b], won[place == b].double())]) for b in range(bins) if (place == b).any()])
+
+
+def usual_bin(p, bins):
+    return (p * bins).long().clamp(max=bins - 1)
+
+
+@wrong("reliability", "p = 1 in a bin of its own", "p = 1 belongs to the last bin")
+def reliability_with_a_bin_too_many(p_N, won_N, bins):
+    return rows_of_bins(p_N, won_N, (p_N * bins).long(), lambda p, w: (p.mean(), w.mean(), len(p)), bins + 1)
+
+
+@wrong("reliability", "p = 1 lost", "p = 1 belongs to the last bin")
+def reliability_without_one(p_N, won_N, bins):
+    return rows_of_bins(p_N, won_N, (p_N * bins).long(), lambda p, w: (p.mean(), w.mean(), len(p)), bins)
+
+
+@wrong("reliability", "bins closed on the right", "a bin holds its lower edge, not its upper one")
+def reliability_closed_on_the_right(p_N, won_N, bins):
+    place = (p_N * bins).ceil().long().sub(1).clamp(min=0)
+    return rows_of_bins(p_N, won_N, place, lambda p, w: (p.mean(), w.mean(), len(p)), bins)
+
+
+@wrong("reliability", "empty bins as 0", "bins that hold nothing are left out")
+def reliability_with_empty_bins(p_N, won_N, bins):
+    place, table = usual_bin(p_N, bins), torch.zeros(bins, 3).double()
+    for b in place.unique():
+        here = place == b
+        table[b] = torch.stack([p_N[here].mean(), won_N[here].double().mean(), here.sum()])
+    return table
+
+
+@wrong("reliability", "empty bins as nan", "bins that hold nothing are left out")
+def reliability_with_nan(p_N, won_N, bins):
+    place = usual_bin(p_N, bins)
+    return torch.stack([torch.stack([p_N[place == b].mean(), won_N[place == b].double().mean(), (place == b).sum()])
+                        for b in range(bins)])
+
+
+@wrong("reliability", "the middle of the bin", "the first number is the mean chance, not the middle of the bin")
+def reliability_of_middles(p_N, won_N, bins):
+    return rows_of_bins(p_N, won_N, usual_bin(p_N, bins),
+                        lambda p, w: ((usual_bin(p, bins)[0] + 0.5) / bins, w.mean(), len(p)), bins)
+
+
+@wrong("reliability", "the number of the bin", "the first number is the mean chance, not the bin's number")
+def reliability_of_numbers(p_N, won_N, bins):
+    return rows_of_bins(p_N, won_N, usual_bin(p_N, bins),
+                        lambda p, w: (usual_bin(p, bins)[0], w.mean(), len(p)), bins)
+
+
+@wrong("reliability", "the lower edge of the bin", "the first number is the mean chance, not an edge of the bin")
+def reliability_of_edges(p_N, won_N, bins):
+    return rows_of_bins(p_N, won_N, usual_bin(p_N, bins),
+                        lambda p, w: (usual_bin(p, bins)[0] / bins, w.mean(), len(p)), bins)
+
+
+@wrong("reliability", "chance and share exchanged", "won comes second, the chance first")
+def reliability_exchanged(p_N, won_N, bins):
+    return rows_of_bins(p_N, won_N, usual_bin(p_N, bins), lambda p, w: (w.mean(), p.mean(), len(p)), bins)
+
+
+@wrong("reliability", "the number won, not its share", "won is a share: divide by the count")
+def reliability_of_numbers_won(p_N, won_N, bins):
+    return rows_of_bins(p_N, won_N, usual_bin(p_N, bins), lambda p, w: (p.mean(), w.sum(), len(p)), bins)
+
+
+@wrong("reliability", "a share of all in place of the count", "the third is a count, not a share of all")
+def reliability_of_shares(p_N, won_N, bins):
+    return rows_of_bins(p_N, won_N, usual_bin(p_N, bins),
+                        lambda p, w: (p.mean(), w.mean(), len(p) / len(p_N)), bins)
+
+
+@wrong("reliability", "bins of equal counts", "bins are equally wide, not equally full")
+def reliability_of_quantiles(p_N, won_N, bins):
+    order = p_N.argsort()
+    return torch.stack([torch.stack([p_N[i].mean(), won_N[i].double().mean(), torch.tensor(len(i)).double()])
+                        for i in order.tensor_split(bins)])
+
+
+@wrong("reliability", "the share of what was lost", "that is the share that was lost")
+def reliability_of_losses(p_N, won_N, bins):
+    return rows_of_bins(p_N, won_N, usual_bin(p_N, bins), lambda p, w: (p.mean(), 1 - w.mean(), len(p)), bins)
+
+
+@wrong("reliability", "without the count", "(3, 3) is wanted. Of each bin that holds anything")
+def reliability_without_count(p_N, won_N, bins):
+    return rows_of_bins(p_N, won_N, usual_bin(p_N, bins), lambda p, w: (p.mean(), w.mean()), bins)
+
+
+# pair_accuracy
+
+@right("pair_accuracy")
+def accuracy_by_loops(r, rank):
+    points = []
+    for rewards, ranks in zip(r.tolist(), rank.tolist()):
+        for (x, a), (y, b) in combinations(zip(rewards, ranks), 2):
+            if a != b:
+                points.append(0.5 if x == y else float((x > y) == (a < b)))
+    return sum(points) / len(points)
+
+
+@right("pair_accuracy")
+def accuracy_vectorised(r_BK, rank_BK):
+    pair = rank_BK[:, :, None] < rank_BK[:, None, :]
+    d = r_BK[:, :, None] - r_BK[:, None, :]
+    return ((d.sign() + 1) / 2)[pair].mean()
+
+
+@right("pair_accuracy")
+def accuracy_by_heaviside(r_BK, rank_BK):
+    b, i, j = (rank_BK.unsqueeze(2) < rank_BK.unsqueeze(1)).nonzero(as_tuple=True)
+    return torch.heaviside(r_BK[b, i] - r_BK[b, j], torch.tensor(0.5).double()).sum() / len(b)
+
+
+@right("pair_accuracy")
+def accuracy_in_numpy(r, rank):
+    r, rank = np.asarray(r), np.asarray(rank)
+    d = r[..., :, None] - r[..., None, :]
+    pair = rank[..., :, None] < rank[..., None, :]
+    return np.average(np.where(d == 0, 0.5, d > 0), weights=pair)
+
+
+@right("pair_accuracy")
+def accuracy_by_einsum(r, rank, tie=0.5):
+    pair = (rank[:, :, None] < rank[:, None, :]).double()
+    right_ = (r[:, :, None] > r[:, None, :]).double() + tie * (r[:, :, None] == r[:, None, :]).double()
+    return torch.einsum("bij,bij->", pair, right_) / pair.sum()
+
+
+@right("pair_accuracy")
+def accuracy_by_kendalls_signs(r, rank):
+    agree = total = 0
+    for x, k in zip(r, rank):
+        i, j = torch.triu_indices(len(x), len(x), 1)
+        order = (k[j] - k[i]).sign()
+        agree += (order * (x[i] - x[j]).sign()).sum()
+        total += order.abs().sum()
+    return (agree / total + 1) / 2
+
+
+@wrong("pair_accuracy", "equal rewards as wrong", "equal rewards are half right, not wrong")
+def accuracy_strict(r_BK, rank_BK):
+    pair = rank_BK[:, :, None] < rank_BK[:, None, :]
+    return (r_BK[:, :, None] > r_BK[:, None, :])[pair].double().mean()
+
+
+@wrong("pair_accuracy", "equal rewards as right", "equal rewards are half right, not right")
+def accuracy_generous(r_BK, rank_BK):
+    pair = rank_BK[:, :, None] < rank_BK[:, None, :]
+    return (r_BK[:, :, None] >= r_BK[:, None, :])[pair].double().mean()
+
+
+@wrong("pair_accuracy", "equal rewards left out", "equal rewards are half right: yours leaves them out")
+def accuracy_without_equal_rewards(r_BK, rank_BK):
+    d = r_BK[:, :, None] - r_BK[:, None, :]
+    pair = (rank_BK[:, :, None] < rank_BK[:, None, :]) & (d != 0)
+    return (d > 0)[pair].double().mean()
+
+
+@wrong("pair_accuracy", "a large rank taken for the better",
+       "rank 1 is the best: yours counts pairs in the wrong order")
+def accuracy_upside_down(r_BK, rank_BK):
+    pair = rank_BK[:, :, None] > rank_BK[:, None, :]
+    d = r_BK[:, :, None] - r_BK[:, None, :]
+    return ((d.sign() + 1) / 2)[pair].mean()
+
+
+@wrong("pair_accuracy", "equal ranks as pairs", "equal ranks are no pair")
+def accuracy_with_ties(r_BK, rank_BK):
+    points = []
+    for x, k in zip(r_BK.tolist(), rank_BK.tolist()):
+        order = sorted(range(len(k)), key=lambda i: k[i])
+        points += [(x[i] > x[j]) + (x[i] == x[j]) / 2 for i, j in combinations(order, 2)]
+    return sum(points) / len(points)
+
+
+@wrong("pair_accuracy", "equal ranks and oneself as pairs", "equal ranks are no pair")
+def accuracy_with_oneself(r_BK, rank_BK):
+    pair = rank_BK[:, :, None] <= rank_BK[:, None, :]
+    d = r_BK[:, :, None] - r_BK[:, None, :]
+    return ((d.sign() + 1) / 2)[pair].mean()
+
+
+@wrong("pair_accuracy", "the mean of prompts' means", "every pair counts the same: yours averages prompts")
+def accuracy_of_prompts(r_BK, rank_BK):
+    pair = (rank_BK[:, :, None] < rank_BK[:, None, :]).double()
+    points = (torch.sign(r_BK[:, :, None] - r_BK[:, None, :]) + 1) / 2
+    return ((points * pair).sum((1, 2)) / pair.sum((1, 2))).mean()
+
+
+@wrong("pair_accuracy", "divided by all K x K places", "divides by all places, not by pairs")
+def accuracy_over_places(r_BK, rank_BK):
+    pair = rank_BK[:, :, None] < rank_BK[:, None, :]
+    points = (torch.sign(r_BK[:, :, None] - r_BK[:, None, :]) + 1) / 2
+    return (points * pair).mean()
+
+
+@wrong("pair_accuracy", "divided by K (K - 1) / 2 pairs a prompt", "divides by K (K - 1) / 2 a prompt")
+def accuracy_over_full_pairs(r_BK, rank_BK):
+    b, k = r_BK.shape
+    pair = rank_BK[:, :, None] < rank_BK[:, None, :]
+    points = (torch.sign(r_BK[:, :, None] - r_BK[:, None, :]) + 1) / 2
+    return (points * pair).sum() / (b * k * (k - 1) / 2)
+
+
+@wrong("pair_accuracy", "how many are right", "that is how many: divide by the pairs")
+def accuracy_as_a_number(r_BK, rank_BK):
+    pair = rank_BK[:, :, None] < rank_BK[:, None, :]
+    return (((r_BK[:, :, None] - r_BK[:, None, :]).sign() + 1) / 2)[pair].sum()
+
+
+@wrong("pair_accuracy", "the best found by argmax", "that is how often the best has the largest reward")
+def accuracy_of_the_best(r_BK, rank_BK):
+    return (r_BK.argmax(1) == rank_BK.argmin(1)).double().mean()
+
+
+@wrong("pair_accuracy", "the mean P, not the share of right ones",
+       "that is the mean chance: count whose reward is larger")
+def accuracy_as_mean_chance(r_BK, rank_BK):
+    pair = rank_BK[:, :, None] < rank_BK[:, None, :]
+    return torch.sigmoid(r_BK[:, :, None] - r_BK[:, None, :])[pair].mean()
+
+
+@wrong("pair_accuracy", "Kendall's tau", "that is Kendall's tau, from -1 to 1")
+def accuracy_as_tau(r_BK, rank_BK):
+    pair = rank_BK[:, :, None] < rank_BK[:, None, :]
+    return torch.sign(r_BK[:, :, None] - r_BK[:, None, :])[pair].mean()
+
+
+@wrong("pair_accuracy", "pairs across prompts", "responses to different prompts make no pair")
+def accuracy_across_prompts(r_BK, rank_BK):
+    r, rank = r_BK.flatten(), rank_BK.flatten()
+    return ((torch.sign(r[:, None] - r) + 1) / 2)[rank[:, None] < rank].mean()
+
+
+@wrong("pair_accuracy", "only neighbours in the ranking", "only neighbours in the ranking: all pairs count")
+def accuracy_of_neighbours(r_BK, rank_BK):
+    points = []
+    for r, rank in zip(r_BK, rank_BK):
+        order = rank.argsort(stable=True)
+        points += [((r[i] - r[j]).sign() + 1) / 2 for i, j in zip(order, order[1:]) if rank[i] < rank[j]]
+    return torch.stack(points).mean()
+
+
+# Assignment 5: charged_rewards
+
+@right("charged_rewards")
+def charged_by_loops(r, logp, ref, mask, beta, missing, ended):
+    out = torch.zeros(mask.shape, dtype=torch.float64)
+    for b, row in enumerate(mask.tolist()):
+        places = [t for t, counts in enumerate(row) if counts]
+        for t in places:
+            out[b, t] = -beta * (logp[b, t] - ref[b, t])
+        out[b, places[-1]] += r[b] if ended[b] else missing
+    return out
+
+
+@right("charged_rewards")
+def charged_with_where(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    cost = torch.where(mask_BT, beta * (ref_BT - logp_BT), 0)
+    score = torch.where(ended_B, r_B, missing)
+    last = mask_BT.sum(1) - 1
+    return cost.scatter_add(1, last[:, None], score[:, None])
+
+
+@right("charged_rewards")
+def charged_by_one_hot(r, logp, ref, mask, beta, missing, ended):
+    cost = (logp - ref).mul(-beta).masked_fill(~mask, 0)
+    score = ended * r + ~ended * missing
+    return cost + F.one_hot(mask.sum(1) - 1, mask.size(1)) * score[:, None]
+
+
+@right("charged_rewards")
+def charged_in_numpy(r, logp, ref, mask, beta, missing, ended):
+    r, logp, ref, mask, ended = (x.numpy() for x in (r, logp, ref, mask, ended))
+    out = np.where(mask, -beta * (logp - ref), 0.0)
+    out[np.arange(len(r)), mask.sum(axis=1) - 1] += np.where(ended, r, missing)
+    return out
+
+
+@right("charged_rewards")
+def charged_by_boolean_indexing(score, logp, ref, mask, beta, missing=0.0, ended=None):
+    out = torch.zeros_like(logp)
+    out[mask] = beta * (ref[mask] - logp[mask])
+    last = mask & ~F.pad(mask[:, 1:], (0, 1))
+    out[last] += torch.where(ended, score, torch.full_like(score, missing))
+    return out
+
+
+def charge(logp, ref, mask, beta):
+    return torch.where(mask, -beta * (logp - ref), 0)
+
+
+def put_last(out, score, mask):
+    out = out.clone()
+    out[torch.arange(len(out)), mask.sum(1) - 1] += score
+    return out
+
+
+@wrong("charged_rewards", "the ratio upside down, so that KL is paid",
+       "rewards what it should charge: -beta (logp - ref)")
+def charged_with_the_other_sign(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return put_last(charge(logp_BT, ref_BT, mask_BT, -beta), torch.where(ended_B, r_B, missing), mask_BT)
+
+
+@wrong("charged_rewards", "the score at the last column", "puts the score into the last column")
+def charged_at_the_last_column(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    out = charge(logp_BT, ref_BT, mask_BT, beta)
+    out[:, -1] += torch.where(ended_B, r_B, missing)
+    return out
+
+
+@wrong("charged_rewards", "the score at every token", "gives the score to every token: it is paid once")
+def charged_with_the_score_everywhere(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return torch.where(mask_BT, -beta * (logp_BT - ref_BT) + torch.where(ended_B, r_B, missing)[:, None], 0)
+
+
+@wrong("charged_rewards", "the score at the first token", "puts the score on the first token: it is known at the end")
+def charged_at_the_first(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    out = charge(logp_BT, ref_BT, mask_BT, beta)
+    out[:, 0] += torch.where(ended_B, r_B, missing)
+    return out
+
+
+@wrong("charged_rewards", "the score behind the last token",
+       "puts the score behind the last token: one place too late")
+def charged_one_too_late(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    out = charge(logp_BT, ref_BT, mask_BT, beta)
+    place = mask_BT.sum(1).clamp(max=mask_BT.size(1) - 1)
+    out[torch.arange(len(out)), place] += torch.where(ended_B, r_B, missing)
+    return out
+
+
+@wrong("charged_rewards", "no charge at the last token", "the last token is charged, too")
+def charged_with_the_score_instead(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    out = charge(logp_BT, ref_BT, mask_BT, beta)
+    out[torch.arange(len(out)), mask_BT.sum(1) - 1] = torch.where(ended_B, r_B, missing)
+    return out
+
+
+@wrong("charged_rewards", "`missing` ignored", "a response that did not end gets `missing`, not its score")
+def charged_without_missing(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return put_last(charge(logp_BT, ref_BT, mask_BT, beta), r_B, mask_BT)
+
+
+@wrong("charged_rewards", "`missing` added to the score", "`missing` stands in for the score, it is not added to it")
+def charged_with_missing_added(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return put_last(charge(logp_BT, ref_BT, mask_BT, beta), r_B + ~ended_B * missing, mask_BT)
+
+
+@wrong("charged_rewards", "`missing` where a response ended", "`missing` is for those that did not end: turned round")
+def charged_with_ended_turned_round(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return put_last(charge(logp_BT, ref_BT, mask_BT, beta), torch.where(ended_B, missing, r_B), mask_BT)
+
+
+@wrong("charged_rewards", "0 where a response did not end", "a response that did not end gets `missing`, not 0")
+def charged_with_zero(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return put_last(charge(logp_BT, ref_BT, mask_BT, beta), r_B * ended_B, mask_BT)
+
+
+@wrong("charged_rewards", "beta forgotten", "forgets beta")
+def charged_without_beta(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return put_last(charge(logp_BT, ref_BT, mask_BT, 1.0), torch.where(ended_B, r_B, missing), mask_BT)
+
+
+@wrong("charged_rewards", "beta on the score, too", "beta is on KL alone, not on the score")
+def charged_with_beta_on_all(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return put_last(charge(logp_BT, ref_BT, mask_BT, beta), beta * torch.where(ended_B, r_B, missing), mask_BT)
+
+
+@wrong("charged_rewards", "multiplied with the mask, so nan stays", "Padding may be nan")
+def charged_times_mask(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return put_last(-beta * (logp_BT - ref_BT) * mask_BT, torch.where(ended_B, r_B, missing), mask_BT)
+
+
+@wrong("charged_rewards", "padding not masked", "padding is charged: it gets 0")
+def charged_without_mask(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return put_last(-beta * (logp_BT - ref_BT), torch.where(ended_B, r_B, missing), mask_BT)
+
+
+@wrong("charged_rewards", "the whole KL at the last token",
+       "each token has its own charge: yours has all at the last")
+def charged_at_once(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    total = charge(logp_BT, ref_BT, mask_BT, beta).sum(1)
+    return put_last(torch.zeros_like(logp_BT), total + torch.where(ended_B, r_B, missing), mask_BT)
+
+
+@wrong("charged_rewards", "k3 as the charge", "charges k2 or k3: the plain log-ratio is the charge")
+def charged_by_k3(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    d = ref_BT - logp_BT
+    out = torch.where(mask_BT, -beta * (d.exp() - 1 - d), 0)
+    return put_last(out, torch.where(ended_B, r_B, missing), mask_BT)
+
+
+# advantage_and_return
+
+@right("advantage_and_return")
+def advantage_by_a_loop_backwards(reward, value, mask, lam):
+    reward, value = torch.where(mask, reward, 0), torch.where(mask, value, 0)
+    advantage, last = torch.zeros_like(reward), torch.zeros(len(reward)).double()
+    for t in reversed(range(reward.size(1))):
+        after = value[:, t + 1] if t + 1 < reward.size(1) else 0
+        last = reward[:, t] + after - value[:, t] + lam * last
+        advantage[:, t] = last
+    return advantage, advantage + value
+
+
+@right("advantage_and_return")
+def advantage_of_floats(reward, value, mask, lam):
+    out = ([], [])
+    for r, v, m in zip(reward.tolist(), value.tolist(), mask.tolist()):
+        n = sum(m)
+        v = v[:n] + [0.0]
+        delta = [r[t] + v[t + 1] - v[t] for t in range(n)]
+        a = [sum(lam ** (k - t) * delta[k] for k in range(t, n)) for t in range(n)]
+        out[0].append(a + [0.0] * (len(m) - n))
+        out[1].append([x + y for x, y in zip(a, v)] + [0.0] * (len(m) - n))
+    return out
+
+
+@right("advantage_and_return")
+def advantage_by_einsum(reward_BT, value_BT, mask_BT, lam):
+    value = value_BT.masked_fill(~mask_BT, 0)
+    delta = reward_BT.masked_fill(~mask_BT, 0) + F.pad(value[:, 1:], (0, 1)) - value
+    t = torch.arange(value.size(1))
+    power = torch.tensor(lam).double() ** (t[:, None] - t).clamp(min=0) * (t[:, None] >= t)
+    advantage = torch.einsum("bk,kt->bt", delta, power) * mask_BT
+    return advantage, advantage + value
+
+
+@right("advantage_and_return")
+def advantage_in_numpy(reward, value, mask, lam):
+    m = mask.numpy()
+    r, v = np.where(m, reward, 0), np.where(m, value, 0)
+    delta = r + np.concatenate([v[:, 1:], np.zeros((len(v), 1))], axis=1) - v
+    a = delta.copy()
+    for t in range(m.shape[1] - 2, -1, -1):
+        a[:, t] += lam * a[:, t + 1]
+    return a * m, (a + v) * m
+
+
+@right("advantage_and_return")
+def advantage_by_recursion(reward, value, mask, lam=0.95, *, discount=1.0):
+    def of(r, v):
+        if len(r) == 0:
+            return []
+        rest = of(r[1:], v[1:])
+        after, later = (v[1], rest[0]) if rest else (0.0, 0.0)
+        return [r[0] + discount * after - v[0] + discount * lam * later, *rest]
+
+    advantage, returns = torch.zeros(mask.shape).double(), torch.zeros(mask.shape).double()
+    for b, m in enumerate(mask):
+        advantage[b, m] = torch.tensor(of(reward[b, m].tolist(), value[b, m].tolist()), dtype=torch.float64)
+        returns[b, m] = advantage[b, m] + value[b, m]
+    return torch.stack([advantage, returns])
+
+
+def advantages(reward, value, mask, lam, after=None, gamma=1.0):
+    reward, value = torch.where(mask, reward, 0), torch.where(mask, value, 0)
+    after = F.pad(value[:, 1:], (0, 1)) if after is None else after
+    delta = torch.where(mask, reward + gamma * after - value, 0)
+    columns, last = [], 0
+    for t in reversed(range(mask.size(1))):
+        last = delta[:, t] + gamma * lam * last
+        columns.insert(0, last)
+    return torch.stack(columns, 1), value
+
+
+@wrong("advantage_and_return", "multiplied with the mask, so nan stays", "Padding may be nan")
+def advantage_times_mask(reward_BT, value_BT, mask_BT, lam):
+    a = torch.zeros_like(reward_BT)
+    last = torch.zeros(len(a)).double()
+    for t in reversed(range(a.size(1))):
+        after = value_BT[:, t + 1] * mask_BT[:, t + 1] if t + 1 < a.size(1) else 0
+        last = (reward_BT[:, t] + after - value_BT[:, t]) * mask_BT[:, t] + lam * last
+        a[:, t] = last
+    return a, a + value_BT * mask_BT
+
+
+@wrong("advantage_and_return", "the last value as the one after the end",
+       "reads a value after the last token: it is 0 there")
+def advantage_bootstrapped(reward_BT, value_BT, mask_BT, lam):
+    value = torch.where(mask_BT, value_BT, 0)
+    ends = mask_BT & ~F.pad(mask_BT[:, 1:], (0, 1))
+    a, v = advantages(reward_BT, value_BT, mask_BT, lam, torch.where(ends, value, F.pad(value[:, 1:], (0, 1))))
+    return a, a + v
+
+
+@wrong("advantage_and_return", "a discount of 0.99", "has a discount: here there is none")
+def advantage_discounted(reward_BT, value_BT, mask_BT, lam):
+    a, v = advantages(reward_BT, value_BT, mask_BT, lam, gamma=0.99)
+    return a, a + v
+
+
+@wrong("advantage_and_return", "lam as a discount", "lam is no discount")
+def advantage_with_lam_as_discount(reward_BT, value_BT, mask_BT, lam):
+    a, v = advantages(reward_BT, value_BT, mask_BT, 1.0, gamma=lam)
+    return a, a + v
+
+
+@wrong("advantage_and_return", "lam = 1", "ignores lam: this is return minus value, whatever lam is")
+def advantage_without_lam(reward_BT, value_BT, mask_BT, lam):
+    a, v = advantages(reward_BT, value_BT, mask_BT, 1.0)
+    return a, a + v
+
+
+@wrong("advantage_and_return", "only the error of one step", "looks one token ahead only")
+def advantage_of_one_step(reward_BT, value_BT, mask_BT, lam):
+    a, v = advantages(reward_BT, value_BT, mask_BT, 0.0)
+    return a, a + v
+
+
+@wrong("advantage_and_return", "the next value forgotten", "leaves out V_{t+1}: the error is reward + V_{t+1} - V_t")
+def advantage_without_the_next_value(reward_BT, value_BT, mask_BT, lam):
+    a, v = advantages(reward_BT, value_BT, mask_BT, lam, torch.zeros(mask_BT.shape).double())
+    return a, a + v
+
+
+@wrong("advantage_and_return", "forwards", "runs from the first token on: credit goes back, not forth")
+def advantage_forwards(reward_BT, value_BT, mask_BT, lam):
+    reward, value = torch.where(mask_BT, reward_BT, 0), torch.where(mask_BT, value_BT, 0)
+    delta = reward + F.pad(value[:, 1:], (0, 1)) - value
+    a, last = torch.zeros_like(delta), 0
+    for t in range(delta.size(1)):
+        last = delta[:, t] + lam * last
+        a[:, t] = last
+    a = a * mask_BT
+    return a, a + value
+
+
+@wrong("advantage_and_return", "the advantage with the other sign",
+       "the sign is turned: an error is reward + V_{t+1} - V_t")
+def advantage_negative(reward_BT, value_BT, mask_BT, lam):
+    a, v = advantages(reward_BT, value_BT, mask_BT, lam)
+    return -a, v - a
+
+
+@wrong("advantage_and_return", "the return as advantage - value",
+       "the return is advantage + value: yours subtracts it")
+def advantage_less_value(reward_BT, value_BT, mask_BT, lam):
+    a, v = advantages(reward_BT, value_BT, mask_BT, lam)
+    return a, a - v
+
+
+@wrong("advantage_and_return", "the return as the sum of later rewards",
+       "the return here is what GAE aims at, not the sum of rewards")
+def advantage_with_rewards_to_go(reward_BT, value_BT, mask_BT, lam):
+    a, _ = advantages(reward_BT, value_BT, mask_BT, lam)
+    reward = torch.where(mask_BT, reward_BT, 0)
+    return a, reward.flip(1).cumsum(1).flip(1)
+
+
+@wrong("advantage_and_return", "return and advantage exchanged", "advantage first, then the return")
+def advantage_exchanged(reward_BT, value_BT, mask_BT, lam):
+    a, v = advantages(reward_BT, value_BT, mask_BT, lam)
+    return a + v, a
+
+
+@wrong("advantage_and_return", "whitened advantages", "not whitened here: an advantage is in units of the reward")
+def advantage_whitened(reward_BT, value_BT, mask_BT, lam):
+    a, v = advantages(reward_BT, value_BT, mask_BT, lam)
+    returns = a + v
+    x = a[mask_BT]
+    return torch.where(mask_BT, (a - x.mean()) / x.std(), 0), returns
+
+
+@wrong("advantage_and_return", "advantages alone", "(2, 3, 5) is wanted. Later errors count lam, lam^2, ..")
+def advantage_alone(reward_BT, value_BT, mask_BT, lam):
+    return advantages(reward_BT, value_BT, mask_BT, lam)[0]
+
+
+@wrong("advantage_and_return", "the value in the padding of the return", "padding gets 0 in the return, too")
+def advantage_with_padding_in_the_return(reward_BT, value_BT, mask_BT, lam):
+    a, _ = advantages(reward_BT, value_BT, mask_BT, lam)
+    return a, a + value_BT
+
+
+# clipped_loss
+
+@right("clipped_loss")
+def clipped_by_min(logp, old, advantage, mask, clip):
+    logp, old, advantage = logp[mask], old[mask], advantage[mask]
+    ratio = (logp - old).exp()
+    return -torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+
+
+@right("clipped_loss")
+def clipped_by_max_of_losses(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    zero = torch.zeros(()).double()
+    ratio = torch.exp(torch.where(mask_BT, logp_BT, zero) - torch.where(mask_BT, old_BT, zero))
+    a = torch.where(mask_BT, advantage_BT, zero)
+    loss = torch.maximum(-a * ratio, -a * torch.clamp(ratio, 1 - clip, 1 + clip))
+    return (loss * mask_BT).sum() / mask_BT.sum()
+
+
+@right("clipped_loss")
+def clipped_by_loops(logp, old, advantage, mask, clip):
+    losses = []
+    for b, t in mask.nonzero().tolist():
+        ratio, a = torch.exp(logp[b, t] - old[b, t]), advantage[b, t].item()
+        bound = (1 + clip if a > 0 else 1 - clip) * a
+        losses.append(-ratio * a if (ratio * a).item() < bound else torch.tensor(-bound).double())
+    return torch.stack(losses).mean()
+
+
+@right("clipped_loss")
+def clipped_with_where(logp, old, advantage, mask, eps=0.2):
+    ratio = torch.exp(logp[mask] - old[mask])
+    a = advantage[mask]
+    return -(a * torch.where(a > 0, ratio.clamp(max=1 + eps), ratio.clamp(min=1 - eps))).sum() / mask.sum()
+
+
+@right("clipped_loss")
+def clipped_by_einsum(new, old, advantage, mask, clip):
+    new, old, a = (x.masked_fill(~mask, 0.0) for x in (new, old, advantage))
+    ratio = torch.expm1(new - old) + 1
+    gain = torch.stack([ratio * a, ratio.clip(1 - clip, 1 + clip) * a]).amin(0)
+    return torch.einsum("bt,bt->", gain, mask.double()).neg() / mask.double().sum()
+
+
+@wrong("clipped_loss", "max in place of min", "the larger of the two: take the smaller gain")
+def clipped_by_max(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT - old_BT).exp()[mask_BT], advantage_BT[mask_BT]
+    return -torch.max(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).mean()
+
+
+@wrong("clipped_loss", "min of the losses", "the larger of the two: take the smaller gain")
+def clipped_by_min_of_losses(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT - old_BT).exp()[mask_BT], advantage_BT[mask_BT]
+    return torch.min(-ratio * a, -ratio.clamp(1 - clip, 1 + clip) * a).mean()
+
+
+@wrong("clipped_loss", "only the clipped ratio", "clips without the minimum")
+def clipped_always(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT - old_BT).exp()[mask_BT], advantage_BT[mask_BT]
+    return -(ratio.clamp(1 - clip, 1 + clip) * a).mean()
+
+
+@wrong("clipped_loss", "no clip", "not clipped")
+def clipped_never(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT - old_BT).exp()[mask_BT], advantage_BT[mask_BT]
+    return -(ratio * a).mean()
+
+
+@wrong("clipped_loss", "without the minus", "the sign: a loss falls as good tokens become likelier")
+def clipped_without_minus(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT - old_BT).exp()[mask_BT], advantage_BT[mask_BT]
+    return torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).mean()
+
+
+@wrong("clipped_loss", "the ratio upside down", "the ratio is exp(logp - old): yours is its inverse")
+def clipped_upside_down(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (old_BT - logp_BT).exp()[mask_BT], advantage_BT[mask_BT]
+    return -torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).mean()
+
+
+@wrong("clipped_loss", "the difference of logs as the ratio", "that is the log-ratio: the ratio is its exp")
+def clipped_without_exp(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT - old_BT)[mask_BT], advantage_BT[mask_BT]
+    return -torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).mean()
+
+
+@wrong("clipped_loss", "the ratio of logs", "that divides log-probabilities")
+def clipped_with_a_ratio_of_logs(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT / old_BT)[mask_BT], advantage_BT[mask_BT]
+    return -torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).mean()
+
+
+@wrong("clipped_loss", "the difference of logs clipped", "clips the log-ratio: the ratio itself is clipped")
+def clipped_in_logs(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    d, a = (logp_BT - old_BT)[mask_BT], advantage_BT[mask_BT]
+    return -torch.min(d.exp() * a, d.clamp(-clip, clip).exp() * a).mean()
+
+
+@wrong("clipped_loss", "clipped at clip itself", "clips to -clip and clip")
+def clipped_at_clip(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT - old_BT).exp()[mask_BT], advantage_BT[mask_BT]
+    return -torch.min(ratio * a, ratio.clamp(-clip, clip) * a).mean()
+
+
+@wrong("clipped_loss", "the sum", "a mean over counted tokens, not a sum")
+def clipped_summed(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT - old_BT).exp()[mask_BT], advantage_BT[mask_BT]
+    return -torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).sum()
+
+
+@wrong("clipped_loss", "the mean over all places", "divides by all places: padding does not count")
+def clipped_over_all_places(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT - old_BT).exp()[mask_BT], advantage_BT[mask_BT]
+    return -torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).sum() / mask_BT.numel()
+
+
+@wrong("clipped_loss", "the mean of rows' means", "a mean of rows' means: each token counts the same")
+def clipped_of_rows(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    rows = []
+    for logp, old, a, mask in zip(logp_BT, old_BT, advantage_BT, mask_BT):
+        ratio, a = (logp - old).exp()[mask], a[mask]
+        rows.append(-torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).mean())
+    return torch.stack(rows).mean()
+
+
+@wrong("clipped_loss", "multiplied with the mask, so nan stays", "Padding may be nan")
+def clipped_times_mask(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio = (logp_BT - old_BT).exp()
+    loss = -torch.min(ratio * advantage_BT, ratio.clamp(1 - clip, 1 + clip) * advantage_BT)
+    return (loss * mask_BT).sum() / mask_BT.sum()
+
+
+@wrong("clipped_loss", "masked after exp, so the gradient is nan", "Padding may be nan")
+def clipped_masked_late(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = torch.exp(logp_BT - old_BT)[mask_BT], advantage_BT[mask_BT]
+    return -torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).mean()
+
+
+@wrong("clipped_loss", "the mask forgotten", "padding counts in yours: use the mask")
+def clipped_without_mask(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio = (logp_BT - old_BT).exp()
+    return -torch.min(ratio * advantage_BT, ratio.clamp(1 - clip, 1 + clip) * advantage_BT).mean()
+
+
+@wrong("clipped_loss", "a detached ratio", "lost its gradient: is there a detach, item or tolist?")
+def clipped_detached(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT - old_BT).detach().exp()[mask_BT], advantage_BT[mask_BT]
+    return -torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).mean()
+
+
+@wrong("clipped_loss", "whitened advantages", "whitens: the advantages are taken as they are")
+def clipped_whitened(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    ratio, a = (logp_BT - old_BT).exp()[mask_BT], advantage_BT[mask_BT]
+    a = (a - a.mean()) / (a.std() + 1e-8)
+    return -torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).mean()
+
+
+@wrong("clipped_loss", "log p times the advantage, without ratio", "the ratio itself is missing")
+def clipped_as_policy_gradient(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    return -(logp_BT * advantage_BT)[mask_BT].mean()
+
+
+# sequence_kl
+
+@right("sequence_kl")
+def sequence_by_visits(logp_TVV, ref_TVV):
+    at, total = torch.eye(logp_TVV.size(1)).double()[0], 0.0
+    for logp, ref in zip(logp_TVV, ref_TVV):
+        total = total + at @ (logp.exp() * (logp - ref)).sum(1)
+        at = at @ logp.exp()
+    return total
+
+
+@right("sequence_kl")
+def sequence_by_enumeration(logp, ref):
+    steps, words, _ = logp.shape
+    p, q, total = logp.tolist(), ref.tolist(), 0.0
+    for y in np.ndindex(*[words] * steps):
+        a = sum(p[t][v][w] for t, (v, w) in enumerate(zip((0, *y), y)))
+        b = sum(q[t][v][w] for t, (v, w) in enumerate(zip((0, *y), y)))
+        total += math.exp(a) * (a - b)
+    return total
+
+
+@right("sequence_kl")
+def sequence_by_recursion_backwards(logp, ref):
+    def from_here(t, v):
+        if t == len(logp):
+            return 0
+        return sum(logp[t, v, w].exp() * (logp[t, v, w] - ref[t, v, w] + from_here(t + 1, w))
+                   for w in range(logp.size(2)))
+
+    return from_here(0, 0)
+
+
+@right("sequence_kl")
+def sequence_of_joint_distributions(logp, ref):
+    p, q = logp[0, 0], ref[0, 0]
+    for a, b in zip(logp[1:], ref[1:]):
+        p, q = p.unsqueeze(-1) + a, q.unsqueeze(-1) + b
+    return F.kl_div(q, p, log_target=True, reduction="sum")
+
+
+@right("sequence_kl")
+def sequence_in_numpy(logp, ref, *, start=0):
+    logp, ref = np.asarray(logp), np.asarray(ref)
+    step = np.einsum("tvw,tvw->tv", np.exp(logp), logp - ref)
+    later = np.zeros(logp.shape[1])
+    for t in range(len(logp) - 1, -1, -1):
+        later = step[t] + np.exp(logp[t]) @ later
+    return later[start]
+
+
+def kl_of_rows(logp, ref):
+    return (logp.exp() * (logp - ref)).sum(-1)
+
+
+@wrong("sequence_kl", "only rows of previous token 0", "always from token 0")
+def sequence_of_token_zero(logp_TVV, ref_TVV):
+    return kl_of_rows(logp_TVV, ref_TVV)[:, 0].sum()
+
+
+@wrong("sequence_kl", "all previous tokens alike", "every row as likely as the others")
+def sequence_of_all_alike(logp_TVV, ref_TVV):
+    return kl_of_rows(logp_TVV, ref_TVV).mean(1).sum()
+
+
+@wrong("sequence_kl", "all previous tokens alike but at the first step", "every row as likely as the others")
+def sequence_of_all_alike_but_the_first(logp_TVV, ref_TVV):
+    rows = kl_of_rows(logp_TVV, ref_TVV)
+    return rows[0, 0] + rows[1:].mean(1).sum()
+
+
+@wrong("sequence_kl", "the sum over all rows", "sums the KL of every row, likely or not")
+def sequence_of_all_rows(logp_TVV, ref_TVV):
+    return kl_of_rows(logp_TVV, ref_TVV).sum()
+
+
+@wrong("sequence_kl", "visits by the reference", "how often pi is there follows from pi, not from the reference")
+def sequence_visited_by_the_reference(logp_TVV, ref_TVV):
+    at, total = torch.eye(logp_TVV.size(1)).double()[0], 0.0
+    for logp, ref in zip(logp_TVV, ref_TVV):
+        total = total + at @ kl_of_rows(logp, ref)
+        at = at @ ref.exp()
+    return total
+
+
+@wrong("sequence_kl", "the two exchanged", "that is KL(ref || pi)")
+def sequence_reversed(logp_TVV, ref_TVV):
+    at, total = torch.eye(logp_TVV.size(1)).double()[0], 0.0
+    for logp, ref in zip(logp_TVV, ref_TVV):
+        total = total + at @ kl_of_rows(ref, logp)
+        at = at @ ref.exp()
+    return total
+
+
+@wrong("sequence_kl", "any first token before the first", "before the first token v is 0: yours starts from any")
+def sequence_from_anywhere(logp_TVV, ref_TVV):
+    v = logp_TVV.size(1)
+    at, total = torch.full((v,), 1 / v).double(), 0.0
+    for logp, ref in zip(logp_TVV, ref_TVV):
+        total = total + at @ kl_of_rows(logp, ref)
+        at = at @ logp.exp()
+    return total
+
+
+@wrong("sequence_kl", "the mean over tokens", "a mean over tokens: KL of a response is the sum")
+def sequence_averaged(logp_TVV, ref_TVV):
+    return sequence_by_visits(logp_TVV, ref_TVV) / len(logp_TVV)
+
+
+@wrong("sequence_kl", "the first token only", "only the first token: the later ones follow it")
+def sequence_of_the_first(logp_TVV, ref_TVV):
+    return kl_of_rows(logp_TVV[0, 0], ref_TVV[0, 0])
+
+
+@wrong("sequence_kl", "the last token only", "only the last token: those before it count, too")
+def sequence_of_the_last(logp_TVV, ref_TVV):
+    at = torch.eye(logp_TVV.size(1)).double()[0]
+    for logp in logp_TVV[:-1]:
+        at = at @ logp.exp()
+    return at @ kl_of_rows(logp_TVV[-1], ref_TVV[-1])
+
+
+@wrong("sequence_kl", "the first token left out", "the first token is missing: it costs KL, too")
+def sequence_without_the_first(logp_TVV, ref_TVV):
+    at = logp_TVV[0, 0].exp()
+    total = 0.0
+    for logp, ref in zip(logp_TVV[1:], ref_TVV[1:]):
+        total = total + at @ kl_of_rows(logp, ref)
+        at = at @ logp.exp()
+    return total
+
+
+@wrong("sequence_kl", "along the likeliest response", "only along the likeliest response: all of them count")
+def sequence_along_the_likeliest(logp_TVV, ref_TVV):
+    v, total = 0, 0.0
+    for logp, ref in zip(logp_TVV, ref_TVV):
+        total = total + kl_of_rows(logp[v], ref[v])
+        v = logp[v].argmax().item()
+    return total
+
+
+@wrong("sequence_kl", "the rows transposed", "from row v to column w: yours goes the other way")
+def sequence_transposed(logp_TVV, ref_TVV):
+    at, total = torch.eye(logp_TVV.size(1)).double()[0], 0.0
+    for logp, ref in zip(logp_TVV, ref_TVV):
+        total = total + at @ kl_of_rows(logp, ref)
+        at = logp.exp() @ at
+    return total
+
+
+@wrong("sequence_kl", "log-ratios not weighed by the chance of the response",
+       "counts all responses alike: weigh each by pi")
+def sequence_of_all_responses_alike(logp_TVV, ref_TVV):
+    p, q = logp_TVV[0, 0], ref_TVV[0, 0]
+    for a, b in zip(logp_TVV[1:], ref_TVV[1:]):
+        p, q = p.unsqueeze(-1) + a, q.unsqueeze(-1) + b
+    return (p - q).mean()
+
+
+@wrong("sequence_kl", "in bits", "in bits: nats need no log 2")
+def sequence_in_bits(logp_TVV, ref_TVV):
+    return sequence_by_visits(logp_TVV, ref_TVV) / math.log(2)
+
+
+# Assignment 6: text_loss
+
+@right("text_loss")
+def text_by_cross_entropy(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV[:, :-1].transpose(1, 2), token_BS[:, 1:])
+
+
+@right("text_loss")
+def text_by_gather(logits, tokens):
+    logp = torch.log_softmax(logits[:, :-1], dim=-1)
+    return -torch.gather(logp, 2, tokens[:, 1:, None]).mean()
+
+
+@right("text_loss")
+def text_by_loops(logits, token):
+    total, count = 0, 0
+    for row, ids in zip(logits, token.tolist()):
+        for x, v in zip(row, ids[1:]):
+            total, count = total + torch.logsumexp(x, 0) - x[v], count + 1
+    return total / count
+
+
+@right("text_loss")
+def text_by_one_hot(logits, token, *, shift=1):
+    hot = F.one_hot(token[:, shift:], logits.shape[-1]).double()
+    return -torch.einsum("bsv,bsv->bs", logits[:, :-shift].log_softmax(-1), hot).mean()
+
+
+@right("text_loss")
+def text_by_a_distribution(logits, tokens):
+    return -torch.distributions.Categorical(logits=logits[:, :-1]).log_prob(tokens[:, 1:]).mean()
+
+
+@right("text_loss")
+def text_with_the_last_ignored(logits, tokens):
+    target = torch.cat([tokens[:, 1:], torch.full((len(tokens), 1), -100)], dim=1)
+    return F.cross_entropy(logits.reshape(-1, logits.size(-1)), target.reshape(-1))
+
+
+@wrong("text_loss", "not shifted", "not shifted: logits at s predict token s + 1")
+def text_without_shift(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV.flatten(0, 1), token_BS.flatten())
+
+
+@wrong("text_loss", "shifted the other way", "logits at s predict the token after it, not the one before")
+def text_shifted_backwards(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV[:, 1:].flatten(0, 1), token_BS[:, :-1].flatten())
+
+
+@wrong("text_loss", "shifted twice", "shifted by two")
+def text_shifted_twice(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV[:, :-2].flatten(0, 1), token_BS[:, 2:].flatten())
+
+
+@wrong("text_loss", "the log-likelihood, without the minus", "negative: eq. (2) is maximised, a loss is its minus")
+def text_without_minus(logits_BSV, token_BS):
+    return -F.cross_entropy(logits_BSV[:, :-1].flatten(0, 1), token_BS[:, 1:].flatten())
+
+
+@wrong("text_loss", "the sum", "a sum: gamma would then grow with the length of the text")
+def text_summed(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV[:, :-1].flatten(0, 1), token_BS[:, 1:].flatten(), reduction="sum")
+
+
+@wrong("text_loss", "summed over a text, averaged over texts", "summed over a text: the mean over tokens is wanted")
+def text_summed_over_places(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV[:, :-1].transpose(1, 2), token_BS[:, 1:], reduction="none").sum(1).mean()
+
+
+@wrong("text_loss", "divided by all tokens", "divides by all tokens: the first is not predicted")
+def text_over_all_tokens(logits_BSV, token_BS):
+    total = F.cross_entropy(logits_BSV[:, :-1].flatten(0, 1), token_BS[:, 1:].flatten(), reduction="sum")
+    return total / token_BS.numel()
+
+
+@wrong("text_loss", "the end wrapped around by roll", "the last place predicts nothing")
+def text_rolled(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV.flatten(0, 1), token_BS.roll(-1, dims=1).flatten())
+
+
+@wrong("text_loss", "shifted after flattening", "the end of a text does not predict the start of the next")
+def text_flattened_first(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV.flatten(0, 1)[:-1], token_BS.flatten()[1:])
+
+
+@wrong("text_loss", "softmax before cross_entropy", "softmax is taken twice: cross_entropy wants logits")
+def text_with_two_softmaxes(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV.softmax(-1)[:, :-1].flatten(0, 1), token_BS[:, 1:].flatten())
+
+
+@wrong("text_loss", "no softmax", "logits need log_softmax: a logit is no log-probability")
+def text_of_logits(logits_BSV, token_BS):
+    return F.nll_loss(logits_BSV[:, :-1].flatten(0, 1), token_BS[:, 1:].flatten())
+
+
+@wrong("text_loss", "a softmax over places", "softmax goes over words, the last axis")
+def text_with_a_softmax_over_places(logits_BSV, token_BS):
+    return F.nll_loss(logits_BSV[:, :-1].log_softmax(1).flatten(0, 1), token_BS[:, 1:].flatten())
+
+
+@wrong("text_loss", "the mean probability", "that is the mean probability: its logarithm is wanted")
+def text_of_probabilities(logits_BSV, token_BS):
+    return F.nll_loss(logits_BSV[:, :-1].softmax(-1).flatten(0, 1), token_BS[:, 1:].flatten())
+
+
+@wrong("text_loss", "perplexity", "that is the perplexity: leave exp out")
+def text_as_perplexity(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV[:, :-1].flatten(0, 1), token_BS[:, 1:].flatten()).exp()
+
+
+@wrong("text_loss", "token 0 left out as if it were padding", "0 is a token like any other: all are predicted")
+def text_without_token_zero(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV[:, :-1].flatten(0, 1), token_BS[:, 1:].flatten(), ignore_index=0)
+
+
+@wrong("text_loss", "in bits", "in bits: nats need no log 2")
+def text_in_bits(logits_BSV, token_BS):
+    return F.cross_entropy(logits_BSV[:, :-1].flatten(0, 1), token_BS[:, 1:].flatten()) / math.log(2)
+
+
+@wrong("text_loss", "detached", "lost its gradient: is there a detach, item or tolist?")
+def text_detached(logits_BSV, token_BS):
+    with torch.no_grad():
+        return F.cross_entropy(logits_BSV[:, :-1].flatten(0, 1), token_BS[:, 1:].flatten())
+
+
+# mixed_step
+
+@right("mixed_step")
+def step_in_tensors(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return param_N - lr * (ppo_grad_N + gamma * ptx_grad_N)
+
+
+@right("mixed_step")
+def step_by_loops(param, ppo, ptx, gamma, lr):
+    return torch.tensor([x - lr * a - lr * gamma * b
+                         for x, a, b in zip(param.tolist(), ppo.tolist(), ptx.tolist())], dtype=torch.float64)
+
+
+@right("mixed_step")
+def step_by_sgd(param, ppo, ptx, gamma, lr):
+    p = torch.nn.Parameter(param.clone())
+    p.grad = torch.add(ppo, ptx, alpha=gamma)
+    torch.optim.SGD([p], lr=lr).step()
+    return p
+
+
+@right("mixed_step")
+def step_by_autograd(param, ppo, ptx, gamma, lr):
+    x = param.clone().requires_grad_()
+    loss = ppo @ x + gamma * (ptx @ x)
+    return x - lr * torch.autograd.grad(loss, x)[0]
+
+
+@right("mixed_step")
+def step_in_numpy(param, ppo, ptx, gamma, lr):
+    both = np.stack([ppo, ptx])
+    return param.numpy() - lr * np.array([1, gamma]) @ both
+
+
+@right("mixed_step")
+def step_after_step(p, g, h, gamma, lr, *, signs=(-1, -1)):
+    for sign, grad, weight in zip(signs, (g, h), (1, gamma)):
+        p = p + sign * lr * weight * grad
+    return p
+
+
+def step(param, grad, lr):
+    return param - lr * grad
+
+
+@wrong("mixed_step", "uphill", "uphill: these are gradients of losses")
+def step_uphill(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return param_N + lr * (ppo_grad_N + gamma * ptx_grad_N)
+
+
+@wrong("mixed_step", "gamma on PPO", "gamma multiplies the text's gradient, not PPO's")
+def step_with_gamma_on_ppo(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return step(param_N, gamma * ppo_grad_N + ptx_grad_N, lr)
+
+
+@wrong("mixed_step", "gamma on both", "gamma multiplies the text's gradient alone: it is on both")
+def step_with_gamma_on_both(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return step(param_N, gamma * (ppo_grad_N + ptx_grad_N), lr)
+
+
+@wrong("mixed_step", "a convex mix", "a convex mix, (1 - gamma) ppo + gamma ptx")
+def step_convex(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return step(param_N, torch.lerp(ppo_grad_N, ptx_grad_N, gamma), lr)
+
+
+@wrong("mixed_step", "shares that sum to 1", "a mix of shares: eq. (2) adds gamma times the text's")
+def step_normalised(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return step(param_N, (ppo_grad_N + gamma * ptx_grad_N) / (1 + gamma), lr)
+
+
+@wrong("mixed_step", "without gamma", "gamma is forgotten")
+def step_without_gamma(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return step(param_N, ppo_grad_N + ptx_grad_N, lr)
+
+
+@wrong("mixed_step", "without the text", "the text is forgotten: its gradient is in eq. (2)")
+def step_without_text(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return step(param_N, ppo_grad_N, lr)
+
+
+@wrong("mixed_step", "without PPO", "PPO is forgotten")
+def step_without_ppo(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return step(param_N, gamma * ptx_grad_N, lr)
+
+
+@wrong("mixed_step", "lr on PPO only", "lr multiplies both gradients: it is on one alone")
+def step_with_lr_on_ppo(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return param_N - lr * ppo_grad_N - gamma * ptx_grad_N
+
+
+@wrong("mixed_step", "a sign as in the maximised eq. (2)", "the text's gradient comes off")
+def step_with_the_text_maximised(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return step(param_N, ppo_grad_N - gamma * ptx_grad_N, lr)
+
+
+@wrong("mixed_step", "the step alone", "that is the step: take it off the parameters")
+def step_alone(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    return -lr * (ppo_grad_N + gamma * ptx_grad_N)
+
+
+@wrong("mixed_step", "changed in place", "changed what it was given: work on a copy")
+def step_in_place(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    param_N -= lr * (ppo_grad_N + gamma * ptx_grad_N)
+    return param_N
+
+
+@wrong("mixed_step", "a gradient clipped to norm 1", "plain descent: the gradient's size is not changed")
+def step_clipped(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    g = ppo_grad_N + gamma * ptx_grad_N
+    return step(param_N, g / max(1, g.norm().item()), lr)
+
+
+@wrong("mixed_step", "a step of Adam", "plain descent: the gradient's size is not changed")
+def step_of_adam(param_N, ppo_grad_N, ptx_grad_N, gamma, lr):
+    p = torch.nn.Parameter(param_N.clone())
+    p.grad = ppo_grad_N + gamma * ptx_grad_N
+    torch.optim.Adam([p], lr=lr).step()
+    return p.detach()
+
+
+# tax
+
+@right("tax")
+def tax_in_tensors(before_S, after_S):
+    rise = after_S - before_S
+    return rise.mean(), rise.std() / len(rise) ** 0.5
+
+
+@right("tax")
+def tax_of_floats(before, after):
+    rise = [b - a for a, b in zip(before.tolist(), after.tolist())]
+    return mean(rise), stdev(rise) / math.sqrt(len(rise))
+
+
+@right("tax")
+def tax_in_numpy(before, after):
+    rise = after.numpy() - before.numpy()
+    return np.mean(rise), np.std(rise, ddof=1) / np.sqrt(rise.size)
+
+
+@right("tax")
+def tax_by_moments(before, after):
+    d, n = (after - before).double(), len(before)
+    return torch.stack([d.sum() / n, torch.sqrt((d.square().sum() - d.sum() ** 2 / n) / (n - 1) / n)])
+
+
+@right("tax")
+def tax_by_covariances(before, after, *, paired=True):
+    cov = torch.cov(torch.stack([before, after]))
+    variance = cov[0, 0] + cov[1, 1] - 2 * paired * cov[0, 1]
+    return [(after.mean() - before.mean()).item(), (variance / len(before)).sqrt().item()]
+
+
+@right("tax")
+def tax_by_the_jackknife(before, after):
+    rise = after - before
+    n = len(rise)
+    without = torch.stack([torch.cat([rise[:i], rise[i + 1:]]).mean() for i in range(n)])
+    return rise.mean(), ((n - 1) / n * (without - without.mean()).square().sum()).sqrt()
+
+
+def se(x, correction=1):
+    return x.std(correction=correction) / math.sqrt(len(x))
+
+
+@wrong("tax", "before - after", "before minus after: a tax is what the loss has risen by")
+def tax_negative(before_S, after_S):
+    d = before_S - after_S
+    return d.mean(), se(d)
+
+
+@wrong("tax", "runs not paired", "runs are paired: the spread is that of the differences")
+def tax_unpaired(before_S, after_S):
+    return (after_S - before_S).mean(), (se(before_S) ** 2 + se(after_S) ** 2).sqrt()
+
+
+@wrong("tax", "standard errors added", "runs are paired: the spread is that of the differences")
+def tax_with_errors_added(before_S, after_S):
+    return (after_S - before_S).mean(), se(before_S) + se(after_S)
+
+
+@wrong("tax", "standard errors subtracted", "runs are paired: the spread is that of the differences")
+def tax_with_errors_subtracted(before_S, after_S):
+    return after_S.mean() - before_S.mean(), (se(after_S) - se(before_S)).abs()
+
+
+@wrong("tax", "the standard deviation", "that is the spread of one run")
+def tax_with_deviation(before_S, after_S):
+    d = after_S - before_S
+    return d.mean(), d.std()
+
+
+@wrong("tax", "the biased deviation", "S - 1 inside the root")
+def tax_with_biased_deviation(before_S, after_S):
+    d = after_S - before_S
+    return d.mean(), se(d, correction=0)
+
+
+@wrong("tax", "numpy's default deviation", "S - 1 inside the root")
+def tax_with_the_default_of_numpy(before_S, after_S):
+    d = (after_S - before_S).numpy()
+    return d.mean(), d.std() / np.sqrt(len(d))
+
+
+@wrong("tax", "S - 1 in stdev and under the root, too", "S - 1 stands in stdev already: divide that by sqrt(S)")
+def tax_over_the_root_of_s_minus_one(before_S, after_S):
+    d = after_S - before_S
+    return d.mean(), d.std() / math.sqrt(len(d) - 1)
+
+
+@wrong("tax", "divided by S", "divides by S: the standard error falls with sqrt(S)")
+def tax_over_s(before_S, after_S):
+    d = after_S - before_S
+    return d.mean(), d.std() / len(d)
+
+
+@wrong("tax", "the variance of the mean", "that is a variance: take its root")
+def tax_with_variance(before_S, after_S):
+    d = after_S - before_S
+    return d.mean(), d.var() / len(d)
+
+
+@wrong("tax", "the variance", "that is a variance: take its root")
+def tax_with_the_variance_of_one_run(before_S, after_S):
+    d = after_S - before_S
+    return d.mean(), d.var()
+
+
+@wrong("tax", "an interval of two standard errors", "an interval is wider: one standard error is wanted")
+def tax_with_two_errors(before_S, after_S):
+    d = after_S - before_S
+    return d.mean(), 2 * se(d)
+
+
+@wrong("tax", "1.96 standard errors", "an interval is wider: one standard error is wanted")
+def tax_with_an_interval(before_S, after_S):
+    d = after_S - before_S
+    return d.mean(), 1.96 * se(d)
+
+
+@wrong("tax", "in shares of the loss before", "a tax in per cent of the loss before: nats are wanted")
+def tax_in_shares(before_S, after_S):
+    d = (after_S - before_S) / before_S
+    return d.mean(), se(d)
+
+
+@wrong("tax", "the median", "the median is not the mean")
+def tax_as_median(before_S, after_S):
+    d = after_S - before_S
+    return d.quantile(0.5), se(d)
+
+
+@wrong("tax", "sums", "sums over seeds: take the mean")
+def tax_summed(before_S, after_S):
+    d = after_S - before_S
+    return d.sum(), se(d)
+
+
+@wrong("tax", "the error of the loss after alone", "runs are paired: the spread is that of the differences")
+def tax_with_the_error_of_after(before_S, after_S):
+    return (after_S - before_S).mean(), se(after_S)
+
+
+@wrong("tax", "absolute differences", "a run may have become better: no absolute values")
+def tax_of_absolute_differences(before_S, after_S):
+    d = (after_S - before_S).abs()
+    return d.mean(), se(d)
+
+
+@wrong("tax", "the mean alone", "(2,) is wanted. Each run against its own start")
+def tax_without_error(before_S, after_S):
+    return (after_S - before_S).mean()
+
+
+# choose_gamma
+
+@right("choose_gamma")
+def gamma_in_tensors(gamma_G, reward_GS, tax_GS, budget):
+    upper = tax_GS.mean(1) + 2 * tax_GS.std(1) / tax_GS.size(1) ** 0.5
+    reward = reward_GS.mean(1).masked_fill(upper > budget, -math.inf)
+    return gamma_G[reward.argmax()] if (upper <= budget).any() else None
+
+
+@right("choose_gamma")
+def gamma_by_loops(gamma, reward, tax, budget):
+    best, chosen = -math.inf, None
+    for g, r, t in zip(gamma.tolist(), reward.tolist(), tax.tolist()):
+        if mean(t) + 2 * stdev(t) / math.sqrt(len(t)) <= budget and mean(r) > best:
+            best, chosen = mean(r), g
+    return chosen
+
+
+@right("choose_gamma")
+def gamma_in_numpy(gamma, reward, tax, budget):
+    gamma, reward, tax = (x.numpy() for x in (gamma, reward, tax))
+    fits = tax.mean(-1) + 2 * tax.std(-1, ddof=1) / np.sqrt(tax.shape[-1]) <= budget
+    return gamma[fits][reward[fits].mean(-1).argmax()] if fits.any() else None
+
+
+@right("choose_gamma")
+def gamma_after_sorting(gamma, reward, tax, budget):
+    order = reward.mean(dim=1).argsort(descending=True).tolist()
+    errors = torch.sqrt(tax.var(dim=1) / tax.shape[1])
+    return next((gamma[g].item() for g in order if tax[g].mean() + 2 * errors[g] <= budget), None)
+
+
+@right("choose_gamma")
+def gamma_by_max(gammas, rewards, taxes, budget, *, errors=2):
+    def price(t):
+        return t.mean().item() + errors * t.std().item() / math.sqrt(t.numel())
+
+    rows = [(r.mean().item(), g.item()) for g, r, t in zip(gammas, rewards, taxes) if not price(t) > budget]
+    return max(rows)[1] if rows else None
+
+
+@right("choose_gamma")
+def gamma_by_recursion(gamma, reward, tax, budget):
+    if len(gamma) == 0:
+        return None
+    best = reward.mean(1).argmax().item()
+    if tax[best].mean() + 2 * tax[best].std() / math.sqrt(len(tax[best])) <= budget:
+        return gamma[best]
+    rest = [g for g in range(len(gamma)) if g != best]
+    return gamma_by_recursion(gamma[rest], reward[rest], tax[rest], budget)
+
+
+def largest(gamma, reward, fits):
+    """The gamma of largest reward where it fits, None if nowhere."""
+    return gamma[reward.masked_fill(~fits, -math.inf).argmax()].item() if fits.any() else None
+
+
+def errors_of(x):
+    return x.std(1) / math.sqrt(x.size(1))
+
+
+@wrong("choose_gamma", "the mean tax within the budget", "a mean tax within the budget may be luck")
+def gamma_without_errors(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) <= budget)
+
+
+@wrong("choose_gamma", "2 standard errors off", "that takes 2 standard errors off")
+def gamma_of_optimists(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) - 2 * errors_of(tax_GS) <= budget)
+
+
+@wrong("choose_gamma", "2 deviations", "2 standard errors of the mean, not 2 deviations of a run")
+def gamma_with_deviations(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) + 2 * tax_GS.std(1) <= budget)
+
+
+@wrong("choose_gamma", "1 standard error", "2 standard errors, not one")
+def gamma_with_one_error(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) + errors_of(tax_GS) <= budget)
+
+
+@wrong("choose_gamma", "the worst seed within the budget", "the worst seed is no bound: mean + 2 standard errors")
+def gamma_of_the_worst_seed(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.mean(1), tax_GS.amax(1) <= budget)
+
+
+@wrong("choose_gamma", "no budget", "the budget is forgotten: the largest reward of all")
+def gamma_without_budget(gamma_G, reward_GS, tax_GS, budget):
+    return gamma_G[reward_GS.mean(1).argmax()].item()
+
+
+@wrong("choose_gamma", "the least tax", "the smallest tax is not what was asked")
+def gamma_of_the_least_tax(gamma_G, reward_GS, tax_GS, budget):
+    return gamma_G[tax_GS.mean(1).argmin()].item()
+
+
+@wrong("choose_gamma", "the largest gamma that fits", "the largest gamma within the budget is not the largest reward")
+def gamma_largest(gamma_G, reward_GS, tax_GS, budget):
+    fits = tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget
+    return gamma_G[fits].max().item() if fits.any() else None
+
+
+@wrong("choose_gamma", "the smallest gamma that fits",
+       "the smallest gamma within the budget is not the largest reward")
+def gamma_smallest(gamma_G, reward_GS, tax_GS, budget):
+    fits = tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget
+    return gamma_G[fits].min().item() if fits.any() else None
+
+
+@wrong("choose_gamma", "its place", "that is its place: give gamma itself")
+def gamma_as_a_place(gamma_G, reward_GS, tax_GS, budget):
+    fits = tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget
+    return reward_GS.mean(1).masked_fill(~fits, -math.inf).argmax().item() if fits.any() else None
+
+
+@wrong("choose_gamma", "a place among those that fit",
+       "a place among those within the budget is another place in gamma_G")
+def gamma_of_another_row(gamma_G, reward_GS, tax_GS, budget):
+    fits = tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget
+    return gamma_G[reward_GS.mean(1)[fits].argmax()].item() if fits.any() else None
+
+
+@wrong("choose_gamma", "the cheapest where none fits", "where nothing is within the budget")
+def gamma_of_the_cheapest(gamma_G, reward_GS, tax_GS, budget):
+    fits = tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget
+    return largest(gamma_G, reward_GS.mean(1), fits) if fits.any() else gamma_G[tax_GS.mean(1).argmin()].item()
+
+
+@wrong("choose_gamma", "the first where none fits", "where nothing is within the budget: None, not the first")
+def gamma_of_a_list_of_minus_infinities(gamma_G, reward_GS, tax_GS, budget):
+    fits = tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget
+    return gamma_G[reward_GS.mean(1).masked_fill(~fits, -math.inf).argmax()].item()
+
+
+@wrong("choose_gamma", "0 where none fits", "where nothing is within the budget: None, not 0 or nan")
+def gamma_of_zero(gamma_G, reward_GS, tax_GS, budget):
+    fits = tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget
+    return largest(gamma_G, reward_GS.mean(1), fits) or 0.0
+
+
+@wrong("choose_gamma", "the largest reward less its standard errors",
+       "the mean reward decides: no standard errors off it")
+def gamma_of_pessimists(gamma_G, reward_GS, tax_GS, budget):
+    fits = tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget
+    return largest(gamma_G, reward_GS.mean(1) - 2 * errors_of(reward_GS), fits)
+
+
+@wrong("choose_gamma", "the largest reward less the tax", "the reward decides: the budget has judged the tax already")
+def gamma_of_net_rewards(gamma_G, reward_GS, tax_GS, budget):
+    fits = tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget
+    return largest(gamma_G, reward_GS.mean(1) - tax_GS.mean(1), fits)
+
+
+@wrong("choose_gamma", "the luckiest seed's reward", "the luckiest seed's reward is no measure: the mean")
+def gamma_of_the_luckiest(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.amax(1), tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget)

@@ -45,6 +45,13 @@ def table():
     return "\n".join(lines) + "\n"
 
 
+def test_every_exercise_has_right_and_wrong_answers():
+    exercises = {name.removeprefix("check_") for name, check in vars(checks).items()
+                 if re.search(r"\.a\d_", getattr(check, "__module__", ""))}
+    assert set(RIGHT) == set(WRONG) == exercises
+    assert {name for name in exercises if len(RIGHT[name]) < 5 or len(WRONG[name]) < 8} == set()
+
+
 @pytest.mark.parametrize("exercise, answer", ANSWERS)
 def test_a_right_answer_is_right_for_every_seed(exercise, answer):
     for seed in (0, 1, 2, "hidden"):
