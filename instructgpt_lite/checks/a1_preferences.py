@@ -1,8 +1,8 @@
 """Assignment 1: strengths fitted to choices, and the loss of a reward model."""
 
 from collections.abc import Callable
-from itertools import permutations
-from math import log
+from itertools import combinations, pairwise, permutations, product
+from math import log, sqrt
 
 import torch
 from torch import Tensor
@@ -10,13 +10,20 @@ from torch.nn.functional import logsigmoid
 
 from instructgpt_lite.checks import oracles
 from instructgpt_lite.checks.draw import Draw
-from instructgpt_lite.checks.grading import hold, tensor
+from instructgpt_lite.checks.grading import Mistakes, hold, tensor
+
+
+def _one_side(strength: Tensor, rest: float) -> Tensor:
+    """Chances on the diagonal and above it, `rest` below."""
+    p = torch.sigmoid(strength[:, None] - strength)
+    return torch.where(torch.ones_like(p).triu().bool(), p, rest)
 
 
 def check_chances(student: Callable, seed: int | str = 0) -> None:
     """P(i is preferred to j), N by N, from strength_N; 1/2 on the diagonal."""
     def table(chance: Callable) -> Callable:
-        return lambda s: tensor([[chance(x, y) for y in s.tolist()] for x in s.tolist()])
+        return lambda s: tensor([[chance(x, y) for y in s.tolist()]
+                                 for x in s.tolist()])
 
     draw = Draw(seed)
     hold(student, table(lambda x, y: oracles.sigmoid(x - y)), [
@@ -37,16 +44,29 @@ def check_chances(student: Callable, seed: int | str = 0) -> None:
         "that is the logarithm of the chance: leave log out.":
             table(lambda x, y: log(oracles.sigmoid(x - y))),
         "that is who is stronger: a choice is a matter of chance.":
-            table(lambda x, y: float(x > y)),
+            (table(lambda x, y: float(x > y)), table(lambda x, y: float(x >= y)),
+             lambda s: (s[:, None] - s).sign() / 2 + 0.5),
+        "that is the scale of Elo, 400 and powers of 10: here it is exp.":
+            (table(lambda x, y: oracles.sigmoid((x - y) / 400 * log(10))),
+             table(lambda x, y: oracles.sigmoid((x - y) * log(10)))),
+        "that is the normal distribution, Thurstone's: the logistic one is wanted.":
+            (lambda s: torch.special.ndtr(s[:, None] - s),
+             lambda s: torch.special.ndtr((s[:, None] - s) / sqrt(2))),
+        "only one side of the diagonal is filled: the other is 1 - P.":
+            (lambda s: _one_side(s, 0.5), lambda s: _one_side(s, 0.0),
+             lambda s: _one_side(s, 0.0).fill_diagonal_(0)),
         "each by itself has no chance: one sigmoid of the difference.":
             table(lambda x, y: oracles.sigmoid(x) - oracles.sigmoid(y)),
         "against itself there is a chance, too: one half.":
-            lambda s: torch.sigmoid(s[:, None] - s).fill_diagonal_(0)})
+            lambda s: torch.sigmoid(s[:, None] - s).fill_diagonal_(0),
+        "against itself the chance is one half, not 1.":
+            lambda s: torch.sigmoid(s[:, None] - s).fill_diagonal_(1)})
     hold(student, table(lambda x, y: oracles.sigmoid(x - y)), [
         ("Far apart, exp overflows: use sigmoid.", (tensor([900.0, -900.0]),))])
 
 
-def _surprise(strength: Tensor, wins: Tensor, part: Callable = lambda lost: lost) -> Tensor:
+def _surprise(strength: Tensor, wins: Tensor,
+              part: Callable = lambda lost: lost) -> Tensor:
     """Summed over pairs: wins_ij -log sigmoid(s_i - s_j)."""
     margin = strength[:, None] - strength
     return (wins * part(-logsigmoid(margin))).sum()
@@ -60,36 +80,59 @@ def check_mean_surprise(student: Callable, seed: int | str = 0) -> None:
         return sum(w * x for w, x in lost) / sum(w for w, _ in lost)
 
     draw = Draw(seed)
-    wins = [draw.tensor(n, n, low=0, high=6).round().fill_diagonal_(0) for n in (3, 3)]
-    wins[0][0, 1], wins[1][2, 0], wins[1][1, 2] = 3, 0, 5
+    wins = [draw.tensor(n, n, low=0, high=6).round().fill_diagonal_(0) for n in (3, 4)]
+    wins[0][0, 1], wins[1][2, 0], wins[1][1, 2], wins[1][0, 3] = 3, 0, 5, 2
     hold(student, mean, [
         ("Every comparison counts once: a pair as often as it was compared.",
-         *[(draw.tensor(3), each) for each in wins])], {
+         *[(draw.tensor(len(each)), each) for each in wins])], {
         "that is the sum: divide by the number of comparisons.": _surprise,
         "negative: a surprise is minus the logarithm.":
             lambda s, wins: -_surprise(s, wins) / wins.sum(),
         "divide by the number of comparisons, not by that of cells.":
             lambda s, wins: _surprise(s, wins) / wins.numel(),
         "divide by the number of comparisons, not by that of pairs.":
-            lambda s, wins: _surprise(s, wins) / (len(s) * (len(s) - 1)),
-        "the winner's strength comes first: s_i - s_j where i was preferred.":
-            lambda s, wins: _surprise(s, wins.T) / wins.sum(),
-        "count how often: a pair that was compared 5 times counts 5 times.":
-            lambda s, wins: _surprise(s, (wins > 0).double()) / (wins > 0).sum(),
-        "that is the chance of the other outcome: a surprise has a logarithm.":
-            lambda s, wins: _surprise(s, wins, lambda x: 1 - (-x).exp()) / wins.sum(),
-        "that is the margin: the loss is -log sigmoid of it.":
-            lambda s, wins: (wins * (s[:, None] - s)).sum() / wins.sum(),
-        "only the majority of each pair is in yours: all comparisons count.":
-            lambda s, wins: _surprise(s, wins * (wins > wins.T)) / wins.sum(),
-        "in bits: nats need no log 2.":
-            lambda s, wins: _surprise(s, wins) / wins.sum() / log(2)}, gradient_in=0)
+            (lambda s, wins: _surprise(s, wins) / (len(s) * (len(s) - 1)),
+             lambda s, wins: _surprise(s, wins) / (len(s) * (len(s) - 1) / 2)),
+        **_other_means()}, gradient_in=0)
     hold(student, mean, [
-        ("Far apart, log(sigmoid) is -inf: use logsigmoid.",
+        ("Far apart, log(sigmoid) is -inf, and adding 1e-8 hides it: use logsigmoid.",
          (tensor([-900.0, 900.0]), tensor([[0.0, 2], [1, 0]])))], gradient_in=0)
 
 
-def _fitted(wins: Tensor, prior: float, steps: int = 60) -> Tensor:
+def _other_means() -> Mistakes:
+    """More mistakes of `check_mean_surprise`."""
+    def pairs_alike(s: Tensor, wins: Tensor) -> Tensor:
+        games = wins + wins.T
+        return _surprise(s, wins / games.clamp(min=1)) / (games.triu() > 0).sum()
+
+    return {
+        "divide by the number of comparisons, not by that of items.":
+            lambda s, wins: _surprise(s, wins) / len(s),
+        "every comparison is counted twice: divide by the sum of wins_NN.":
+            lambda s, wins: _surprise(s, wins) / wins.sum() / 2,
+        "only wins above the diagonal are in yours: those below count, too.":
+            (lambda s, wins: _surprise(s, wins.triu()) / wins.triu().sum(),
+             lambda s, wins: _surprise(s, wins.triu()) / wins.sum()),
+        "that is a squared error: the loss is -log P.":
+            lambda s, wins: _surprise(s, wins, lambda x: (1 - (-x).exp()) ** 2)
+            / wins.sum(),
+        "the winner's strength comes first: s_i - s_j where i was preferred.":
+            lambda s, wins: _surprise(s, wins.T) / wins.sum(),
+        "count how often: a pair that was compared 5 times counts 5 times.":
+            (lambda s, wins: _surprise(s, (wins > 0).double()) / (wins > 0).sum(),
+             pairs_alike),
+        "that is the chance of the other outcome: a surprise has a logarithm.":
+            lambda s, wins: _surprise(s, wins, lambda x: 1 - (-x).exp()) / wins.sum(),
+        "that is the margin: the loss is -log sigmoid of it.":
+            (lambda s, wins: (wins * (s[:, None] - s)).sum() / wins.sum(),
+             lambda s, wins: (wins * (s - s[:, None])).sum() / wins.sum()),
+        "only the majority of each pair is in yours: all comparisons count.":
+            lambda s, wins: _surprise(s, wins * (wins > wins.T)) / wins.sum(),
+        "in bits: nats need no log 2.":
+            lambda s, wins: _surprise(s, wins) / wins.sum() / log(2)}
+
+
+def _fitted(wins: Tensor, prior: float, steps: int = 20) -> Tensor:
     """Newton's method on the convex loss of `check_fit`."""
     s = wins.new_zeros(len(wins))
     games = wins + wins.T
@@ -108,82 +151,175 @@ def check_fit(student: Callable, seed: int | str = 0) -> None:
     The prior pulls to 0, so the strengths are finite and their mean is 0.
     """
     draw = Draw(seed)
-    cases = [draw.tensor(4, 4, low=1, high=9).round().fill_diagonal_(0),
-             draw.tensor(3, 3, low=1, high=9).round().fill_diagonal_(0)]
-    cases[1][:, 1], cases[1][1] = 0, 4                      # one that always wins
+    cases = [(draw.tensor(n, n, low=1, high=9).round().fill_diagonal_(0),
+              draw.number(0.4, 1.5)) for n in (4, 3)]
+    cases[1][0][:, 1], cases[1][0][1] = tensor([9, 0, 9]), tensor([1, 0, 1])  # weakest
+    always = draw.tensor(3, 3, low=1, high=9).round().fill_diagonal_(0)
+    always[:, 1] = 0
     hold(student, _fitted, [
-        ("The minimum of surprise and prior together, to three digits.",
-         *[(wins, draw.number(0.4, 1.5)) for wins in cases])], {
+        ("The minimum to three digits: go on until surprise and prior fall no more.",
+         *cases)], _other_fits(), digits=3)
+    hold(student, _fitted, [
+        ("Who always wins has a finite strength, too: the prior holds it.",
+         (always, draw.number(0.4, 1.5)))], digits=3)
+
+
+def _other_fits() -> Mistakes:
+    """Mistakes of `check_fit`."""
+    def moved(by: Callable) -> Callable:
+        return lambda wins, prior: by(_fitted(wins, prior))
+
+    def share(wins: Tensor, prior: float) -> Tensor:
+        return wins.sum(1) / (wins + wins.T).sum(1)
+
+    return {
         "the winner has the larger strength: yours are turned round.":
-            lambda wins, prior: -_fitted(wins, prior),
+            moved(lambda s: -s),
         "the prior is missing.": lambda wins, prior: _fitted(wins, 1e-9),
         "the prior is halved: prior / 2 times s^2 has the slope prior times s.":
             lambda wins, prior: _fitted(wins, 2 * prior),
-        "the prior is prior / 2 times s^2; yours counts half of that.":
+        "beside the surprise your prior has half its weight: prior / 2 times s^2.":
             lambda wins, prior: _fitted(wins, prior / 2),
         "the surprise is summed, not averaged: beside a mean the prior weighs more.":
             lambda wins, prior: _fitted(wins, prior * wins.sum().item()),
+        "the prior sums s^2 over items: yours takes the mean.":
+            lambda wins, prior: _fitted(wins, prior / len(wins)),
+        "the prior multiplies s^2 / 2: it is no variance to divide by.":
+            (lambda wins, prior: _fitted(wins, 1 / prior),
+             lambda wins, prior: _fitted(wins, 1 / prior ** 2)),
+        "the prior is no number of games: it multiplies s^2 / 2.":
+            lambda wins, prior: _fitted(wins + prior, 1e-9),
         "those are log odds of winning at all: whom one has beaten counts.":
             lambda wins, prior: (wins.sum(1) / wins.sum(0).clamp(min=0.5)).log(),
-        "that is a share of wins, not a strength.":
-            lambda wins, prior: wins.sum(1) / (wins + wins.T).sum(1),
+        "that is a share of wins, not a strength.": share,
         "those are exp(s): strengths are their logarithms.":
-            lambda wins, prior: _fitted(wins, prior).exp(),
+            (moved(torch.exp), moved(lambda s: s.softmax(dim=0))),
         "the first is no zero point: the prior sets the mean to 0.":
-            lambda wins, prior: _fitted(wins, prior) - _fitted(wins, prior)[0],
+            moved(lambda s: s - s[0]),
+        "the last is no zero point: the prior sets the mean to 0.":
+            moved(lambda s: s - s[-1]),
+        "the weakest is no zero point: the prior sets the mean to 0.":
+            moved(lambda s: s - s.min()),
+        "strengths keep their spread: do not divide by it.":
+            (moved(lambda s: s / s.std()), moved(lambda s: s / s.std(correction=0))),
+        "only who won more often counts in yours: all comparisons do.":
+            lambda wins, prior: _fitted((wins > wins.T).double(), prior),
+        "only wins above the diagonal are in yours: those below count, too.":
+            lambda wins, prior: _fitted(wins.triu(), prior),
         "one step is not the minimum: go on until the slope is 0.":
             lambda wins, prior: _fitted(wins, prior, steps=1),
-        "nothing has moved from 0.": lambda wins, prior: 0 * wins[0]}, digits=3)
+        "nothing has moved from 0.": lambda wins, prior: 0 * wins[0]}
+
+
+def _pairs(mean: Callable, counts: Callable = lambda a, b: a < b,
+           loss: Callable = oracles.softplus,
+           masked: Callable = lambda a, b: a and b) -> Callable:
+    """mean(losses of the pairs of each prompt)."""
+    def of(r: Tensor, rank: Tensor, mask: Tensor) -> float:
+        return mean([[loss(x[l] - x[w]) for w, l in permutations(range(len(x)), 2)
+                      if counts(ranks[w], ranks[l])
+                      and masked(there[w], there[l])]
+                     for x, ranks, there in zip(*map(Tensor.tolist, (r, rank, mask)))])
+    return of
+
+
+def _in_order(chosen: Callable) -> Callable:
+    """The loss of chosen pairs of the responses in order, ties as they come."""
+    def of(r: Tensor, rank: Tensor, mask: Tensor) -> float:
+        rows = []
+        for x, ranks, there in zip(r, rank, mask):
+            order = ranks[there].argsort(stable=True)
+            both = zip(ranks[there][order].tolist(), x[there][order].tolist())
+            pairs = chosen([*both])
+            rows.append([oracles.softplus(b - a) for a, b in pairs])
+        return _nested(rows)
+    return of
+
+
+def _nested(rows: list) -> float:
+    return sum(sum(row) / len(row) for row in rows) / len(rows)
 
 
 def check_ranking_loss(student: Callable, seed: int | str = 0) -> None:
     """Eq. (1) from r_BK and rank_BK (1 the best, equal ranks are no pair), and mask_BK,
     False where a prompt has fewer than K responses; r is then anything, even nan."""
-    def pairs(mean: Callable, counts: Callable = lambda a, b: a < b,
-              loss: Callable = oracles.softplus, masked: bool = True) -> Callable:
-        def of(r: Tensor, rank: Tensor, mask: Tensor) -> float:
-            return mean([[loss(x[l] - x[w]) for w, l in permutations(range(len(x)), 2)
-                          if counts(ranks[w], ranks[l])
-                          and (not masked or there[w] and there[l])]
-                         for x, ranks, there in zip(*map(Tensor.tolist, (r, rank, mask)))])
-        return of
-
-    def nested(rows: list) -> float:
-        return sum(sum(row) / len(row) for row in rows) / len(rows)
-
     draw = Draw(seed)
     tied = [min(x, 2) - (x == 2) for x in draw.order(3)]     # 1, 1 and 2, shuffled
-    rank = torch.tensor([[*tied, 3], [*draw.order(3), 4]])
+    mixed = draw.random.choice([[2, 3, 1], [3, 1, 2]])       # no index of itself
+    rank = torch.tensor([[*tied, 3], [*mixed, 4]])
     mask = torch.tensor([[True] * 4, [True, True, True, False]])
     r = draw.tensor(2, 4)
-    cases = [("Mean over a prompt's pairs, then over prompts; ties are no pairs.",
-              (r, rank, mask), (r + draw.tensor(2, 4), rank.flip(0), mask.flip(0)))]
-    hold(student, pairs(nested), cases, {
-        "negative: a surprise is minus the logarithm.":
-            pairs(lambda rows: -nested(rows)),
-        "rank 1 is the best: yours raises the worst.":
-            pairs(nested, lambda a, b: a > b),
-        "every prompt has one vote: yours averages over all pairs at once.":
-            pairs(lambda rows: sum(map(sum, rows)) / sum(map(len, rows))),
-        "divides by K (K - 1) / 2 twice: the mean over pairs is that division.":
-            pairs(lambda rows: sum(sum(x) / len(x) ** 2 for x in rows) / len(rows)),
-        "ties are no pairs: they count in yours.":
-            pairs(nested, lambda a, b: a <= b),
-        "sums the pairs of a prompt: take their mean.":
-            pairs(lambda rows: sum(map(sum, rows)) / len(rows)),
-        "divides by the pairs that K responses would make: some are tied or missing.":
-            pairs(lambda rows: sum(map(sum, rows)) / 6 / len(rows)),
-        "only the best against each other one: all pairs count.":
-            pairs(nested, lambda a, b: a == 1 < b),
-        "only neighbours in the ranking: all pairs count.":
-            pairs(nested, lambda a, b: b - a == 1),
-        "responses that are not there count: use the mask.":
-            pairs(nested, masked=False),
-        "that is the chance of the wrong order: a surprise has a logarithm.":
-            pairs(nested, loss=oracles.sigmoid)}, gradient_in=0)
+    other = rank.flip(0)
+    other[0, 3] = 0
+    hold(student, _pairs(_nested), [
+        ("Mean over a prompt's pairs, then over prompts; ties are no pairs.",
+         (r, rank, mask), (r + draw.tensor(2, 4), other, mask.flip(0)))],
+         _other_rankings() | _other_pairs(), gradient_in=0)
     unknown = r.masked_fill(~mask, torch.nan)
-    hold(student, pairs(nested), [
-        ("What is masked may be nan: pick pairs, do not multiply by the mask.",
+    hold(student, _pairs(_nested), [
+        ("What is masked may be nan: take it out before the loss, not after.",
          (unknown, rank, mask)),
         ("Far apart, log(sigmoid) is -inf: use logsigmoid.",
          (800 * r, rank, mask))], gradient_in=0)
+
+
+def _other_rankings() -> Mistakes:
+    """Mistakes of `check_ranking_loss` in what is summed, and divided by."""
+    def divided(by: Callable) -> Callable:
+        """The summed losses of a prompt, divided by a number for how many there are."""
+        return lambda r, rank, mask: sum(
+            _pairs(lambda rows: sum(rows[0]))(r[b:b + 1], rank[b:b + 1], mask[b:b + 1])
+            / by(mask[b].sum().item()) for b in range(len(r))) / len(r)
+
+    return {
+        "negative: a surprise is minus the logarithm.":
+            _pairs(lambda rows: -_nested(rows)),
+        "rank 1 is the best: yours raises the worst.":
+            _pairs(_nested, lambda a, b: a > b),
+        "every prompt has one vote: yours averages over all pairs at once.":
+            _pairs(lambda rows: sum(map(sum, rows)) / sum(map(len, rows))),
+        "sums over prompts: take their mean.":
+            _pairs(lambda rows: len(rows) * _nested(rows)),
+        "divides by K (K - 1) / 2 twice: the mean over pairs is that division.":
+            _pairs(lambda rows: sum(sum(x) / len(x) ** 2 for x in rows) / len(rows)),
+        "sums the pairs of a prompt: take their mean.":
+            _pairs(lambda rows: sum(map(sum, rows)) / len(rows)),
+        "divides by the pairs that K responses would make: some are tied or missing.":
+            (divided(lambda k: 6), divided(lambda k: k * (k - 1) / 2)),
+        "divides by all K x K places: only pairs count.":
+            (divided(lambda k: 16), divided(lambda k: k * k)),
+        "that is the chance of the wrong order: a surprise has a logarithm.":
+            _pairs(_nested, loss=oracles.sigmoid),
+        "that is a hinge: the loss is -log sigmoid of the margin.":
+            (_pairs(_nested, loss=lambda x: max(0, 1 + x)),
+             _pairs(_nested, loss=lambda x: max(0, x)))}
+
+
+def _other_pairs() -> Mistakes:
+    """Mistakes of `check_ranking_loss` in which pairs count."""
+    def listed(r: Tensor, rank: Tensor, mask: Tensor) -> float:
+        return _in_order(lambda x: combinations([r for _, r in x], 2))(
+            r, torch.ones_like(rank), mask)
+
+    def indexed(r: Tensor, rank: Tensor, mask: Tensor) -> float:
+        return listed(r.gather(1, (rank - 1) % rank.size(1)), rank, mask)
+
+    return {
+        "ties are no pairs: they count in yours.":
+            (_pairs(_nested, lambda a, b: a <= b),
+             _in_order(lambda x: combinations([r for _, r in x], 2)),
+             _in_order(lambda x: [(a, b) for (i, a), (j, b) in product(x, x)
+                                  if i <= j])),
+        "only the best against each other one: all pairs count.":
+            (_pairs(_nested, lambda a, b: a == 1 < b),
+             _in_order(lambda x: [(x[0][1], b) for i, b in x if i > x[0][0]])),
+        "only neighbours in the ranking: all pairs count.":
+            (_pairs(_nested, lambda a, b: b - a == 1),
+             _in_order(lambda x: [(a, b) for (i, a), (j, b) in pairwise(x) if i < j])),
+        "only the best against the worst: all pairs count.":
+            _in_order(lambda x: [(x[0][1], x[-1][1])]),
+        "responses come in any order: their ranks say which is better.": listed,
+        "rank_BK[b, k] is the rank of response k, no index of a response.": indexed,
+        "responses that are not there count: use the mask, on both of a pair.":
+            tuple(_pairs(_nested, masked=rule) for rule in (
+                lambda a, b: True, lambda a, b: a, lambda a, b: b))}

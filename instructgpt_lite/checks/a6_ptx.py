@@ -1,15 +1,15 @@
 """Assignment 6: the pretraining gradient, its tax, and a gamma that one can defend."""
 
 from collections.abc import Callable
-from math import sqrt
-from statistics import fmean, stdev
+from math import log, nan, sqrt
+from statistics import fmean, median, stdev
 
 import torch
 from torch import Tensor
 
 from instructgpt_lite.checks import oracles
 from instructgpt_lite.checks.draw import Draw
-from instructgpt_lite.checks.grading import hold, tensor
+from instructgpt_lite.checks.grading import Mistakes, hold, tensor
 
 
 def check_text_loss(student: Callable, seed: int | str = 0) -> None:
@@ -30,6 +30,7 @@ def check_text_loss(student: Callable, seed: int | str = 0) -> None:
     hold(student, of(plain), [
         ("Logits at s predict token s + 1; the mean over all that are predicted.",
          (draw.tensor(2, 4, 3), token), (draw.tensor(2, 4, 3), token.flip(1)))], {
+        **_other_texts(),
         "negative: eq. (2) is maximised, a loss is its minus.": of(plain, sign=1),
         "not shifted: logits at s predict token s + 1.": of(plain, ahead=0),
         "shifted by two.": of(plain, ahead=2),
@@ -54,6 +55,36 @@ def check_text_loss(student: Callable, seed: int | str = 0) -> None:
                 2, token[:, :-1, None]).mean()}, gradient_in=0)
 
 
+def _other_texts() -> Mistakes:
+    """More mistakes of `check_text_loss`."""
+    def of(logp: Callable, token: Callable = lambda ids: ids[:, 1:],
+           found: Callable = lambda loss, ids: loss.mean()) -> Callable:
+        def loss(logits: Tensor, ids: Tensor) -> Tensor:
+            wanted = token(ids)
+            x = logp(logits)[:, :wanted.size(1)]
+            return found(-x.gather(2, wanted[..., None])[..., 0], wanted)
+        return loss
+
+    def usual(x: Tensor) -> Tensor:
+        return x.log_softmax(dim=-1)
+
+    return {
+        "the last place predicts nothing: yours predicts the first token with it.":
+            of(usual, lambda ids: ids.roll(-1, dims=1)),
+        "the end of a text does not predict the start of the next.":
+            lambda logits, ids: of(usual)(logits.flatten(0, 1)[None], ids.view(1, -1)),
+        "softmax is taken twice: cross_entropy wants logits.":
+            of(lambda x: x.softmax(dim=-1).log_softmax(dim=-1)),
+        "softmax goes over words, the last axis.":
+            (of(lambda x: x.log_softmax(dim=1)),
+             of(lambda x: torch.cat([x[:, :-1].log_softmax(dim=1), x[:, -1:]], dim=1))),
+        "0 is a token like any other: all are predicted.":
+            of(usual, found=lambda loss, ids: loss[ids != 0].mean()),
+        "in bits: nats need no log 2.": of(lambda x: usual(x) / log(2)),
+        "that is the perplexity: leave exp out.":
+            lambda *case: of(usual)(*case).exp()}
+
+
 def check_mixed_step(student: Callable, seed: int | str = 0) -> None:
     """Parameters after a step of plain gradient descent on eq. (2), from param_N,
     ppo_grad_N, ptx_grad_N (gradients of both losses), gamma and lr."""
@@ -75,6 +106,11 @@ def check_mixed_step(student: Callable, seed: int | str = 0) -> None:
         "the text is forgotten: its gradient is in eq. (2).":
             lambda x, ppo, ptx, gamma, lr: x - lr * ppo,
         "PPO is forgotten.": lambda x, ppo, ptx, gamma, lr: x - lr * gamma * ptx,
+        "gamma multiplies the text's gradient alone: it is on both.":
+            lambda x, ppo, ptx, gamma, lr: x - lr * gamma * (ppo + ptx),
+        "plain descent: the gradient's size is not changed.":
+            tuple(_resized(size) for size in (
+                torch.abs, torch.norm, lambda g: g.norm().clamp(min=1))),
         "gamma is forgotten.": lambda x, ppo, ptx, gamma, lr: x - lr * (ppo + ptx),
         "lr is forgotten.": lambda x, ppo, ptx, gamma, lr: x - (ppo + gamma * ptx),
         "lr multiplies both gradients: it is on one alone.":
@@ -82,9 +118,32 @@ def check_mixed_step(student: Callable, seed: int | str = 0) -> None:
         "the text's gradient comes off: its loss shall fall as well.":
             lambda x, ppo, ptx, gamma, lr: x - lr * (ppo - gamma * ptx),
         "that is the step: take it off the parameters.":
-            lambda x, ppo, ptx, gamma, lr: lr * (ppo + gamma * ptx),
+            (lambda x, ppo, ptx, gamma, lr: lr * (ppo + gamma * ptx),
+             lambda x, ppo, ptx, gamma, lr: -lr * (ppo + gamma * ptx)),
         "gamma divides in yours: it multiplies.":
             lambda x, ppo, ptx, gamma, lr: x - lr * (ppo + ptx / gamma)})
+
+
+def _resized(size: Callable) -> Callable:
+    """A step along the gradient divided by its size: of signs, or of a norm."""
+    def step(x: Tensor, ppo: Tensor, ptx: Tensor, gamma: float, lr: float) -> Tensor:
+        slope = ppo + gamma * ptx
+        return x - lr * slope / size(slope)
+    return step
+
+
+def _paired(rise: list, a: list, b: list) -> float:
+    return stdev(rise) / sqrt(len(rise))
+
+
+def _taxed(mean: Callable = fmean, error: Callable = _paired,
+           rise: Callable = lambda a, b: a - b) -> Callable:
+    """(mean(rise), error(rise, after, before)) of the two losses of each run."""
+    def both(before: Tensor, after: Tensor) -> tuple:
+        a, b = after.tolist(), before.tolist()
+        rises = [*map(rise, a, b)]
+        return mean(rises), error(rises, a, b)
+    return both
 
 
 def check_tax(student: Callable, seed: int | str = 0) -> None:
@@ -92,16 +151,6 @@ def check_tax(student: Callable, seed: int | str = 0) -> None:
 
     The tax is the mean of after - before, its standard error that of paired runs.
     """
-    def of(mean: Callable = fmean, error: Callable | None = None) -> Callable:
-        def both(before: Tensor, after: Tensor) -> tuple:
-            a, b = after.tolist(), before.tolist()
-            rise = [x - y for x, y in zip(a, b)]
-            return mean(rise), (error or paired)(rise, a, b)
-        return both
-
-    def paired(rise: list, a: list, b: list) -> float:
-        return stdev(rise) / sqrt(len(rise))
-
     draw = Draw(seed)
     cases = []
     for seeds in (5, 4):
@@ -109,34 +158,61 @@ def check_tax(student: Callable, seed: int | str = 0) -> None:
         rise = draw.tensor(seeds, low=0.1, high=0.5)
         rise[1] *= -0.3
         cases.append((before, before + rise))
-    hold(student, of(), [
+    hold(student, _taxed(), [
         ("Each run against its own start; stdev / sqrt(S), with S - 1 inside.",
-         *cases)], {
+         *cases)], _other_taxes() | _other_errors())
+
+
+def _other_taxes() -> Mistakes:
+    """Mistakes of `check_tax` in the mean."""
+    def share(a: float, b: float) -> float:
+        return (a - b) / b
+
+    return {
         "before minus after: a tax is what the loss has risen by.":
-            lambda before, after: of()(after, before),
-        "runs are paired: the spread is that of the differences.":
-            of(error=lambda rise, a, b: sqrt(
-                (stdev(a) ** 2 + stdev(b) ** 2) / len(rise))),
-        "that is the spread of one run: the mean's is smaller by sqrt(S).":
-            of(error=lambda rise, a, b: stdev(rise)),
-        "divides by S: the standard error falls with sqrt(S).":
-            of(error=lambda rise, a, b: stdev(rise) / len(rise)),
-        "that is the variance of the mean: take its root.":
-            of(error=lambda rise, a, b: stdev(rise) ** 2 / len(rise)),
-        "S - 1 inside the root: the mean was estimated from the same runs.":
-            of(error=lambda rise, a, b: paired(rise, a, b)
-               * sqrt((len(rise) - 1) / len(rise))),
-        "sums over seeds: take the mean.": of(mean=sum),
+            _taxed(rise=lambda a, b: b - a),
+        "sums over seeds: take the mean.": _taxed(mean=sum),
         "a tax in per cent of the loss before: nats are wanted.":
-            lambda before, after: (fmean(((after - before) / before).tolist()),
-                                   of()(before, after)[1]),
-        "two standard errors: one is wanted.":
-            of(error=lambda rise, a, b: 2 * paired(rise, a, b)),
-        "that is the loss after: take the loss before off.":
-            _loss_after,
-        "the largest is not the mean.": of(mean=max),
+            (_taxed(rise=share),
+             lambda *case: (_taxed(rise=share)(*case)[0], _taxed()(*case)[1])),
+        "that is the loss after: take the loss before off.": _loss_after,
+        "the largest is not the mean.": _taxed(mean=max),
+        "the median is not the mean.": _taxed(mean=median),
         "a run may have become better: no absolute values.":
-            of(mean=lambda rise: fmean(map(abs, rise)))})
+            (_taxed(mean=lambda rise: fmean(map(abs, rise))),
+             _taxed(rise=lambda a, b: abs(a - b)))}
+
+
+def _other_errors() -> Mistakes:
+    """Mistakes of `check_tax` in the standard error."""
+    def of(error: Callable) -> Callable:
+        return _taxed(error=error)
+
+    def scaled(factor: Callable) -> Callable:
+        return of(lambda rise, a, b: _paired(rise, a, b) * factor(len(rise)))
+
+    def alone(x: list) -> float:
+        return stdev(x) / sqrt(len(x))
+
+    return {
+        "runs are paired: the spread is that of the differences.":
+            (of(lambda rise, a, b: sqrt(alone(a) ** 2 + alone(b) ** 2)),
+             of(lambda rise, a, b: alone(a) + alone(b)),
+             of(lambda rise, a, b: abs(alone(a) - alone(b))),
+             of(lambda rise, a, b: alone(a)), of(lambda rise, a, b: alone(b))),
+        "that is the spread of one run: the mean's is smaller by sqrt(S).":
+            of(lambda rise, a, b: stdev(rise)),
+        "divides by S: the standard error falls with sqrt(S).":
+            of(lambda rise, a, b: stdev(rise) / len(rise)),
+        "that is a variance: take its root.":
+            (of(lambda rise, a, b: stdev(rise) ** 2 / len(rise)),
+             of(lambda rise, a, b: stdev(rise) ** 2)),
+        "S - 1 inside the root: the mean was estimated from the same runs.":
+            scaled(lambda n: sqrt((n - 1) / n)),
+        "S - 1 stands in stdev already: divide that by sqrt(S).":
+            scaled(lambda n: sqrt(n / (n - 1))),
+        "an interval is wider: one standard error is wanted.":
+            (scaled(lambda n: 2), scaled(lambda n: 1.96))}
 
 
 def _loss_after(before: Tensor, after: Tensor) -> tuple:
@@ -145,11 +221,29 @@ def _loss_after(before: Tensor, after: Tensor) -> tuple:
     return fmean(a), stdev(a) / sqrt(len(a))
 
 
-# Of each gamma: mean reward, mean tax, deviations of tax and of reward over seeds. With a
-# budget of .3 each line but the fourth is what one usual mistake would choose.
-RUNS = [(1.5, 0.60, 0.020, 0.05), (1.3, 0.33, 0.052, 0.05), (1.2, 0.28, 0.035, 0.05),
-        (1.0, 0.20, 0.080, 0.05), (0.8, 0.10, 0.010, 0.60), (0.5, 0.02, 0.005, 0.05),
-        (0.4, 0.05, 0.005, 0.05)]
+# Of each gamma: mean reward, mean tax, deviations of tax and of reward over 3 seeds.
+# With a budget of .3 each line but RIGHT is what one usual mistake would choose.
+RUNS = [(1.5, 0.60, 0.020, 0.05), (1.3, 0.33, 0.052, 0.05), (1.2, 0.28, 0.040, 0.05),
+        (1.15, 0.27, 0.035, 0.05), (1.1, 0.268, 0.030, 0.05), (1.0, 0.20, 0.080, 0.30),
+        (0.95, 0.03, 0.002, 0.40), (0.8, 0.10, 0.010, 0.60), (0.75, 0.12, 0.010, 0.02),
+        (0.5, 0.02, 0.005, 0.05), (0.4, 0.05, 0.005, 0.05)]
+RIGHT = 5
+
+
+def _upper(tax: list) -> float:
+    return fmean(tax) + 2 * stdev(tax) / sqrt(len(tax))
+
+
+def _choice(price: Callable = _upper, best: Callable = max,
+            none: Callable = lambda rows: None, worth: Callable = fmean,
+            fits: Callable = lambda tax, budget: tax <= budget) -> Callable:
+    """The gamma of best worth among those whose price fits."""
+    def of(gamma: Tensor, reward: Tensor, tax: Tensor, budget: float) -> object:
+        rows = [*zip(gamma.tolist(), map(worth, reward.tolist()),
+                     map(price, tax.tolist()))]
+        within = [row for row in rows if fits(row[2], budget)]
+        return best(within, key=lambda row: row[1])[0] if within else none(rows)
+    return of
 
 
 def check_choose_gamma(student: Callable, seed: int | str = 0) -> None:
@@ -158,62 +252,90 @@ def check_choose_gamma(student: Callable, seed: int | str = 0) -> None:
     Of those whose mean tax + 2 standard errors is within the budget, the one of largest
     mean reward; None where there is none.
     """
-    def of(price: Callable | None = None, best: Callable = max,
-           none: Callable = lambda rows: None, worth: Callable = fmean,
-           fits: Callable = lambda tax, budget: tax <= budget) -> Callable:
-        def choice(gamma: Tensor, reward: Tensor, tax: Tensor, budget: float) -> object:
-            rows = [*zip(gamma.tolist(), map(worth, reward.tolist()),
-                         map(price or upper, tax.tolist()))]
-            within = [row for row in rows if fits(row[2], budget)]
-            return best(within, key=lambda row: row[1])[0] if within else none(rows)
-        return choice
-
-    def upper(tax: list) -> float:
-        return fmean(tax) + 2 * stdev(tax) / sqrt(len(tax))
-
     cases, ladder = [], [*range(len(RUNS))]
     draw = Draw(seed)
-    for order, noise in ((ladder, (-1, 0, 1)), ([6, 5, 3, 0, 4, 2, 1], (1, -1, 0)),
-                         ([3, 2, 6, 1, 5, 4, 0], (0, 1, -1))):
+    for order, noise in ((ladder, (-1, 0, 1)),
+                         ([10, 9, 6, 8, RIGHT, 0, 7, 4, 3, 2, 1], (1, -1, 0)),
+                         ([RIGHT, 2, 10, 8, 1, 9, 4, 7, 3, 6, 0], (0, 1, -1))):
         unit, lift, scale = draw.number(0.5, 2), draw.number(0, 1), draw.number(1, 3)
         rows = tensor([RUNS[n] for n in order])
-        rows[:, 0] += 3 * (rows[:, 0] == 1.0) * (order[0] == 3)  # the best fits
+        rows[:, 0] += 3 * (rows[:, 0] == 1.0) * (order[0] == RIGHT)  # the best fits
         luck = tensor(noise)
         cases.append((scale * 2.0 ** torch.arange(len(order)).double(),
                       lift + rows[:, :1] + rows[:, 3:] * luck.flip(0),
                       unit * (rows[:, 1:2] + rows[:, 2:3] * luck), unit * 0.3))
-    cases.append((*cases[0][:2], cases[0][2] + 5, 0.3))
-    hold(student, of(), [
+    cases.append((*cases[1][:2], cases[1][2] + 5, 0.3))
+    hold(student, _choice(), [
         ("Among those whose tax + 2 standard errors is within the budget, the largest "
-         "reward; None where nothing is.", *cases)], {
+         "reward; None where nothing is.", *cases)], _other_prices() | _other_choices())
+
+
+def _other_prices() -> Mistakes:
+    """Mistakes of `check_choose_gamma` in what is within the budget."""
+    def errors(n: float) -> Callable:
+        return lambda tax: fmean(tax) + n * stdev(tax) / sqrt(len(tax))
+
+    return {
         "a mean tax within the budget may be luck: add 2 standard errors.":
-            of(price=fmean),
+            _choice(errors(0)),
+        "2 standard errors, not one.": _choice(errors(1)),
         "2 standard errors of the mean, not 2 deviations of a run.":
-            of(price=lambda tax: fmean(tax) + 2 * stdev(tax)),
+            _choice(lambda tax: fmean(tax) + 2 * stdev(tax)),
         "that takes 2 standard errors off: the doubt is on the other side.":
-            of(price=lambda tax: 2 * fmean(tax) - upper(tax)),
+            _choice(errors(-2)),
+        "the worst seed is no bound: mean + 2 standard errors.": _choice(max),
+        "one seed is not enough: the mean over seeds.": _choice(lambda tax: tax[0]),
         "the budget is forgotten: the largest reward of all.":
-            of(fits=lambda tax, budget: True),
+            _choice(fits=lambda tax, budget: True),
+        "over the budget in yours: tax <= budget.":
+            _choice(fits=lambda tax, budget: tax > budget),
+        "where nothing is within the budget: None, not the cheapest.":
+            _choice(none=lambda rows: min(rows, key=lambda row: row[2])[0]),
+        "where nothing is within the budget: None, not the best.":
+            _choice(none=lambda rows: max(rows, key=lambda row: row[1])[0]),
+        "where nothing is within the budget: None, not the first.":
+            _choice(none=lambda rows: rows[0][0]),
+        "where nothing is within the budget: None, not 0 or nan.":
+            (_choice(none=lambda rows: 0.0), _choice(none=lambda rows: nan))}
+
+
+def _other_choices() -> Mistakes:
+    """Mistakes of `check_choose_gamma` in what is best."""
+    def doubtful(reward: list) -> float:
+        return 2 * fmean(reward) - _upper(reward)
+
+    def net(gamma: Tensor, reward: Tensor, tax: Tensor, budget: float) -> object:
+        return _choice()(gamma, reward - tax.mean(dim=1, keepdim=True), tax, budget)
+
+    def among_fit(gamma: Tensor, reward: Tensor, tax: Tensor, budget: float) -> object:
+        fits = torch.tensor([_upper(row) <= budget for row in tax.tolist()])
+        if not fits.any():
+            return None
+        return gamma[reward.mean(dim=1)[fits].argmax()].item()
+
+    return {
         "the smallest tax is not what was asked: the largest reward within the budget.":
             lambda gamma, reward, tax, budget: gamma[tax.mean(dim=1).argmin()].item(),
-        "where nothing is within the budget: None, not the cheapest.":
-            of(none=lambda rows: min(rows, key=lambda row: row[2])[0]),
-        "where nothing is within the budget: None, not the best.":
-            of(none=lambda rows: max(rows, key=lambda row: row[1])[0]),
-        "the largest reward, not the smallest.": of(best=min),
-        "over the budget in yours: tax <= budget.":
-            of(fits=lambda tax, budget: tax > budget),
+        "the largest reward, not the smallest.": _choice(best=min),
         "the largest gamma within the budget is not the largest reward.":
-            _largest_gamma,
-        "one seed is not enough: the mean over seeds.": of(price=lambda tax: tax[0]),
-        "the luckiest seed's reward is no measure: the mean.": of(worth=max),
-        "that is its place: give gamma itself.": _place_of(of())})
+            _end_of_gamma(max),
+        "the smallest gamma within the budget is not the largest reward.":
+            _end_of_gamma(min),
+        "the luckiest seed's reward is no measure: the mean.": _choice(worth=max),
+        "the mean reward decides: no standard errors off it.": _choice(worth=doubtful),
+        "the reward decides: the budget has judged the tax already.": net,
+        "a place among those within the budget is another place in gamma_G.":
+            among_fit,
+        "that is its place: give gamma itself.": _place_of(_choice())}
 
 
-def _largest_gamma(gamma: Tensor, reward: Tensor, tax: Tensor, budget: float) -> object:
-    error = 2 * tax.std(dim=1) / sqrt(tax.size(1))
-    within = gamma[tax.mean(dim=1) + error <= budget]
-    return within.max().item() if len(within) else None
+def _end_of_gamma(end: Callable) -> Callable:
+    """The largest or smallest gamma within the budget."""
+    def chosen(gamma: Tensor, reward: Tensor, tax: Tensor, budget: float) -> object:
+        error = 2 * tax.std(dim=1) / sqrt(tax.size(1))
+        within = gamma[tax.mean(dim=1) + error <= budget].tolist()
+        return end(within) if within else None
+    return chosen
 
 
 def _place_of(choice: Callable) -> Callable:

@@ -25,7 +25,8 @@ except ModuleNotFoundError as missing:
 
 Case = tuple                         # what it is about, and tuples of arguments
 Facts = dict[str, tuple[bool, str]]  # of each name, whether it is true, and why
-Mistakes = dict[str, Callable]       # what to say, and what it would return
+# What to say, and what the mistake would return, or each of its forms.
+Mistakes = dict[str, Callable | tuple[Callable, ...]]
 
 
 class Numbers(NamedTuple):
@@ -63,8 +64,8 @@ def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
     A mistake is told if something is wrong and all that was returned is what the
     mistake returns; cases that only a careful function survives belong in a call of
     their own. Where the oracle returns a list or a tensor, or a gradient is taken, a
-    tensor is wanted; where it returns a number or a tuple, these will do as well.
-    Without torch a list or a tuple is wanted, or a number.
+    tensor is wanted, or an array where there is no gradient; where it returns a number
+    or a tuple, these will do as well. Without torch a list, a tuple or a number is.
 
     gradient_in: the argument by which a loss is differentiated, None for no loss.
     digits: how many must be right, for what is found by steps.
@@ -76,16 +77,17 @@ def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
     if gradient_in is not None:
         for case in given:
             case[gradient_in].requires_grad_()
-    got = [student(*case) for case in given]
+    got = [_no_arrays(student(*case)) for case in given]
     want = [oracle(*case) for _, case in cases]
     for (_, case), after in zip(cases, given):
         assert all(map(same, after, case)), (
             f"{name} changed what it was given: work on a copy.")
     if all(map(same, got, want)):
         mistakes = None
-    for sentence, mistake in (mistakes or {}).items():
-        told = all(same(x, mistake(*case)) for x, (_, case) in zip(got, cases))
-        assert not told, f"{name}: {sentence}"
+    for sentence, forms in (mistakes or {}).items():
+        for form in forms if isinstance(forms, tuple) else (forms,):
+            told = all(same(x, form(*case)) for x, (_, case) in zip(got, cases))
+            assert not told, f"{name}: {sentence}"
     for n, (sentence, case) in enumerate(cases):
         fault = _fault(got[n], want[n], case, gradient_in is not None, same)
         if not fault and gradient_in is not None:
@@ -149,10 +151,18 @@ def _same(got: Any, want: Any, digits: int = 6) -> bool:
     x, y = _numbers(got), _numbers(want)
     if x is None or y is None:
         return type(got) is type(want) and got == want
-    near = partial(_close, relative=10 ** -digits, absolute=10 ** -digits / 1000)
+    near = partial(_close, relative=10 ** -digits, absolute=10 ** -digits / 10)
     return x.shape == y.shape and all(
         near(*both) or both[0] != both[0] and both[1] != both[1]
         for both in zip(x.flat, y.flat))
+
+
+def _no_arrays(x: Any) -> Any:
+    """numpy's arrays as tensors."""
+    if isinstance(x, list | tuple):
+        return type(x)(map(_no_arrays, x))
+    array = Tensor and hasattr(x, "__array__") and not isinstance(x, Tensor)
+    return tensor(x.tolist()) if array else x
 
 
 def _close(x: float, y: float, relative: float, absolute: float) -> bool:

@@ -60,7 +60,8 @@ class Process:
     def __init__(self, isolated: bool, clock: Clock) -> None:
         """Ready when this returns: starting Python and torch is not on the clock."""
         self.clock, self._rest = clock, b""
-        source = Path(runner.__file__).read_text()
+        source = "import tempfile\ntempfile.tempdir = '/'\n"  # no folder to write to
+        source += Path(runner.__file__).read_text()
         command = [sys.executable, "-I", "-B", "-c", source]
         self._process = _confined(command) if isolated else subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,

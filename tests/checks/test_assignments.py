@@ -24,7 +24,13 @@ def held(check, seed):
     return calls
 
 
-USUAL = [(name, sentence) for name, check in CHECKS.items() for sentence in held(check, 0)[0][1]]
+def forms(mistake):
+    """Each form of a mistake."""
+    return mistake if isinstance(mistake, tuple) else (mistake,)
+
+
+USUAL = [(name, sentence, n) for name, check in CHECKS.items()
+         for sentence, mistake in held(check, 0)[0][1].items() for n in range(len(forms(mistake)))]
 
 
 def test_every_assignment_has_four_exercises_and_each_at_least_ten_usual_mistakes():
@@ -34,9 +40,9 @@ def test_every_assignment_has_four_exercises_and_each_at_least_ten_usual_mistake
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, "hidden"])
-@pytest.mark.parametrize("name, sentence", USUAL)
-def test_a_usual_mistake_is_told_its_own_sentence(name, sentence, seed):
-    mistake = held(CHECKS[name], seed)[0][1][sentence]
+@pytest.mark.parametrize("name, sentence, n", USUAL)
+def test_a_usual_mistake_is_told_its_own_sentence(name, sentence, n, seed):
+    mistake = forms(held(CHECKS[name], seed)[0][1][sentence])[n]
     with pytest.raises(AssertionError) as said:
         CHECKS[name](mistake, seed)
     assert sentence in str(said.value)

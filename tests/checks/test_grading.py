@@ -3,6 +3,7 @@
 import math
 import pathlib
 
+import numpy as np
 import pytest
 import torch
 
@@ -46,6 +47,23 @@ def test_a_mistake_is_told_if_it_explains_everything_and_something_is_wrong():
     says("of 2", lambda x: -2, abs, cases, sign)
     hold(abs, abs, cases, sign)
     hold(abs, abs, cases[:1], sign)
+
+
+def test_a_mistake_may_have_several_forms():
+    forms = {"forgets the sign.": (lambda x: x, lambda x: -x)}
+    for student in forms["forgets the sign."]:
+        says("forgets the sign.", student, abs, [("", (2,), (-2,))], forms)
+
+
+def test_an_array_is_as_good_as_a_tensor():
+    for student in (lambda x: x.numpy() + 1, lambda x: x.float().numpy()[::-1][::-1] + 1):
+        hold(student, lambda x: x + 1, [("", (tensor([1.0, 2.0]),))])
+    hold(lambda x: (x.numpy().sum(), x.numpy().max()), lambda x: (3.0, 2.0), [("", (tensor([1.0, 2.0]),))])
+    says("2 is right", lambda x: np.array(1), lambda x: 2, [("", (1,))])
+
+
+def test_close_to_zero_three_digits_are_those_of_one():
+    hold(lambda x: x + 4e-5, lambda x: x, [("", (2e-4,))], digits=3)
 
 
 @pytest.mark.parametrize("change, given", [

@@ -171,3 +171,10 @@ def test_nothing_of_the_grader_outlives_it(folder):
     graded(folder, answered(my_tax="def my_tax(b, a):\n    while True: pass"))
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     assert not children.exists() or children.read_text().split() == []
+
+
+def test_an_array_of_numpy_is_a_right_answer(folder):
+    array = ("import numpy as np\ndef my_tax(before, after):\n    rise = (after - before).numpy()\n"
+             "    return np.array([rise.mean(), rise.std(ddof=1) / len(rise) ** 0.5])")
+    step = "def my_mixed_step(x, ppo, ptx, gamma, lr):\n    return (x - lr * (ppo + gamma * ptx)).numpy()"
+    assert graded(folder, answered(my_tax=array, my_mixed_step=step)).points == 10
