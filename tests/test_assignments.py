@@ -93,3 +93,19 @@ def test_sources_are_kept_without_outputs_and_import_nothing_but_ours(name):
         assert cell["cell_type"] == "markdown" or cell["outputs"] == [] and cell["execution_count"] is None
     imported = set(re.findall(r"^(?:from|import) (\w+)", "\n".join(code(SOURCES[name])), re.MULTILINE))
     assert imported <= {"instructgpt_lite", "torch", "math", "importlib", "dataclasses", "pathlib", "random"}
+
+
+def test_the_page_for_teachers_lists_what_there_is():
+    page = (ROOT / "chapters/teaching.md").read_text()
+    for found in ASSIGNMENTS.values():
+        link = f'<a href="../assignments/student/{found.name}.ipynb">{found.title}</a>'
+        assert f"{link}\n  - {found.chapters}\n  - {found.minutes}\n" in page
+    assert "student/capstone.ipynb" in page
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_a_notebook_says_its_points_minutes_and_chapters(name):
+    first, found = tool.text(MARKED[name]["cells"][0]), ASSIGNMENTS[name]
+    plural = "s" if "and" in found.chapters else ""
+    assert found.title in first and f"10 points · at most {found.minutes} minutes · after chapter{plural} " \
+        f"{found.chapters}\n" in first

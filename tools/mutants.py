@@ -30,6 +30,9 @@ MIRRORS = {
     "data/hub.py": ["data/test_hub.py", "data/test_model_folder.py"],
     "data/shapes.py": ["data/test_formats.py"],
     "models/ranks.py": ["test_ranks.py"],
+    "desk/grade.py": ["desk/test_grade.py"],
+    "desk/sandbox.py": ["desk/test_grade.py", "desk/test_attacks.py"],
+    "checks/verdict.py": ["book/test_exercise.py"],
     "training/sft.py": ["training/test_sft.py", "models/test_fixed_length.py", "test_ranks.py"],
     "models/networks.py": ["models/test_networks.py", "models/test_fixed_length.py", "models/test_hardware.py",
                            "models/test_loading.py"],
@@ -933,4 +936,29 @@ TAUGHT = [                           # what the checks of exercises hold to be r
            "packed without a block mask"),
 ]
 
-MUTANTS = THEORY + TRAINING + MODELS + JUDGING + RUN + WORLD + DATA + AT_SCALE + UNSEEN + ALONG_N + TAUGHT
+DESK = [                             # grades that are too kind, or say too much
+    Mutant("hidden-cases-left-out", "desk/grade.py", "HIDDEN = 3", "HIDDEN = 0", "answers learned by heart"),
+    Mutant("formulas-in-the-table", "desk/grade.py", "writer.writerow([_harmless(cell) for cell in row])",
+           "writer.writerow(row)", "a student named =cmd"),
+    Mutant("never-graded-again", "desk/grade.py", "return found if found.digest == digest else None", "return found",
+           "a second attempt keeps the first's points"),
+    Mutant("a-crash-costs-all", "desk/grade.py", "            self.process = None\n            self.broken[name]",
+           "            self.broken[name]", "the next function is asked of a process that is gone"),
+    Mutant("errors-in-their-own-words", "desk/sandbox.py", 'return error if error in ERRORS else "an error of its own"',
+           "return error", "hidden numbers in the name of an error"),
+    Mutant("gradients-not-sent", "desk/sandbox.py", "got = _WithSlope.apply(at, got, push)", "pass",
+           "every loss has lost its gradient"),
+    Mutant("time-stands-still", "desk/sandbox.py", "self.clock.left -= time.monotonic() - begun", "pass",
+           "a limit that nobody reaches"),
+    Mutant("network-and-files-for-all", "desk/sandbox.py", "_confined(command) if isolated else", "None or",
+           "the sandbox is never used"),
+    Mutant("first-attempt-counts", "desk/submissions.py", "key=lambda one: one.attempt)", "key=lambda one: -one.attempt)",
+           "the last one was asked for"),
+    Mutant("links-followed", "desk/submissions.py", "if path.is_symlink() or ", "if ", "a link to another's notebook"),
+    Mutant("notebooks-run-whole", "desk/submissions.py", "kept = ast.Import |", "kept = ast.stmt |",
+           "experiments take the time of the grader"),
+    Mutant("open-is-tried", "checks/verdict.py", "        raise NotYet(OPEN)", "        pass",
+           "a hint before the first attempt"),
+]
+
+MUTANTS = THEORY + TRAINING + MODELS + JUDGING + RUN + WORLD + DATA + AT_SCALE + UNSEEN + ALONG_N + TAUGHT + DESK
