@@ -107,5 +107,5 @@ def test_the_page_for_teachers_lists_what_there_is():
 def test_a_notebook_says_its_points_minutes_and_chapters(name):
     first, found = tool.text(MARKED[name]["cells"][0]), ASSIGNMENTS[name]
     plural = "s" if "and" in found.chapters else ""
-    assert found.title in first and f"10 points · at most {found.minutes} minutes · after chapter{plural} " \
+    assert found.title in first and f"10 points · about {found.minutes} minutes · after chapter{plural} " \
         f"{found.chapters}\n" in first

@@ -148,7 +148,7 @@ def check_kl_slope(student: Callable, seed: int | str = 0) -> None:
     """Gradient of KL(p || q) in the logits z_V of p = softmax(z), given logq_V."""
     draw = Draw(seed)
     hold(student, lambda z, q: tensor(oracles.kl_gradient(z.log_softmax(dim=-1), q)), [
-        ("p (log p/q - KL), one number a logit.",
+        ("One number a logit; they sum to 0.",
          *[(draw.tensor(4), draw.logp(4)) for _ in range(2)])],
          _other_slopes() | _parts_of_the_slope())
 
@@ -215,7 +215,7 @@ def check_sample_weights(student: Callable, seed: int | str = 0) -> None:
     of KL(p || q) without bias and without a baseline, from logp_N and logq_N."""
     draw = Draw(seed)
     hold(student, lambda p, q: (p - q) / len(p), [
-        ("The score function: log p/q of each sample, over N.",
+        ("The gradient of a mean over p, by the score function.",
          *[(draw.tensor(n, low=-3, high=0), draw.tensor(n, low=-3, high=0))
            for n in (4, 6)])], {
         "that is what the gradient of k1 weighs by: its mean is 0, it teaches nothing.":

@@ -201,10 +201,11 @@ def check_reliability(student: Callable, seed: int | str = 0) -> None:
     cases = []
     for bins in (4, 5):
         p = draw.tensor(9, low=0.02, high=0.98)
-        p[:4] = tensor([1.0, 0.03, 0.5, 1 - 0.5 / bins])
+        p[:5] = tensor([1.0, 0.03, 0.5, 1 - 0.5 / bins, 0.6])
         p[(p >= 1 / bins) & (p < 2 / bins)] = 0.03               # a bin that is empty
+        p += 0.003 * (bins == 5) * (p < 1)     # fifths have no exact number: no edges
         won = torch.tensor(draw.integers(9, 0, 1)).bool()
-        won[:4] = torch.tensor([True, False, True, True])
+        won[:5] = torch.tensor([True, False, True, True, False])
         cases.append((p, won, bins))
     hold(student, _table(), [
         ("Of each bin that holds anything: mean chance, share won, count.", *cases)],

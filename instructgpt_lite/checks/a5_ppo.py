@@ -331,7 +331,7 @@ def check_sequence_kl(student: Callable, seed: int | str = 0) -> None:
     """
     draw = Draw(seed)
     hold(student, _enumerated(_gap), [
-        ("Sum over all responses of pi(y) (log pi(y) - log ref(y)).",
+        ("An expectation over whole responses, drawn from pi.",
          (draw.logp(3, 3, 3), draw.logp(3, 3, 3)),
          (draw.logp(4, 2, 2), draw.logp(4, 2, 2)))],
          _other_sums() | _other_visits())

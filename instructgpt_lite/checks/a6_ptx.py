@@ -90,7 +90,7 @@ def check_mixed_step(student: Callable, seed: int | str = 0) -> None:
     ppo_grad_N, ptx_grad_N (gradients of both losses), gamma and lr."""
     draw = Draw(seed)
     hold(student, lambda x, ppo, ptx, gamma, lr: x - lr * (ppo + gamma * ptx), [
-        ("Both losses fall: x - lr (ppo + gamma ptx).",
+        ("Both losses fall, and gamma weighs one of them.",
          *[(draw.tensor(3), draw.tensor(3), draw.tensor(3), draw.number(2, 30),
             draw.number(0.05, 0.5)) for _ in range(2)])], {
         "uphill: these are gradients of losses.":
@@ -159,7 +159,7 @@ def check_tax(student: Callable, seed: int | str = 0) -> None:
         rise[1] *= -0.3
         cases.append((before, before + rise))
     hold(student, _taxed(), [
-        ("Each run against its own start; stdev / sqrt(S), with S - 1 inside.",
+        ("Each run against its own start; the error is that of their mean.",
          *cases)], _other_taxes() | _other_errors())
 
 

@@ -21,6 +21,8 @@ from torch import Tensor
 
 from instructgpt_lite.desk import runner
 
+# torch's compiler, which its optimizers import, wants a folder that is there already.
+SET = {"OMP_NUM_THREADS": "1", "TORCHINDUCTOR_CACHE_DIR": "/usr"}
 START = 120.0                                            # seconds to import torch
 LONGEST = 2 ** 20                                        # bytes of one answer
 MEMORY = 3 * 2 ** 30  # address space, most of it torch
@@ -57,15 +59,19 @@ class Clock:
 class Process:
     """One process that runs a student's cells and calls their functions."""
 
-    def __init__(self, isolated: bool, clock: Clock) -> None:
-        """Ready when this returns: starting Python and torch is not on the clock."""
+    def __init__(self, isolated: bool, clock: Clock, optim: bool = False) -> None:
+        """Ready when this returns: starting Python and torch is not on the clock.
+
+        optim: whether to start torch's optimizers as well, which takes a second.
+        """
         self.clock, self._rest = clock, b""
         source = "import tempfile\ntempfile.tempdir = '/'\n"  # no folder to write to
+        source += "import torch._dynamo\n" * optim
         source += Path(runner.__file__).read_text()
         command = [sys.executable, "-I", "-B", "-c", source]
         self._process = _confined(command) if isolated else subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, start_new_session=True)
+            stderr=subprocess.DEVNULL, start_new_session=True, env=os.environ | SET)
         try:
             self._line(START)
         except Ended:
@@ -117,13 +123,15 @@ def _confined(command: list[str]) -> Any:
     """The command in its sandbox, with pipes to and from it."""
     from sandlock import Sandbox, StdioMode
 
-    readable = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/urandom",
-                sys.prefix, sys.base_prefix]
-    box = Sandbox(fs_readable=[path for path in readable if os.path.exists(path)],
-                  fs_writable=["/dev/null"], max_memory=MEMORY, max_processes=1,
-                  fs_denied=[str(Path(runner.__file__).parents[1])],
+    readable = [Path(each) for each in (
+        "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/urandom", sys.prefix,
+        sys.base_prefix) if os.path.exists(each)]
+    ours = Path(runner.__file__).parents[1]              # solutions, where installed
+    denied = [ours] if any(map(ours.is_relative_to, readable)) else []
+    box = Sandbox(fs_readable=[*map(str, readable)], fs_writable=["/dev/null"],
+                  fs_denied=[*map(str, denied)], max_memory=MEMORY, max_processes=1,
                   max_open_files=256, no_coredump=True, clean_env=True, cwd="/",
-                  env={"OMP_NUM_THREADS": "1"})
+                  env=SET)
     return box.popen(command, stdin=StdioMode.PIPED, stdout=StdioMode.PIPED,
                      stderr=StdioMode.NULL)
 

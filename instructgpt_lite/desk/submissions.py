@@ -13,8 +13,9 @@ from pathlib import Path
 
 from instructgpt_lite.desk.assignments import ASSIGNMENTS, Assignment
 
-MOODLE = re.compile(r"(?P<student>.+?)_\d+_assignsubmission_file_?(?P<rest>.*)")
-CANVAS = re.compile(r"(?P<student>[^_]+?)(?:_LATE)?_\d{2,}_\d{2,}_(?P<rest>.+)")
+MOODLE = re.compile(r"(?P<student>.+?)_(?P<id>\d+)_assignsubmission_file_?.*")
+CANVAS = re.compile(r"(?P<student>[^_]+?)(?:_LATE)?_(?P<id>\d{2,})_\d{2,}_.+")
+COPY = re.compile(r"^(Copy of |Kopie von )+")
 AGAIN = re.compile(r"(?:-(\d+)|\s*\((\d+)\))$")          # name-1, name (1)
 LARGEST = 20 * 2 ** 20                                   # bytes of a notebook
 
@@ -26,6 +27,7 @@ class Submission:
     student: str
     path: Path
     attempt: int = 0
+    variant: int = 0
     notes: list[str] = field(default_factory=list)
     assignment: Assignment | None = None
     cells: dict[str, str] = field(default_factory=dict)
@@ -62,10 +64,12 @@ def named(path: Path, folder: Path) -> tuple[str, int]:
     for part in parts:
         found = MOODLE.fullmatch(part) or CANVAS.fullmatch(part)
         if found:
-            return found["student"].strip(), attempt
-    if len(parts) > 1:                                   # a folder for each student
-        return parts[0], attempt
-    return re.sub(r"^(Copy of |Kopie von )+", "", AGAIN.sub("", parts[0])), attempt
+            return f"{found['student'].strip()} {found['id']}", attempt
+    name = COPY.sub("", AGAIN.sub("", parts[-1]))
+    alone = len(list(path.parent.glob("*.ipynb"))) < 2
+    if len(parts) > 1 and (alone or any(name.startswith(each) for each in ASSIGNMENTS)):
+        return parts[0], attempt                         # a folder for each student
+    return name, attempt
 
 
 def _read(path: Path, folder: Path) -> Submission:
@@ -82,8 +86,10 @@ def _read(path: Path, folder: Path) -> Submission:
         found.notes.append(f"no notebook that can be read ({str(error):.80})")
         return found
     given = notebook.get("metadata", {})
-    given = given.get("instructgpt_lite", {}) if isinstance(given, dict) else {}
-    name = given.get("assignment") if isinstance(given, dict) else None
+    given = given.get("instructgpt_lite") if isinstance(given, dict) else {}
+    given = given if isinstance(given, dict) else {}
+    name, variant = given.get("assignment"), given.get("variant")
+    found.variant = variant if type(variant) is int else 0
     found.assignment = ASSIGNMENTS.get(str(name)) or _likeliest(sources, found.notes)
     if found.assignment:
         take_cells(found, sources)
@@ -181,7 +187,10 @@ def is_open(source: str, name: str) -> bool:
 
 
 def _constant(node: ast.expr) -> bool:
-    return isinstance(node, ast.Lambda | ast.Constant | ast.UnaryOp)
+    plain = (ast.Constant, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.Tuple,
+             ast.List, ast.expr_context)
+    return isinstance(node, ast.Lambda) or all(
+        isinstance(each, plain) for each in ast.walk(node))
 
 
 def _ours(node: ast.stmt) -> bool:

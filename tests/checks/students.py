@@ -1388,7 +1388,7 @@ def weights_all_alike(logp_N, logq_N):
     return (logp_N - logq_N).mean().expand(len(logp_N)) / len(logp_N)
 
 
-@wrong("sample_weights", "one number", "(4,) is wanted. The score function")
+@wrong("sample_weights", "one number", "(4,) is wanted. The gradient of a mean")
 def weights_as_a_number(logp_N, logq_N):
     return (logp_N - logq_N).mean()
 

@@ -178,3 +178,17 @@ def test_an_array_of_numpy_is_a_right_answer(folder):
              "    return np.array([rise.mean(), rise.std(ddof=1) / len(rise) ** 0.5])")
     step = "def my_mixed_step(x, ppo, ptx, gamma, lr):\n    return (x - lr * (ppo + gamma * ptx)).numpy()"
     assert graded(folder, answered(my_tax=array, my_mixed_step=step)).points == 10
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_optimizers_of_torch_work(folder, isolated):
+    fit = ("def my_fit(wins, prior):\n    s = torch.zeros(len(wins), dtype=wins.dtype, requires_grad=True)\n"
+           "    steps = torch.optim.LBFGS([s], max_iter=200, line_search_fn='strong_wolfe', tolerance_grad=1e-9)\n"
+           "    def loss():\n        steps.zero_grad()\n"
+           "        each = wins * torch.nn.functional.logsigmoid(s[:, None] - s)\n"
+           "        total = -each.sum() + prior / 2 * s.square().sum()\n        total.backward()\n"
+           "        return total\n"
+           "    steps.step(loss)\n    return s.detach()")
+    (folder / "ada.ipynb").write_text(notebook([cell(fit, "my_fit")], "a1_preferences"))
+    found = grade(find(folder)[0], b"s", isolated)
+    assert found.exercises["my_fit"] == {"points": 3, "of": 3, "said": "right."}

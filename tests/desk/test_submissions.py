@@ -9,15 +9,15 @@ from instructgpt_lite.desk.submissions import defines, definitions, find, is_ope
 
 
 @pytest.mark.parametrize("path, student, attempt", [
-    ("Ada Byron_123456_assignsubmission_file_/a6_ptx.ipynb", "Ada Byron", 0),
-    ("Ada Byron_123456_assignsubmission_file_a6_ptx.ipynb", "Ada Byron", 0),
-    ("byronada_43210_98765_a6_ptx.ipynb", "byronada", 0),
-    ("byronada_LATE_43210_98765_a6_ptx-2.ipynb", "byronada", 2),
+    ("Ada Byron_123456_assignsubmission_file_/a6_ptx.ipynb", "Ada Byron 123456", 0),
+    ("Ada Byron_123456_assignsubmission_file_a6_ptx.ipynb", "Ada Byron 123456", 0),
+    ("byronada_43210_98765_a6_ptx.ipynb", "byronada 43210", 0),
+    ("byronada_LATE_43210_98765_a6_ptx-2.ipynb", "byronada 43210", 2),
     ("ada/a6_ptx/a6_ptx.ipynb", "ada", 0),
     ("ada/Copy of a6_ptx (3).ipynb", "ada", 3),
     ("Copy of a6_ptx ada.ipynb", "a6_ptx ada", 0),
     ("Copy of Copy of ada (1).ipynb", "ada", 1),
-    ("Ærø Müller-Lüdenscheidt_7_assignsubmission_file_/x.ipynb", "Ærø Müller-Lüdenscheidt", 0)])
+    ("Ærø Müller-Lüdenscheidt_7_assignsubmission_file_/x.ipynb", "Ærø Müller-Lüdenscheidt 7", 0)])
 def test_names_of_moodle_canvas_nbgrader_and_colab(tmp_path, path, student, attempt):
     assert named(tmp_path / path, tmp_path) == (student, attempt)
 
@@ -56,7 +56,7 @@ def test_of_a_cell_that_is_there_twice_the_last_that_defines_it_counts(tmp_path)
 def test_the_last_attempt_counts_and_is_noted(tmp_path):
     for name in ("byron_43210_98765_a6-1.ipynb", "byron_43210_98764_a6.ipynb", "lovelace_43211_98766_a6.ipynb"):
         hand_in(tmp_path, name, notebook(answered()))
-    assert [(each.student, each.attempt) for each in find(tmp_path)] == [("byron", 1), ("lovelace", 0)]
+    assert [(each.student, each.attempt) for each in find(tmp_path)] == [("byron 43210", 1), ("lovelace 43211", 0)]
     assert "earlier attempt" in find(tmp_path)[0].notes[0]
 
 
@@ -100,11 +100,12 @@ def test_a_notebook_of_nothing_of_ours_says_so(tmp_path):
 
 
 def test_of_other_cells_only_what_defines_counts():
-    source = ("import math\nfrom instructgpt_lite import checks\nEPS = 1e-6\nsign = -1.0\nruns = train()\n"
+    source = ("import math\nfrom instructgpt_lite import checks\nEPS = 1e-6\nsign = -1.0\nHALF = 1 / 2\n"
+              "BOTH = (1, [2])\nruns = train()\n"
               "%time x\n!ls\ndef helper(x):\n    return x\nclass Box: pass\nf = lambda x: x\n"
               "helper(3)\nfor i in range(9): go()")
     kept = definitions(source)
-    assert defines(kept) == {"EPS", "sign", "helper", "Box", "f"} and "import math" in kept
+    assert defines(kept) == {"EPS", "sign", "HALF", "BOTH", "helper", "Box", "f"} and "import math" in kept
     assert "instructgpt_lite" not in kept and "go()" not in kept and "helper(3)" not in kept
 
 
@@ -123,3 +124,18 @@ def test_a_broken_cell_is_kept_so_that_its_error_is_told():
 def test_an_exercise_that_nobody_has_begun(body, is_it):
     assert is_open(f"def my_tax(b, a):\n    {body}", "my_tax") is is_it
     assert not is_open("", "my_tax")
+
+
+def test_of_notebooks_side_by_side_each_is_its_names_and_two_of_one_name_are_two(tmp_path):
+    for name in ("a6/ann.ipynb", "a6/bob.ipynb", "cem/a6_ptx.ipynb", "cem/a6_ptx (1).ipynb",
+                 "Ann Lee_111_assignsubmission_file_/a.ipynb", "Ann Lee_222_assignsubmission_file_/a.ipynb"):
+        hand_in(tmp_path, name, notebook(answered()))
+    assert [each.student for each in find(tmp_path)] == ["Ann Lee 111", "Ann Lee 222", "ann", "bob", "cem"]
+
+
+def test_the_variant_of_a_notebook_is_read(tmp_path):
+    for student, variant in (("ann", 7), ("bob", "7"), ("cem", None)):
+        text = json.loads(notebook(answered()))
+        text["metadata"]["instructgpt_lite"]["variant"] = variant
+        hand_in(tmp_path, f"{student}.ipynb", json.dumps(text))
+    assert [each.variant for each in find(tmp_path)] == [7, 0, 0]
