@@ -34,6 +34,7 @@ class GradeCommand:
         from instructgpt_lite.desk.grade import grade_all
         from instructgpt_lite.desk.sandbox import check_isolation
         from instructgpt_lite.desk.submissions import find
+        from instructgpt_lite.report.text import printable
 
         if self.out.suffix != ".csv":
             raise ValueError(f"--out {self.out}: name a table that ends in .csv")
@@ -49,5 +50,5 @@ class GradeCommand:
         print(f"Feedback:   {self.out.with_suffix('')}/feedback")
         noted = [each for each in grades if each.notes]
         for each in noted[:20]:
-            print(f"note: {each.file}: {'; '.join(each.notes)}"[:160])
+            print(printable(f"note: {each.file}: {'; '.join(each.notes)}"[:160]))
         return 0

@@ -19,12 +19,13 @@ from pathlib import Path
 
 from instructgpt_lite.desk.assignments import Exercise
 from instructgpt_lite.desk.sandbox import Clock, Ended, Process, Remote, known
-from instructgpt_lite.desk.submissions import Submission, is_open
+from instructgpt_lite.desk.submissions import Submission, is_open, readable
 from instructgpt_lite.files import write_bytes, write_json
 
 HIDDEN = 3                                               # draws of each hidden check
 SECONDS = 5.0                                            # of one call
-CANNOT = (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError)
+CANNOT = (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError,
+          AttributeError)
 
 
 @dataclass
@@ -99,8 +100,8 @@ class Desk:
 def grade(submission: Submission, secret: bytes, isolated: bool = True,
           limit: float = 20.0) -> Grade:
     """Points and sentences for one submission, within `limit` seconds and one more."""
-    found = Grade(submission.student, submission.path.name, "", digest(submission),
-                  notes=submission.notes)
+    found = Grade(submission.student, readable(submission.path.name), "",
+                  digest(submission), notes=submission.notes)
     if submission.assignment is None:
         return found
     exercises = submission.assignment.exercises
@@ -131,10 +132,8 @@ def grade(submission: Submission, secret: bytes, isolated: bool = True,
 
 def digest(submission: Submission) -> str:
     """Of the whole notebook: what is graded already need not be graded again."""
-    try:
-        return hashlib.sha256(submission.path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
+    path = submission.path
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def grade_all(submissions: list[Submission], out: Path, isolated: bool = True,

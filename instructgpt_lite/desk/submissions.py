@@ -72,12 +72,18 @@ def named(path: Path, folder: Path) -> tuple[str, int]:
     return name, attempt
 
 
+def readable(name: str) -> str:
+    """A name of a file as any table and page can hold it."""
+    return name.encode("utf-8", "replace").decode()
+
+
 def _read(path: Path, folder: Path) -> Submission:
     student, attempt = named(path, folder)
-    found = Submission(student, path, attempt)
+    found = Submission(readable(student), path, attempt)
     try:
-        if path.is_symlink() or path.stat().st_size > LARGEST:
-            raise ValueError("a link, or larger than 20 MB: not read")
+        if (path.is_symlink() or not path.is_file()
+                or path.stat().st_size > LARGEST):
+            raise ValueError("a link, no file, or larger than 20 MB: not read")
         notebook = json.loads(path.read_text(encoding="utf-8"))
         sources = [(_grade_id(cell), "".join(cell["source"]))
                    for cell in notebook["cells"] if cell["cell_type"] == "code"]
@@ -172,7 +178,10 @@ def definitions(source: str, whole: bool = False) -> str:
     tree.body = [node for node in tree.body if not _ours(node) and (
         isinstance(node, kept) or whole and not isinstance(node, ast.Expr)
         or isinstance(node, ast.Assign) and _constant(node.value))]
-    return ast.unparse(tree)
+    try:
+        return ast.unparse(tree)
+    except RecursionError:                               # deeper than anybody writes
+        return source if whole else ""
 
 
 def is_open(source: str, name: str) -> bool:

@@ -192,3 +192,33 @@ def test_optimizers_of_torch_work(folder, isolated):
     (folder / "ada.ipynb").write_text(notebook([cell(fit, "my_fit")], "a1_preferences"))
     found = grade(find(folder)[0], b"s", isolated)
     assert found.exercises["my_fit"] == {"points": 3, "of": 3, "said": "right."}
+
+
+ODD = {"a lone surrogate": "x = '\ud800'\ndef my_tax(b, a):\n    return 1",
+       "nul": "def my_tax(b, a):\n    return '\x00'",
+       "deep": "x = " + "-" * 3_000 + "1\ndef my_tax(b, a):\n    return 1", "brackets": "x = " + "(" * 900,
+       "deep answer": "def my_tax(b, a):\n    x = []\n    for _ in range(600): x = [x]\n    return x",
+       "huge": "def my_tax(b, a):\n    return 10 ** 5_000, 0",
+       "text": "def my_tax(b, a):\n    return chr(55296) * 9",
+       "truth": "def my_tax(b, a):\n    return True, False", "itself": "def my_tax(b, a):\n    return my_tax",
+       "ragged": "def my_tax(b, a):\n    return (1, (2, 3))", "empty": "def my_tax(b, a):\n    return torch.zeros(0)",
+       "sparse": "def my_tax(b, a):\n    return torch.eye(2).to_sparse()", "set": "def my_tax(b, a):\n    return {1, 2}"}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_nothing_that_one_hands_in_stops_the_others(folder, name):
+    (folder / "odd.ipynb").write_text(notebook(answered(my_tax=ODD[name])))
+    out = folder.parent / "grades.csv"
+    found, = grade_all(find(folder), out)
+    assert found.exercises["my_tax"]["points"] == 0 and found.points == 7
+    assert page(found).encode() and len(out.read_text()) < 2_000
+
+
+def test_files_with_odd_names_and_what_is_no_file_stop_nothing(folder):
+    (folder / os.fsdecode(b"\xff\xfe.ipynb")).write_text("{}")
+    (folder / "<i>&\x1b[31m.ipynb").write_text("{}")
+    (folder / "folder.ipynb").mkdir()
+    os.mkfifo(folder / "pipe.ipynb")
+    found = list(grade_all(find(folder), folder.parent / "grades.csv"))
+    assert len(found) == 4 and all("no notebook that can be read" in each.notes[0] for each in found)
+    assert not any("<i>" in page(each) for each in found)
