@@ -202,7 +202,8 @@ ODD = {"a lone surrogate": "x = '\ud800'\ndef my_tax(b, a):\n    return 1",
        "text": "def my_tax(b, a):\n    return chr(55296) * 9",
        "truth": "def my_tax(b, a):\n    return True, False", "itself": "def my_tax(b, a):\n    return my_tax",
        "ragged": "def my_tax(b, a):\n    return (1, (2, 3))", "empty": "def my_tax(b, a):\n    return torch.zeros(0)",
-       "sparse": "def my_tax(b, a):\n    return torch.eye(2).to_sparse()", "set": "def my_tax(b, a):\n    return {1, 2}"}
+       "sparse": "def my_tax(b, a):\n    return torch.eye(2).to_sparse()",
+       "set": "def my_tax(b, a):\n    return {1, 2}"}
 
 
 @pytest.mark.parametrize("name", ODD)
