@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import io
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +20,15 @@ from pathlib import Path
 
 from instructgpt_lite.desk.assignments import Exercise
 from instructgpt_lite.desk.sandbox import Clock, Ended, Process, Remote, known
-from instructgpt_lite.desk.submissions import Submission, is_open, readable
+from instructgpt_lite.desk.submissions import Submission, is_open, shown
 from instructgpt_lite.files import write_bytes, write_json
 
 HIDDEN = 3                                               # draws of each hidden check
 SECONDS = 5.0                                            # of one call
+STARTS = 9                                               # processes of one submission
+LONGEST = 2_000                                          # characters of a sentence
 CANNOT = (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError,
-          AttributeError)
+          AttributeError, MemoryError)
 
 
 @dataclass
@@ -50,6 +53,7 @@ class Desk:
         self.optim = any("optim" in cell for cell in self.cells.values())
         self.clock = Clock(limit)
         self.process: Process | None = None
+        self.starts = 0
         self.broken: dict[str, str] = {}                 # of each cell, what it did
 
     def try_out(self, exercise: Exercise, seed: int | str) -> str:
@@ -66,7 +70,7 @@ class Desk:
             self.broken[name] = f"{name} {ended}"
             return self.broken[name]
         except AssertionError as wrong:
-            return str(wrong)
+            return shown(str(wrong))[:LONGEST]
         except CANNOT as error:
             return f"{name} returned what cannot be compared ({type(error).__name__})."
         return ""
@@ -75,6 +79,9 @@ class Desk:
         """Run the cells in a new process, but for those that have ended one."""
         if self.clock.left <= 0:
             raise Ended("was not tried: the time of this submission is over.")
+        self.starts += 1                                 # not on the clock, and slow
+        if self.starts > STARTS:
+            raise Ended("was not tried: this submission ended too many processes.")
         self.process = Process(self.isolated, self.clock, self.optim)
         for name, source in self.cells.items():
             if name in self.broken:
@@ -100,7 +107,7 @@ class Desk:
 def grade(submission: Submission, secret: bytes, isolated: bool = True,
           limit: float = 20.0) -> Grade:
     """Points and sentences for one submission, within `limit` seconds and one more."""
-    found = Grade(submission.student, readable(submission.path.name), "",
+    found = Grade(submission.student, shown(submission.path.name), "",
                   digest(submission), notes=submission.notes)
     if submission.assignment is None:
         return found
@@ -131,9 +138,14 @@ def grade(submission: Submission, secret: bytes, isolated: bool = True,
 
 
 def digest(submission: Submission) -> str:
-    """Of the whole notebook: what is graded already need not be graded again."""
+    """Of the whole notebook: what is graded already need not be graded again.
+
+    "" where it was not read: it may be a link, or without end.
+    """
     path = submission.path
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    if submission.assignment is None or not path.is_file():
+        return ""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def grade_all(submissions: list[Submission], out: Path, isolated: bool = True,
@@ -174,7 +186,8 @@ def _file_name(submission: Submission) -> str:
     name = submission.assignment.name if submission.assignment else None
     about = f"{submission.student} {name}"
     plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in about)
-    return f"{plain[:80]}-{hashlib.sha256(about.encode()).hexdigest()[:6]}"
+    plain = plain.encode()[:80].decode(errors="ignore")  # names have 255 bytes at most
+    return f"{plain}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
 
 
 def _finished(path: Path, digest: str) -> Grade | None:
@@ -182,7 +195,7 @@ def _finished(path: Path, digest: str) -> Grade | None:
         found = Grade(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.digest == digest else None
+    return found if digest and found.digest == digest else None
 
 
 def table(grades: list[Grade]) -> str:
@@ -200,9 +213,9 @@ def table(grades: list[Grade]) -> str:
 
 
 def _harmless(cell: object) -> object:
-    """No formula: spreadsheets run what begins with =, +, - or @."""
-    risky = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{cell}" if risky else cell
+    """No formula: spreadsheets run what begins with =, +, - or @; some cut at ;."""
+    begins = r"(^|[;\t\r\n])(?=\s*[=+\-@\t\r])"
+    return re.sub(begins, r"\1'", cell) if isinstance(cell, str) else cell
 
 
 def page(found: Grade) -> str:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class Process:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, start_new_session=True, env=os.environ | SET)
         try:
-            self._line(START)
+            self._line(time.monotonic() + START)
         except Ended:
             self.end()
             raise OSError("Python and torch do not start in the sandbox within "
@@ -82,10 +83,10 @@ class Process:
     def ask(self, request: dict, seconds: float) -> dict:
         """Its answer to a request; Ended if none comes in time."""
         begun = time.monotonic()
+        until = begun + min(seconds, self.clock.left)
         try:
-            self._process.stdin.write((json.dumps(request) + "\n").encode())
-            self._process.stdin.flush()
-            answer = json.loads(self._line(min(seconds, self.clock.left)))
+            self._send((json.dumps(request) + "\n").encode(), until)
+            answer = json.loads(self._line(until))
             if not isinstance(answer, dict):
                 raise ValueError("an answer is a dict")
             return answer
@@ -98,8 +99,18 @@ class Process:
         finally:
             self.clock.left -= time.monotonic() - begun
 
-    def _line(self, seconds: float) -> bytes:
-        pipe, until = self._process.stdout.fileno(), time.monotonic() + seconds
+    def _send(self, line: bytes, until: float) -> None:
+        """Write to a pipe that nobody may be reading any more."""
+        pipe = self._process.stdin.fileno()
+        os.set_blocking(pipe, False)
+        while line:
+            left = until - time.monotonic()
+            if left <= 0 or not select.select([], [pipe], [], left)[1]:
+                raise Ended("did not return in time: is there a loop without end?")
+            line = line[os.write(pipe, line):]
+
+    def _line(self, until: float) -> bytes:
+        pipe = self._process.stdout.fileno()
         while b"\n" not in self._rest:
             left = until - time.monotonic()
             if left <= 0 or not select.select([pipe], [], [], left)[0]:
@@ -130,10 +141,14 @@ def _confined(command: list[str]) -> Any:
     denied = [ours] if any(map(ours.is_relative_to, readable)) else []
     box = Sandbox(fs_readable=[*map(str, readable)], fs_writable=["/dev/null"],
                   fs_denied=[*map(str, denied)], max_memory=MEMORY, max_processes=1,
+                  extra_deny_syscalls=["memfd_create"],  # memory that is not counted
                   max_open_files=256, no_coredump=True, clean_env=True, cwd="/",
                   env=SET)
-    return box.popen(command, stdin=StdioMode.PIPED, stdout=StdioMode.PIPED,
-                     stderr=StdioMode.NULL)
+    try:
+        return box.popen(command, stdin=StdioMode.PIPED, stdout=StdioMode.PIPED,
+                         stderr=StdioMode.NULL)
+    except RuntimeError as error:                        # no fault of the student
+        raise OSError(f"the sandbox does not start ({error})") from None
 
 
 class Remote:
@@ -195,7 +210,7 @@ def received(x: Any) -> Any:
     """An answer as numbers, lists, tuples and tensors; an object where it is none."""
     try:
         return _received(x)
-    except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError):
+    except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError):
         return type("an object", (), {})()
 
 
@@ -203,7 +218,10 @@ def _received(x: Any) -> Any:
     if x is None or isinstance(x, bool | int | float | str):
         return x
     if set(x) == {"tensor", "shape"}:
-        return torch.tensor(x["tensor"], dtype=torch.float64).view(x["shape"])
+        shape = x["shape"]
+        if len(shape) > 9 or prod(max(n, 1) for n in shape) > runner.LARGEST:
+            raise ValueError("a table of this shape is no answer")
+        return torch.tensor(x["tensor"], dtype=torch.float64).view(shape)
     (kind, content), = x.items()
     if kind not in ("list", "tuple"):
         raise ValueError(f"a {kind} is no answer")

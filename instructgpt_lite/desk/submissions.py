@@ -18,6 +18,7 @@ CANVAS = re.compile(r"(?P<student>[^_]+?)(?:_LATE)?_(?P<id>\d{2,})_\d{2,}_.+")
 COPY = re.compile(r"^(Copy of |Kopie von )+")
 AGAIN = re.compile(r"(?:-(\d+)|\s*\((\d+)\))$")          # name-1, name (1)
 LARGEST = 20 * 2 ** 20                                   # bytes of a notebook
+CODE = 200_000                                           # characters in its cells
 
 
 @dataclass
@@ -41,7 +42,8 @@ def find(folder: Path) -> list[Submission]:
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder: name the one with the notebooks")
     paths = [path for path in sorted(folder.rglob("*.ipynb"))
-             if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
+             if not any(part.startswith((".", "__MACOSX"))
+                        for part in path.relative_to(folder).parts)]
     if not paths:
         raise ValueError(f"{folder} has no notebook (.ipynb): unpack the archive first")
     latest: dict[tuple, Submission] = {}
@@ -50,7 +52,8 @@ def find(folder: Path) -> list[Submission]:
         before = latest.get(key)
         if before:
             first, last = sorted((before, each), key=lambda one: one.attempt)
-            last.notes.append(f"{first.path.name} is an earlier attempt: not graded")
+            last.notes.append(f"{shown(first.path.name)} is an earlier attempt: "
+                              "not graded")
             each = last
         latest[key] = each
     return [latest[key] for key in sorted(latest, key=str)]
@@ -72,14 +75,15 @@ def named(path: Path, folder: Path) -> tuple[str, int]:
     return name, attempt
 
 
-def readable(name: str) -> str:
-    """A name of a file as any table and page can hold it."""
-    return name.encode("utf-8", "replace").decode()
+def shown(text: str) -> str:
+    """It, with escapes for all that cannot be printed or written as UTF-8."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode()
+                   for c in text)
 
 
 def _read(path: Path, folder: Path) -> Submission:
     student, attempt = named(path, folder)
-    found = Submission(readable(student), path, attempt)
+    found = Submission(shown(student), path, attempt)
     try:
         if (path.is_symlink() or not path.is_file()
                 or path.stat().st_size > LARGEST):
@@ -87,6 +91,8 @@ def _read(path: Path, folder: Path) -> Submission:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         sources = [(_grade_id(cell), "".join(cell["source"]))
                    for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        if sum(len(source) for _, source in sources) > CODE:
+            raise ValueError(f"more than {CODE:,} characters of code")
     except (ValueError, KeyError, TypeError, AttributeError, OSError,
             RecursionError) as error:
         found.notes.append(f"no notebook that can be read ({str(error):.80})")
@@ -180,7 +186,7 @@ def definitions(source: str, whole: bool = False) -> str:
         or isinstance(node, ast.Assign) and _constant(node.value))]
     try:
         return ast.unparse(tree)
-    except RecursionError:                               # deeper than anybody writes
+    except (ValueError, RecursionError):                 # parsed, but too long or deep
         return source if whole else ""
 
 

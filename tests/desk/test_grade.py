@@ -223,3 +223,16 @@ def test_files_with_odd_names_and_what_is_no_file_stop_nothing(folder):
     found = list(grade_all(find(folder), folder.parent / "grades.csv"))
     assert len(found) == 4 and all("no notebook that can be read" in each.notes[0] for each in found)
     assert not any("<i>" in page(each) for each in found)
+
+
+def test_a_process_that_reads_no_more_holds_nobody_up(folder):
+    deaf = "import os, signal\nTEXT = '" + "x" * 150_000 + "'\n" \
+           "def my_text_loss(logits, token):\n    os.kill(os.getpid(), signal.SIGSTOP)"
+    begun = time.monotonic()
+    found = graded(folder, answered(my_text_loss=deaf), limit=6)
+    assert found.exercises["my_text_loss"]["points"] == 0 and time.monotonic() - begun < 60
+
+
+def test_more_code_than_anybody_writes_is_not_read(folder):
+    (folder / "ada.ipynb").write_text(notebook([cell("x = '" + "y" * 200_000 + "'")]))
+    assert "characters of code" in find(folder)[0].notes[0]
