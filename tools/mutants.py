@@ -31,7 +31,7 @@ MIRRORS = {
     "data/shapes.py": ["data/test_formats.py"],
     "models/ranks.py": ["test_ranks.py"],
     "desk/grade.py": ["desk/test_grade.py"],
-    "desk/sandbox.py": ["desk/test_grade.py", "desk/test_attacks.py"],
+    "desk/sandbox.py": ["desk/test_sandbox.py", "desk/test_grade.py"],
     "checks/verdict.py": ["book/test_exercise.py"],
     "training/sft.py": ["training/test_sft.py", "models/test_fixed_length.py", "test_ranks.py"],
     "models/networks.py": ["models/test_networks.py", "models/test_fixed_length.py", "models/test_hardware.py",

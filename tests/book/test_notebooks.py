@@ -24,6 +24,17 @@ def test_the_cells_of_a_chapter_are_short(path):
     assert check_notebooks.usual(nbformat.read(path, 4)) <= check_notebooks.USUAL
 
 
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_every_exercise_has_a_hint_and_a_solution_folded(path):
+    cells = nbformat.read(path, 4).cells
+    for before, cell_, after in zip(cells, cells[1:], cells[2:]):
+        if cell_.cell_type == "code" and "    ...\n\nattempt(" in cell_.source:
+            exercise = before.source.rpartition(":::{exercise-start}")[2]
+            label = exercise.partition(":label: ")[2].partition("\n")[0]
+            assert ":::{admonition} Hint\n:class: hint dropdown\n" in exercise, label
+            assert f":::{{solution-start}} {label}\n:class: dropdown\n" in after.source, label
+
+
 def test_there_are_chapters():
     assert len(CHAPTERS) >= 4
 

@@ -13,8 +13,10 @@ import pytest
 from desks import RIGHT, answered, cell, notebook
 
 from instructgpt_lite.__main__ import main
+from instructgpt_lite.desk import grade as desk
 from instructgpt_lite.desk import sandbox
-from instructgpt_lite.desk.grade import grade, grade_all, page, table
+from instructgpt_lite.desk.grade import Grade, grade, grade_all, page, table
+from instructgpt_lite.desk.sandbox import Process
 from instructgpt_lite.desk.submissions import find
 
 
@@ -236,3 +238,28 @@ def test_a_process_that_reads_no_more_holds_nobody_up(folder):
 def test_more_code_than_anybody_writes_is_not_read(folder):
     (folder / "ada.ipynb").write_text(notebook([cell("x = '" + "y" * 200_000 + "'")]))
     assert "characters of code" in find(folder)[0].notes[0]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@x", " =1", "a;=1+1", "a;\t@x", "a\n=1", "\t=1"])
+def test_no_cell_of_the_table_begins_a_formula(name):
+    text = table([Grade(name, name, "a6_ptx", "", exercises={}, notes=[name])])
+    for cell_ in (part for row in csv.reader(text.splitlines()) for one in row for part in one.split(";")):
+        assert not cell_.strip().startswith(("=", "+", "-", "@")), text
+
+
+def test_names_longer_than_a_file_may_have_are_cut_and_stay_apart(folder):
+    for end in "ab":
+        (folder / f"{'ö' * 110}{end}.ipynb").write_text(notebook(answered()))
+    found = list(grade_all(find(folder), folder.parent / "grades.csv"))
+    assert [each.points for each in found] == [10, 10] and found[0].student != found[1].student
+    assert len(list((folder.parent / "grades/results").iterdir())) == 2
+
+
+def test_cells_that_end_one_process_after_another_are_not_tried_for_ever(folder, monkeypatch):
+    begun, start = [], Process
+    monkeypatch.setattr(desk, "Process", lambda *how: begun.append(how) or start(*how))
+    monkeypatch.setattr(desk, "STARTS", 3)
+    ends = [cell(f"import os, sys\nclass A{n}:\n    sys.stdout = os._exit(0)") for n in range(6)]
+    found = graded(folder, [*ends, *answered()])
+    assert len(begun) == 3 and found.points == 0
+    assert "ended too many processes" in found.exercises["my_tax"]["said"]
