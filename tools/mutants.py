@@ -23,6 +23,7 @@ MIRRORS = {
     "models/fast.py": ["models/test_fast.py", "models/test_hardware.py"],
     "models/self_test.py": ["models/test_self_test.py", "models/test_fast.py"],
     "training/muon.py": ["training/test_loop.py"],
+    "training/resume.py": ["training/test_resume.py", "models/test_hardware.py"],
     "run/stages.py": ["test_run.py"],
     "run/folder.py": ["test_run.py"],
     "run/plan.py": ["test_plan.py"],
@@ -775,6 +776,10 @@ AT_SCALE = [
            "        most = max(1,\n", "logits are not what a block makes"),
     Mutant("micro-batch-unplanned", PLAN, "rows = min(rows, how.micro_batch or rows)", "rows = rows",
            "flags without use"),
+    Mutant("scale-begins-again", "training/resume.py", 'if getattr(thing, "loss_scale", None):\n            vars',
+           "if False:\n            vars", "a resumed run in fp16 overflows once more"),
+    Mutant("a-front-page-is-enough", "data/hub.py", 'address = f"{endpoint}/api/{urllib.parse.quote(about)}"',
+           'address = f"{endpoint}/"', "half a minute of waiting for a Hub that is down"),
 ]
 
 ROWS, CHATS, TOKENIZERS = "data/rows.py", "data/chats.py", "data/tokenizers.py"

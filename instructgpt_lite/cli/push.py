@@ -33,7 +33,7 @@ class PushCommand:
             raise ValueError("there is no token of the Hub: make one that may write at "
                              "https://huggingface.co/settings/tokens, and run\n"
                              "  hf auth login")
-        check_reachable(constants.ENDPOINT)
+        check_reachable(constants.ENDPOINT, "whoami-v2")
         api = HfApi()
         try:
             api.create_repo(self.name, private=not self.public, exist_ok=True)

@@ -127,7 +127,7 @@ def existing(model: str) -> str:
         if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", model):
             raise FileNotFoundError(f"--model {model}: no such folder")
         if not constants.HF_HUB_OFFLINE:
-            check_reachable(constants.ENDPOINT)
+            check_reachable(constants.ENDPOINT, f"models/{model}")
     return model
 
 

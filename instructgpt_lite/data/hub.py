@@ -6,6 +6,7 @@ has saved. Which columns are known: formats.py.
 
 import re
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,7 +40,7 @@ def rows(name: str, revision: str, split: str, subset: str | None,
     if not Path(name).is_dir():
         check_commit("revision", f"{name}@{revision}", "")
         if not datasets.config.HF_HUB_OFFLINE:
-            check_reachable(datasets.config.HF_ENDPOINT)
+            check_reachable(datasets.config.HF_ENDPOINT, f"datasets/{name}")
     try:
         saved = ("state.json", "dataset_dict.json")
         if any((Path(name) / file).exists() for file in saved):
@@ -68,7 +69,7 @@ def model_folder(name: str) -> Path:
     check_commit("base_model", name, "a folder, what was fetched, or NAME@COMMIT with ")
     name, _, commit = name.partition("@")
     if not constants.HF_HUB_OFFLINE:
-        check_reachable(constants.ENDPOINT)
+        check_reachable(constants.ENDPOINT, f"models/{name}")
     files = ["*.safetensors", "*.json", "*.txt", "*.model"]
     try:
         return Path(snapshot_download(name, revision=commit, allow_patterns=files))
@@ -87,10 +88,14 @@ def check_commit(field: str, name: str, instead: str) -> None:
                          "commit on the Hub, so that what is read cannot change")
 
 
-def check_reachable(endpoint: str) -> None:
-    """ConnectionError, within seconds, unless something answers at the address."""
+def check_reachable(endpoint: str, about: str) -> None:
+    """ConnectionError, within seconds, unless the Hub's interface answers about that.
+
+    Its front page may be there when its interface is not.
+    """
+    address = f"{endpoint}/api/{urllib.parse.quote(about)}"
     try:
-        urllib.request.urlopen(endpoint, timeout=PATIENCE).close()
+        urllib.request.urlopen(address, timeout=PATIENCE).close()
     except OSError as error:
         if getattr(error, "code", 500) not in BUSY:        # a refusal is an answer
             return

@@ -36,6 +36,7 @@ class ResumeState:
         self._tracked: dict[str, nn.Module | Optimizer] = {}
         self._saved: dict[str, Tensor] = {}
         self._groups: dict[str, list[dict]] = {}
+        self._scales: dict[str, dict[str, float]] = {}   # of losses in fp16
         self._kept: list[int] = []       # the checkpoints that `save` does not remove
 
     @classmethod
@@ -60,6 +61,7 @@ class ResumeState:
         resume.step, resume.seconds = state["step"], state["seconds"]
         resume.numbers = state.get("numbers", {})        # older checkpoints had none
         resume._groups, resume._kept = state["groups"], [resume.step]
+        resume._scales = state.get("scales", {})
         return resume
 
     def track(self, **named: nn.Module | Sequence[Optimizer]) -> None:
@@ -92,8 +94,10 @@ class ResumeState:
         groups = {name: thing.state_dict()["param_groups"]
                   for name, thing in self._tracked.items()
                   if isinstance(thing, Optimizer)}
+        scales = {name: vars(thing.loss_scale) for name, thing in self._tracked.items()
+                  if getattr(thing, "loss_scale", None)}
         state = {"step": self.step, "seconds": self.seconds, "groups": groups,
-                 "numbers": self.numbers}
+                 "numbers": self.numbers, "scales": scales}
         needs = sum(tensor.nbytes for tensor in tensors.values())
         with replacing(path, needs) as temporary:
             save_file(tensors, temporary, {"state": json.dumps(state)})
@@ -124,6 +128,8 @@ class ResumeState:
         with torch.no_grad():
             for key, tensor in saved.items():
                 here[key].copy_(tensor)
+        if getattr(thing, "loss_scale", None):
+            vars(thing.loss_scale).update(self._scales.get(name, {}))
 
 
 def _tensors(thing: nn.Module | Optimizer) -> dict[str, Tensor]:

@@ -116,6 +116,21 @@ def test_a_hub_that_does_not_answer_is_said_within_seconds_with_the_offline_way(
     assert time.monotonic() - began < 5
 
 
+def test_a_hub_whose_front_page_alone_answers_is_said_within_seconds(hub, monkeypatch):
+    answer = hub.RequestHandlerClass.do_GET
+
+    def failing(handler):
+        if handler.path == "/":
+            return answer(handler)
+        handler.send_error(503)
+
+    monkeypatch.setattr(hub.RequestHandlerClass, "do_GET", failing)
+    began = time.monotonic()
+    with pytest.raises(ConnectionError, match="cannot be reached .Service Unavailable.* HF_HUB_OFFLINE=1"):
+        model_folder(f"people/model@{COMMIT}")
+    assert time.monotonic() - began < 5
+
+
 def test_offline_a_model_outside_the_cache_is_an_error_at_once(monkeypatch, tmp_path):
     address(monkeypatch, tmp_path, 1)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

@@ -285,10 +285,22 @@ def test_an_overflow_costs_the_update_and_halves_the_scale():
     loop.update("sft", 0, {policy: optimizers}, clip_norm=1.0)
     assert policy.loss_scale.scale == 512.0
     assert all(torch.equal(before[name], weight) for name, weight in policy.state_dict().items())
-    assert all(p.grad is None for p in policy.parameters())
+    assert not any(p.grad.any() for p in policy.parameters() if p.grad is not None)
     policy.logits(torch.tensor([[1, 2, 3]])).square().sum().backward()
     loop.update("sft", 1, {policy: optimizers}, clip_norm=1.0)
     assert not all(torch.equal(before[name], weight) for name, weight in policy.state_dict().items())
+
+
+def test_a_run_that_goes_on_has_the_scale_it_had(tmp_path):
+    policy, again = scaled(1024.0), scaled(2.0**15)
+    resume = ResumeState()
+    resume.track(policy=policy)
+    overflowing(policy)
+    assert not policy.loss_scale.unscale(policy)
+    resume.step = 1
+    resume.save(tmp_path)
+    ResumeState.newest(tmp_path).track(policy=again)
+    assert vars(again.loss_scale) == vars(policy.loss_scale) and again.loss_scale.scale == 512.0
 
 
 def test_overflow_after_overflow_is_an_error_with_the_way_out():
