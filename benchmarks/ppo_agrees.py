@@ -67,7 +67,8 @@ def rollouts(models, query_BP: Tensor, row_BS: Tensor) -> tuple[Rollout, Rollout
     prompts = [[token for token in row if token != policy.pad] for row in query_BP.tolist()]
     responses = [[token for token in row if token != policy.pad] for row in row_BS[:, query_BP.size(1):].tolist()]
     more = [y + [policy.eos] * (len(y) < max(map(len, responses))) for y in responses]
-    rollout, longer = (Rollout.of(prompts, each, policy.pad, policy.eos) for each in (responses, more))
+    rollout, longer = (Rollout.of(prompts, each, policy.pad, policy.eos).to(policy.device)
+                       for each in (responses, more))
     rollout = replace(rollout, logp_BT=policy.logp(rollout))
     return rollout, replace(longer, logp_BT=rollout.logp_BT.where(rollout.mask_BT, reference.logp(longer)))
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+import torch
 from transformers import TrainerCallback
 
 # Everything that would only slow TRL down on a CPU, or change its mathematics, is off.
@@ -12,20 +13,27 @@ PLAIN = dict(bf16=False, gradient_checkpointing=False, use_cpu=True, report_to="
 
 
 class Turns(TrainerCallback):
-    """After every update of TRL's one of ours; `trl` and `ours` are the CPU-seconds of each, round by round.
+    """After every update of TRL's one of ours; `trl` and `ours` are the seconds of each, round by round.
 
-    What TRL does between two updates, logging and garbage collection included, is time of TRL's.
+    Of a CPU they are CPU-seconds, of a card those of the wall, read when it has finished. What TRL does between two
+    updates, logging and garbage collection included, is time of TRL's.
     """
 
-    def __init__(self, ours: Callable[[], object]) -> None:
-        self.update, self.trl, self.ours = ours, [], []
+    def __init__(self, ours: Callable[[], object], device: str = "cpu") -> None:
+        self.update, self.device, self.trl, self.ours = ours, device, [], []
+
+    def now(self) -> float:
+        if self.device == "cpu":
+            return time.process_time()
+        torch.accelerator.synchronize()
+        return time.perf_counter()
 
     def on_train_begin(self, *_, **__) -> None:
-        self.start = time.process_time()
+        self.start = self.now()
 
     def on_step_end(self, *_, **__) -> None:
-        theirs = time.process_time()
+        theirs = self.now()
         self.update()
         self.trl.append(theirs - self.start)
-        self.start = time.process_time()
+        self.start = self.now()
         self.ours.append(self.start - theirs)

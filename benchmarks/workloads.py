@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -34,15 +35,16 @@ def tiny(base: str | None = None) -> tuple[World, Policy]:
     return world, policy
 
 
-def random_gpt2(ends: float = 0.0, layers: int = 4, width: int = 128, context: int = 256) -> Policy:
+def random_gpt2(ends: float = 0.0, layers: int = 4, width: int = 128, context: int = 256, heads: int = 4,
+                count: int = WORDS) -> Policy:
     """A GPT-2 as transformers makes it (GPT-2's own activation), random, without dropout.
 
     ends: the probability of EOS at each token; 0 is so rarely that no response ends. PAD never comes.
     """
-    tokenizer, special = vocabulary(WORDS)
+    tokenizer, special = vocabulary(count)
     torch.manual_seed(0)
     return ending(Policy(GPT2LMHeadModel(GPT2Config(
-        vocab_size=len(tokenizer), n_positions=context, n_embd=width, n_layer=layers, n_head=4, resid_pdrop=0,
+        vocab_size=len(tokenizer), n_positions=context, n_embd=width, n_layer=layers, n_head=heads, resid_pdrop=0,
         embd_pdrop=0, attn_pdrop=0, **special)), tokenizer), ends)
 
 
@@ -58,7 +60,8 @@ def random_smollm2(ends: float = 0.0) -> Policy:
     return ending(Policy(model, tokenizer), ends)
 
 
-RANDOM = {"gpt2": random_gpt2, "smollm2": random_smollm2}
+GPT2_124M = partial(random_gpt2, layers=12, width=768, context=1024, heads=12, count=50_253)
+RANDOM = {"gpt2": random_gpt2, "smollm2": random_smollm2, "gpt2-124m": GPT2_124M}
 
 
 def vocabulary(count: int) -> tuple[PreTrainedTokenizerFast, dict[str, int]]:
