@@ -12,6 +12,9 @@ from instructgpt_lite.checks import oracles
 from instructgpt_lite.checks.draw import Draw
 from instructgpt_lite.checks.grading import Mistakes, hold, tensor
 
+FAR = ("Far apart, log(sigmoid) is -inf, and a clamp or 1e-8 hides who is far: use "
+       "logsigmoid of the margin itself.")
+
 
 def _one_side(strength: Tensor, rest: float) -> Tensor:
     """Chances on the diagonal and above it, `rest` below."""
@@ -62,7 +65,8 @@ def check_chances(student: Callable, seed: int | str = 0) -> None:
         "against itself the chance is one half, not 1.":
             lambda s: torch.sigmoid(s[:, None] - s).fill_diagonal_(1)})
     hold(student, table(lambda x, y: oracles.sigmoid(x - y)), [
-        ("Far apart, exp overflows: use sigmoid.", (tensor([900.0, -900.0]),))])
+        ("Far apart, exp overflows or vanishes: use sigmoid.",
+         (tensor([900.0, -900.0]),))])
 
 
 def _surprise(strength: Tensor, wins: Tensor,
@@ -95,7 +99,7 @@ def check_mean_surprise(student: Callable, seed: int | str = 0) -> None:
              lambda s, wins: _surprise(s, wins) / (len(s) * (len(s) - 1) / 2)),
         **_other_means()}, gradient_in=0)
     hold(student, mean, [
-        ("Far apart, log(sigmoid) is -inf, and adding 1e-8 hides it: use logsigmoid.",
+        (FAR,
          (tensor([-900.0, 900.0]), tensor([[0.0, 2], [1, 0]])))], gradient_in=0)
 
 
@@ -146,7 +150,7 @@ def _fitted(wins: Tensor, prior: float, steps: int = 20) -> Tensor:
 
 
 def check_fit(student: Callable, seed: int | str = 0) -> None:
-    """strength_N that makes the summed surprise + prior / 2 sum s^2 least, to 3 digits.
+    """strength_N that makes the summed surprise + prior / 2 sum s^2 least, to .001.
 
     The prior pulls to 0, so the strengths are finite and their mean is 0.
     """
@@ -157,8 +161,8 @@ def check_fit(student: Callable, seed: int | str = 0) -> None:
     always = draw.tensor(3, 3, low=1, high=9).round().fill_diagonal_(0)
     always[:, 1] = 0
     hold(student, _fitted, [
-        ("The minimum to three digits: go on until surprise and prior fall no more.",
-         *cases)], _other_fits(), digits=3)
+        ("There the slope of surprise and prior is 0: too few steps, too large ones, a "
+         "zero_grad forgotten, or another loss?", *cases)], _other_fits(), digits=3)
     hold(student, _fitted, [
         ("Who always wins has a finite strength, too: the prior holds it.",
          (always, draw.number(0.4, 1.5)))], digits=3)
@@ -175,7 +179,8 @@ def _other_fits() -> Mistakes:
     return {
         "the winner has the larger strength: yours are turned round.":
             moved(lambda s: -s),
-        "the prior is missing.": lambda wins, prior: _fitted(wins, 1e-9),
+        "the prior does nothing in yours: it is prior / 2 times each s_i squared.":
+            lambda wins, prior: _fitted(wins, 1e-9),
         "the prior is halved: prior / 2 times s^2 has the slope prior times s.":
             lambda wins, prior: _fitted(wins, 2 * prior),
         "beside the surprise your prior has half its weight: prior / 2 times s^2.":
@@ -206,9 +211,16 @@ def _other_fits() -> Mistakes:
             lambda wins, prior: _fitted((wins > wins.T).double(), prior),
         "only wins above the diagonal are in yours: those below count, too.":
             lambda wins, prior: _fitted(wins.triu(), prior),
+        **_never_moved()}
+
+
+def _never_moved() -> Mistakes:
+    """Mistakes of `check_fit` after which all strengths are 0, or hardly more."""
+    return {
         "one step is not the minimum: go on until the slope is 0.":
             lambda wins, prior: _fitted(wins, prior, steps=1),
-        "nothing has moved from 0.": lambda wins, prior: 0 * wins[0]}
+        "all are 0: have they moved, and does a win count as often as it was won?":
+            lambda wins, prior: 0 * wins[0]}
 
 
 def _pairs(mean: Callable, counts: Callable = lambda a, b: a < b,
@@ -259,7 +271,7 @@ def check_ranking_loss(student: Callable, seed: int | str = 0) -> None:
     hold(student, _pairs(_nested), [
         ("What is masked may be nan: take it out before the loss, not after.",
          (unknown, rank, mask)),
-        ("Far apart, log(sigmoid) is -inf: use logsigmoid.",
+        (FAR,
          (800 * r, rank, mask))], gradient_in=0)
 
 

@@ -158,7 +158,8 @@ def _other_slopes() -> Mistakes:
     return {
         "KL is missing in the bracket: the slopes must sum to 0.":
             _with_p(lambda p, ratio, kl, q: p * ratio),
-        "p is missing: p (log p/q - KL).": _with_p(lambda p, ratio, kl, q: ratio - kl),
+        "p is missing: it weighs the slope of each word.":
+            _with_p(lambda p, ratio, kl, q: ratio - kl),
         "the sign is turned: that is the way downhill.":
             _with_p(lambda p, ratio, kl, q: -p * (ratio - kl)),
         "that is the slope in p, log p/q + 1: go on to the logits.":
@@ -187,7 +188,7 @@ def _parts_of_the_slope() -> Mistakes:
         return (p * p.log()).sum()
 
     return {
-        "that is log p/q alone: weighed by p, and less KL, it is the slope.":
+        "that is log p/q alone: words have weights, and the slopes must sum to 0.":
             _with_p(lambda p, ratio, kl, q: ratio),
         "that is 0: a detached p leaves nothing to differentiate.":
             _with_p(lambda p, ratio, kl, q: torch.zeros_like(p)),
@@ -239,7 +240,7 @@ def check_sample_weights(student: Callable, seed: int | str = 0) -> None:
             lambda p, q: ((q - p).exp() - 1 - (q - p)) / len(p),
         "the mean alone forgets which sample was surprising.":
             lambda p, q: torch.full_like(p, (p - q).mean().item()) / len(p),
-        "that is the ratio p/q: its logarithm is the weight.":
+        "that is the ratio p/q: KL is the mean of something else.":
             lambda p, q: (p - q).exp() / len(p),
         "that is k2 itself: its slope in log p is the weight.":
             lambda p, q: (p - q) ** 2 / 2 / len(p),

@@ -50,6 +50,10 @@ def check_example(student: Callable, seed: int | str = 0) -> None:
     hold(student, _row, [
         ("No room is left for the prompt: of a list x, x[-0:] is all.",
          (ids[:2], ids[2:5], eos, pad, 4))])
+    hold(student, _row, [
+        ("Labels go by place: one id may pad and end, or stand in prompt and response.",
+         (ids[:2], ids[2:5], eos, eos, 9), (ids[:4], ids[2:6], eos, pad, 11))],
+         _other_ids())
 
 
 def _other_rows() -> Mistakes:
@@ -104,6 +108,21 @@ def _other_labels() -> Mistakes:
         "the first token of the response is learned, too.": late}
 
 
+def _other_ids() -> Mistakes:
+    """Mistakes of `check_example` that look at ids instead of places."""
+    def by_pad(*case: object) -> tuple:
+        tokens, labels = _row(*case)
+        return tokens, [IGNORED if y == case[3] else y for y in labels]
+
+    def by_id(prompt: list, response: list, eos: int, *rest: int) -> tuple:
+        tokens, _ = _row(prompt, response, eos, *rest)
+        return tokens, [x if x in [*response, eos] else IGNORED for x in tokens]
+
+    return {
+        "where one id pads and ends, the end is still learned: go by place.": by_pad,
+        "an id of the response may stand elsewhere, too: go by place.": by_id}
+
+
 def _other_tokens() -> Mistakes:
     """Mistakes of `check_example` in the tokens, from the right answer."""
     def two_ends(prompt: list, response: list, eos: int, *rest: int) -> tuple:
@@ -146,16 +165,22 @@ def _pooled(rows: list) -> float:
 def check_sft_loss(student: Callable, seed: int | str = 0) -> None:
     """Mean surprise of a batch's labels, from logits_BSV and label_BS (-100: none).
 
-    logits at place s predict the label at s + 1; all labels weigh alike.
+    logits at place s predict the label at s + 1; all labels weigh alike. Nothing
+    predicts what stands at place 0: it does not count.
     """
     draw = Draw(seed)
-    label = draw.tokens(3, 5, words=4)
+    label = draw.tokens(3, 5, words=3)
     label[0, :2], label[1, :1], label[2, :3], label[2, 4:] = (IGNORED,) * 4
     label[0, 4] = 0
     hold(student, _loss_of(_pooled), [
         ("Logits at s predict the label at s + 1; the mean over labels.",
-         (draw.tensor(3, 5, 4), label))],
+         (draw.tensor(3, 5, 3), label))],
          _other_places() | _other_losses(), gradient_in=0)
+    label = label.clone()
+    label[1, 0], label[2, 0] = draw.integers(2, 0, 2)
+    hold(student, _loss_of(_pooled), [
+        ("Nothing predicts the label at place 0: it does not count.",
+         (draw.tensor(3, 5, 3), label))], _first_places(), gradient_in=0)
 
 
 def _other_places() -> Mistakes:
@@ -184,6 +209,26 @@ def _other_places() -> Mistakes:
             lambda logits, label: -fmean(
                 x[s][ids[s + 1]] for x, ids in zip(logits.tolist(), label.tolist())
                 for s in range(4) if ids[s + 1] != IGNORED)}
+
+
+def _first_places() -> Mistakes:
+    """Mistakes of `check_sft_loss` about labels at place 0."""
+    def around(logits: Tensor, label: Tensor) -> float:
+        """Each row's last logits predict its own first label."""
+        more = torch.cat([label, label[:, :1]], dim=1)
+        return _loss_of(_pooled)(torch.cat([logits, logits[:, :1]], dim=1), more)
+
+    def across(logits: Tensor, label: Tensor) -> float:
+        return _loss_of(_pooled)(logits.flatten(0, 1)[None], label.view(1, -1))
+
+    def counted(logits: Tensor, label: Tensor) -> float:
+        total = _loss_of(lambda rows: sum(sum(rows, [])))(logits, label)
+        return total / (label != IGNORED).sum().item()
+
+    return {
+        "the end of a row does not predict the start of the next.": across,
+        "the end of a row does not predict its own start.": around,
+        "what stands at place 0 is in the number that you divide by.": counted}
 
 
 def _other_losses() -> Mistakes:
@@ -265,7 +310,7 @@ def check_response_length(student: Callable, seed: int | str = 0) -> None:
 
 def check_accumulated(student: Callable, seed: int | str = 0) -> None:
     """The loss of a whole batch from its micro-batches: mean_M of each, and count_M of
-    labels in each."""
+    labels in each. Where there is no label the mean is a number without a meaning."""
     def of(total: Callable) -> Callable:
         return lambda mean, count: total([*zip(mean.tolist(), count.tolist())])
 

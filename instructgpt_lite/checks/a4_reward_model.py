@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from instructgpt_lite.checks import oracles
+from instructgpt_lite.checks.a1_preferences import FAR
 from instructgpt_lite.checks.draw import Draw
 from instructgpt_lite.checks.grading import Mistakes, hold, tensor
 
@@ -41,7 +42,8 @@ def check_grouped_loss(student: Callable, seed: int | str = 0) -> None:
     Prompts of one response, or whose responses are all tied, have no vote.
     """
     draw = Draw(seed)
-    ranks = [*draw.order(4), *draw.order(2), 1, *draw.order(3), 2, 2]
+    tied = draw.random.sample([1, 2, 2, 3], 4)
+    ranks = [*tied, *draw.order(2), 1, *draw.order(3), 2, 2]
     rows = [*zip([5] * 4 + [2] * 2 + [7] + [0] * 3 + [3] * 2, ranks)]
     cases = []
     for _ in range(2):
@@ -52,7 +54,7 @@ def check_grouped_loss(student: Callable, seed: int | str = 0) -> None:
         ("Pairs of one prompt; mean over its pairs, then over prompts that have any.",
          *cases)], _other_groups() | _other_pairs(), gradient_in=0)
     hold(student, _grouped(_of_prompts), [
-        ("Far apart, log(sigmoid) is -inf: use logsigmoid.",
+        (FAR,
          (700 * cases[0][0], *cases[0][1:]))], gradient_in=0)
 
 
@@ -61,6 +63,12 @@ def _other_groups() -> Mistakes:
     def over_ids(r: Tensor, prompt: Tensor, rank: Tensor) -> float:
         total = _grouped(lambda groups, _: sum(map(fmean, groups)))(r, prompt, rank)
         return total / (prompt.max().item() + 1)
+
+    def possible(r: Tensor, prompt: Tensor, rank: Tensor) -> float:
+        """Of all prompts, the sum over pairs by n (n - 1) / 2."""
+        one, counts = _grouped(_all_summed), prompt.unique(return_counts=True)
+        return fmean(one(*(x[prompt == p] for x in (r, prompt, rank))) / max(
+            n * (n - 1) / 2, 1) for p, n in zip(*map(Tensor.tolist, counts)))
 
     return {
         "negative: a surprise is minus the logarithm.":
@@ -76,6 +84,9 @@ def _other_groups() -> Mistakes:
              _grouped(_all_summed)),
         "sums over prompts: take their mean.":
             _grouped(lambda groups, _: sum(map(fmean, groups))),
+        "divides by the pairs that so many responses would make: some are tied.":
+            (possible, lambda *case: possible(*case) * len(case[1].unique()) / sum(
+                len(case[2][case[1] == p].unique()) > 1 for p in case[1].unique())),
         "divides by the number of responses: prompts have the votes.":
             _grouped(lambda groups, _: sum(map(fmean, groups)) / 12),
         "divides by the pairs twice: a mean is that division.":
@@ -199,7 +210,7 @@ def check_reliability(student: Callable, seed: int | str = 0) -> None:
     """
     draw = Draw(seed)
     cases = []
-    for bins in (4, 5):
+    for bins in (8, 5):
         p = draw.tensor(9, low=0.02, high=0.98)
         p[:5] = tensor([1.0, 0.03, 0.5, 1 - 0.5 / bins, 0.6])
         p[(p >= 1 / bins) & (p < 2 / bins)] = 0.03               # a bin that is empty

@@ -206,6 +206,10 @@ def _other_returns() -> Mistakes:
         "the return is advantage + value: yours leaves the value out.":
             of(right, lambda v: 0 * v),
         "the return is advantage + value: yours subtracts it.": of(right, lambda v: -v),
+        "padding counts in yours: use the mask.": (
+            lambda *case: of(right)(*case[:2], case[2] | True, case[3]),
+            lambda *case: tuple((tensor(x) * case[2]).tolist() for x in of(right)(
+                *case[:2], case[2] | True, case[3]))),
         "padding gets 0 in the return, too.":
             lambda *case: (of(right)(*case)[0], (
                 tensor(right(*case)) + case[1]).tolist()),
@@ -274,7 +278,9 @@ def _other_gains() -> Mistakes:
                 ratio, (a - a.mean()) / a.std(correction=n), clip)) for n in (0, 1)),
         "a mean over counted tokens, not a sum.": summed,
         "padding counts in yours: use the mask.":
-            lambda *case: _gained(_clipped)(*case[:3], case[3] | True, case[4]),
+            (lambda *case: _gained(_clipped)(*case[:3], case[3] | True, case[4]),
+             lambda *case: summed(*case[:3], case[3] | True, case[4])
+             / case[3].sum()),
         "divides by all places: padding does not count.":
             lambda *case: summed(*case) / case[3].numel(),
         "divides by rows: tokens count.": lambda *case: summed(*case) / len(case[3]),

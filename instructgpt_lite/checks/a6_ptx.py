@@ -25,11 +25,11 @@ def check_text_loss(student: Callable, seed: int | str = 0) -> None:
         return fmean(sum(rows, []))
 
     draw = Draw(seed)
-    token = draw.tokens(2, 4, words=3)
+    token = draw.tokens(2, 4, words=5)
     token[0, 1], token[1, 2] = 0, 2
     hold(student, of(plain), [
         ("Logits at s predict token s + 1; the mean over all that are predicted.",
-         (draw.tensor(2, 4, 3), token), (draw.tensor(2, 4, 3), token.flip(1)))], {
+         (draw.tensor(2, 4, 5), token), (draw.tensor(2, 4, 5), token.flip(1)))], {
         **_other_texts(),
         "negative: eq. (2) is maximised, a loss is its minus.": of(plain, sign=1),
         "not shifted: logits at s predict token s + 1.": of(plain, ahead=0),
@@ -224,10 +224,10 @@ def _loss_after(before: Tensor, after: Tensor) -> tuple:
 # Of each gamma: mean reward, mean tax, deviations of tax and of reward over 3 seeds.
 # With a budget of .3 each line but RIGHT is what one usual mistake would choose.
 RUNS = [(1.5, 0.60, 0.020, 0.05), (1.3, 0.33, 0.052, 0.05), (1.2, 0.28, 0.040, 0.05),
-        (1.15, 0.27, 0.035, 0.05), (1.1, 0.268, 0.030, 0.05), (1.0, 0.20, 0.080, 0.30),
-        (0.95, 0.03, 0.002, 0.40), (0.8, 0.10, 0.010, 0.60), (0.75, 0.12, 0.010, 0.02),
-        (0.5, 0.02, 0.005, 0.05), (0.4, 0.05, 0.005, 0.05)]
-RIGHT = 5
+        (1.15, 0.27, 0.035, 0.05), (1.12, 0.27, 0.031, 0.05), (1.1, 0.268, 0.03, 0.05),
+        (1.0, 0.20, 0.080, 0.30), (0.95, 0.03, 0.002, 0.40), (0.8, 0.10, 0.010, 0.60),
+        (0.75, 0.12, 0.010, 0.02), (0.5, 0.02, 0.005, 0.05), (0.4, 0.05, 0.005, 0.05)]
+RIGHT = 6
 
 
 def _upper(tax: list) -> float:
@@ -255,9 +255,10 @@ def check_choose_gamma(student: Callable, seed: int | str = 0) -> None:
     cases, ladder = [], [*range(len(RUNS))]
     draw = Draw(seed)
     for order, noise in ((ladder, (-1, 0, 1)),
-                         ([10, 9, 6, 8, RIGHT, 0, 7, 4, 3, 2, 1], (1, -1, 0)),
-                         ([RIGHT, 2, 10, 8, 1, 9, 4, 7, 3, 6, 0], (0, 1, -1))):
+                         ([11, 10, 7, 9, RIGHT, 0, 8, 5, 4, 3, 2, 1], (1, -1, 0)),
+                         ([RIGHT, 2, 11, 9, 1, 10, 5, 8, 3, 4, 7, 0], (0, 1, -1))):
         unit, lift, scale = draw.number(0.5, 2), draw.number(0, 1), draw.number(1, 3)
+        lift -= 20 * (noise[0] == 0)                 # rewards below 0
         rows = tensor([RUNS[n] for n in order])
         rows[:, 0] += 3 * (rows[:, 0] == 1.0) * (order[0] == RIGHT)  # the best fits
         luck = tensor(noise)
@@ -275,12 +276,18 @@ def _other_prices() -> Mistakes:
     def errors(n: float) -> Callable:
         return lambda tax: fmean(tax) + n * stdev(tax) / sqrt(len(tax))
 
+    def one_spread(*case: Tensor) -> object:
+        return _choice(lambda tax: fmean(tax) + 2 * case[2].std().item())(*case)
+
     return {
-        "a mean tax within the budget may be luck: add 2 standard errors.":
+        "a mean within the budget may be luck: it and 2 standard errors, together.":
             _choice(errors(0)),
-        "2 standard errors, not one.": _choice(errors(1)),
-        "2 standard errors of the mean, not 2 deviations of a run.":
-            _choice(lambda tax: fmean(tax) + 2 * stdev(tax)),
+        "less than 2 standard errors in yours: each is stdev / sqrt(S), of S seeds.":
+            _choice(errors(1)),
+        "stdev has S - 1 inside: the mean was estimated from the same seeds.":
+            _choice(errors(2 * sqrt(2 / 3))),
+        "2 standard errors of each gamma's own mean, not 2 deviations.":
+            (_choice(lambda tax: fmean(tax) + 2 * stdev(tax)), one_spread),
         "that takes 2 standard errors off: the doubt is on the other side.":
             _choice(errors(-2)),
         "the worst seed is no bound: mean + 2 standard errors.": _choice(max),
@@ -313,6 +320,13 @@ def _other_choices() -> Mistakes:
             return None
         return gamma[reward.mean(dim=1)[fits].argmax()].item()
 
+    def positive(rows: list, key: Callable) -> tuple:
+        return max([row for row in rows if key(row) > 0], key=key, default=(None,))
+
+    def times_fit(gamma: Tensor, reward: Tensor, tax: Tensor, budget: float) -> object:
+        fits = tensor([_upper(row) <= budget for row in tax.tolist()])
+        return gamma[(reward.mean(dim=1) * fits).argmax()].item()
+
     return {
         "the smallest tax is not what was asked: the largest reward within the budget.":
             lambda gamma, reward, tax, budget: gamma[tax.mean(dim=1).argmin()].item(),
@@ -326,6 +340,9 @@ def _other_choices() -> Mistakes:
         "the reward decides: the budget has judged the tax already.": net,
         "a place among those within the budget is another place in gamma_G.":
             among_fit,
+        "a reward may be negative: no 0 to begin with, and none for the others.":
+            (_choice(best=positive), times_fit,
+             lambda *case: _choice()(*case) and times_fit(*case)),
         "that is its place: give gamma itself.": _place_of(_choice())}
 
 

@@ -23,6 +23,8 @@ except ModuleNotFoundError as missing:
         raise
     Tensor = None
 
+SHOWN = 16                           # numbers of a table that are shown whole
+
 Case = tuple                         # what it is about, and tuples of arguments
 Facts = dict[str, tuple[bool, str]]  # of each name, whether it is true, and why
 # What to say, and what the mistake would return, or each of its forms.
@@ -89,11 +91,11 @@ def hold(student: Callable, oracle: Callable, cases: Sequence[Case],
             told = all(same(x, form(*case)) for x, (_, case) in zip(got, cases))
             assert not told, f"{name}: {sentence}"
     for n, (sentence, case) in enumerate(cases):
-        fault = _fault(got[n], want[n], case, gradient_in is not None, same)
+        fault = _fault(got[n], want[n], case, gradient_in is not None, same, sentence)
         if not fault and gradient_in is not None:
             slope = finite_difference(oracle, case, gradient_in)
-            fault = _fault_in_slope(got[n], given[n][gradient_in], slope)
-        assert not fault, f"{name} {fault} {sentence}"
+            fault = _fault_in_slope(got[n], given[n][gradient_in], slope, sentence)
+        assert not fault, f"{name} {fault}"
 
 
 def hold_names(student: Callable, facts: Facts) -> None:
@@ -107,23 +109,49 @@ def hold_names(student: Callable, facts: Facts) -> None:
         assert (name in got) == true, f"{name}: {sentence}"
 
 
-def _fault(got: Any, want: Any, case: tuple, loss: bool, same: Callable) -> str | None:
-    """What is wrong with one answer, None if nothing is."""
+def _fault(got: Any, want: Any, case: tuple, loss: bool, same: Callable,
+           sentence: str) -> str | None:
+    """What is wrong with one answer, None if nothing is.
+
+    The sentence of the case is for those who have computed something else.
+    """
     if want is None:
-        return None if got is None else f"returned {_plain(got)}; None is right."
+        return (None if got is None else
+                f"returned {_plain(got)}; None is right. {sentence}")
     table = isinstance(got, Tensor or list | tuple)
     strict = loss or isinstance(want, list | (Tensor or tuple))
     numbers = _numbers(got)
+    shape = _numbers(want).shape
+    if got is None and not shape and not strict:
+        return f"returned None; {_plain(want)} is right. {sentence}"
+    if numbers is None and isinstance(got, list | tuple) and shape:
+        parts = [_numbers(each) for each in got]
+        if None not in parts:
+            shapes = ", ".join(str(part.shape) for part in parts)
+            return f"returned parts of shapes {shapes}; {shape[1:]} of each is wanted."
     if numbers is None or strict and not table:
         return f"returned {type(got).__name__}; {_wanted(want, strict)} is wanted."
-    shape = _numbers(want).shape
     if table and numbers.shape != shape:
-        return f"returned shape {numbers.shape}; {shape} is wanted."
+        more = f" {sentence}" if len(numbers.flat) != len(_numbers(want).flat) else ""
+        return f"returned shape {numbers.shape}; {shape} is wanted.{more}"
     if same(got, want):
         return None
     shown = ", ".join(str(_plain(x)) for x in case)
     shown = f" for {shown}" if 0 < len(shown) < 60 else ""
-    return f"returned {_plain(got)}{shown}; {_plain(want)} is right."
+    return f"returned {_told(got, want, shown, same)} {sentence}"
+
+
+def _told(got: Any, want: Any, shown: str, same: Callable) -> str:
+    """Both; of long tables the first numbers that differ."""
+    x, y = _numbers(got), _numbers(want)
+    if len(x.flat) <= SHOWN:
+        return f"{_plain(got)}{shown}; {_plain(want)} is right."
+    first = next(n for n, both in enumerate(zip(x.flat, y.flat)) if not same(*both))
+    place, left = [], first
+    for size in reversed(x.shape):
+        left, at = divmod(left, size)
+        place.insert(0, at)
+    return f"{x.flat[first]:.6g} at {place}{shown}; {y.flat[first]:.6g} is right."
 
 
 def _wanted(want: Any, strict: bool) -> str:
@@ -134,24 +162,31 @@ def _wanted(want: Any, strict: bool) -> str:
     return f"a {'tuple' if isinstance(want, tuple) else 'number'} or a tensor"
 
 
-def _fault_in_slope(got: Any, at: Any, want: Any) -> str | None:
+def _fault_in_slope(got: Any, at: Any, want: Any, sentence: str) -> str | None:
     """What is wrong with the gradient of one loss, None if nothing is."""
     if got.requires_grad:
         got.backward()
     if at.grad is None:
-        return "lost its gradient: is there a detach, item or tolist?"
-    slopes = zip(_numbers(at.grad).flat, _numbers(want).flat)
-    if all(_close(x, y, 1e-5, 1e-7) for x, y in slopes):
+        return "lost its gradient: a detach, item, tolist or torch.tensor of it?"
+
+    def same(x: float, y: float) -> bool:
+        return _close(x, y, 1e-5, 1e-7)
+
+    if all(map(same, _numbers(at.grad).flat, _numbers(want).flat)):
         return None
-    return f"has the gradient {at.grad.tolist()}; {want.tolist()} is right."
+    return f"has the gradient {_told(at.grad, want, '', same)} {sentence}"
 
 
 def _same(got: Any, want: Any, digits: int = 6) -> bool:
     """Of one shape, equal to so many digits; nan and infinite where it should be."""
     x, y = _numbers(got), _numbers(want)
+    if x is None and y is None and type(got) is type(want):
+        if isinstance(got, list | tuple):
+            return len(got) == len(want) and all(map(_same, got, want))
+        return got == want
     if x is None or y is None:
-        return type(got) is type(want) and got == want
-    near = partial(_close, relative=10 ** -digits, absolute=10 ** -digits / 10)
+        return False
+    near = partial(_close, relative=10 ** -digits, absolute=10 ** -digits)
     return x.shape == y.shape and all(
         near(*both) or both[0] != both[0] and both[1] != both[1]
         for both in zip(x.flat, y.flat))
@@ -160,7 +195,7 @@ def _same(got: Any, want: Any, digits: int = 6) -> bool:
 def _no_arrays(x: Any) -> Any:
     """numpy's arrays as tensors."""
     if isinstance(x, list | tuple):
-        return type(x)(map(_no_arrays, x))
+        return (list if isinstance(x, list) else tuple)(map(_no_arrays, x))
     array = Tensor and hasattr(x, "__array__") and not isinstance(x, Tensor)
     return tensor(x.tolist()) if array else x
 
@@ -187,7 +222,7 @@ def _numbers(x: Any) -> Numbers | None:
 def _plain(x: Any) -> Any:
     """Without tensors, so that a sentence can be read."""
     if isinstance(x, list | tuple):
-        return type(x)(map(_plain, x))
+        return (list if isinstance(x, list) else tuple)(map(_plain, x))
     return x.tolist() if hasattr(x, "tolist") else x
 
 

@@ -34,7 +34,8 @@ def plain(x: object) -> object:
     if x is None or isinstance(x, bool | int | float | str):
         return x
     if isinstance(x, list | tuple) and len(x) <= LARGEST:
-        return {type(x).__name__: [plain(each) for each in x]}
+        kind = "list" if isinstance(x, list) else "tuple"
+        return {kind: [plain(each) for each in x]}
     return {"other": type(x).__name__}
 
 

@@ -188,7 +188,7 @@ def test_what_nobody_has_begun_is_told_so(page):
 
 def test_where_lists_take_the_place_of_tensors_a_list_is_wanted(page):
     wrong = {"check_leave_one_out": ("return 0.5", "returned float; a list of numbers is wanted."),
-             "check_collapse": ("return [[1], [1, 2]]", "returned list; a list of numbers is wanted."),
+             "check_collapse": ("return [[1], [1, 2]]", "returned parts of shapes (1,), (2,); () of each is wanted."),
              "check_charge": ("return [0.5]", "returned shape (1,); (2,) is wanted."),
              "check_brier": ("return 'half'", "returned str; a number is wanted."),
              "check_floor": ("return q_P", "returned shape (2,); () is wanted.")}

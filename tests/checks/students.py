@@ -5,7 +5,7 @@ and a piece of the sentence that its author is to read.
 """
 
 import math
-from collections import defaultdict
+from collections import defaultdict, namedtuple
 from functools import partial
 from itertools import combinations, groupby, permutations, takewhile
 from statistics import mean, stdev
@@ -91,7 +91,7 @@ def chances_transposed(strength_N):
     return torch.sigmoid(strength_N[None, :] - strength_N[:, None])
 
 
-@wrong("chances", "a ratio of exponentials that overflow", "Far apart, exp overflows: use sigmoid")
+@wrong("chances", "a ratio of exponentials that overflow", "Far apart, exp overflows or vanishes: use sigmoid")
 def chances_of_exponentials(strength_N):
     e = torch.exp(strength_N)
     return e[:, None] / (e[:, None] + e[None, :])
@@ -252,20 +252,20 @@ def surprise_for_each_item(strength_N, wins_NN):
 
 
 @wrong("mean_surprise", "log of a sigmoid that underflows",
-       "Far apart, log(sigmoid) is -inf, and adding 1e-8 hides it")
+       "Far apart, log(sigmoid) is -inf, and a clamp or 1e-8")
 def surprise_that_overflows(strength_N, wins_NN):
     p = torch.sigmoid(strength_N[:, None] - strength_N)
     return -(wins_NN * torch.log(p)).sum() / wins_NN.sum()
 
 
 @wrong("mean_surprise", "a small number added inside the log",
-       "Far apart, log(sigmoid) is -inf, and adding 1e-8 hides it")
+       "Far apart, log(sigmoid) is -inf, and a clamp or 1e-8")
 def surprise_with_a_small_number(strength_N, wins_NN):
     p = torch.sigmoid(strength_N[:, None] - strength_N)
     return -(wins_NN * torch.log(p + 1e-8)).sum() / wins_NN.sum()
 
 
-@wrong("mean_surprise", "P clamped before the log", "Far apart, log(sigmoid) is -inf, and adding 1e-8 hides it")
+@wrong("mean_surprise", "P clamped before the log", "Far apart, log(sigmoid) is -inf, and a clamp or 1e-8")
 def surprise_clamped(strength_N, wins_NN):
     p = torch.sigmoid(strength_N[:, None] - strength_N).clamp(1e-12, 1)
     return -(wins_NN * torch.log(p)).sum() / wins_NN.sum()
@@ -281,20 +281,20 @@ def surprise_without_minus(strength_N, wins_NN):
     return (wins_NN * F.logsigmoid(strength_N[:, None] - strength_N)).sum() / wins_NN.sum()
 
 
-@wrong("mean_surprise", "item() on the way", "lost its gradient: is there a detach, item or tolist?")
+@wrong("mean_surprise", "item() on the way", "lost its gradient: a detach, item, tolist or torch.tensor of it?")
 def surprise_as_a_number(strength_N, wins_NN):
     p = F.logsigmoid(strength_N[:, None] - strength_N)
     return torch.tensor(sum(-wins_NN[i, j].item() * p[i, j].item() for i in range(len(p)) for j in range(len(p)))
                         / wins_NN.sum().item())
 
 
-@wrong("mean_surprise", "a detached P", "lost its gradient: is there a detach, item or tolist?")
+@wrong("mean_surprise", "a detached P", "lost its gradient: a detach, item, tolist or torch.tensor of it?")
 def surprise_detached(strength_N, wins_NN):
     logp = F.logsigmoid(strength_N[:, None] - strength_N).detach()
     return -(wins_NN * logp).sum() / wins_NN.sum()
 
 
-@wrong("mean_surprise", "a Python float", "a tensor is wanted. Every comparison counts once")
+@wrong("mean_surprise", "a Python float", "a tensor is wanted")
 def surprise_as_a_float(strength_N, wins_NN):
     return (-(wins_NN * F.logsigmoid(strength_N[:, None] - strength_N)).sum() / wins_NN.sum()).item()
 
@@ -454,7 +454,7 @@ def newtons(loss, n, steps=10):
     return s
 
 
-@wrong("fit", "no prior", "the prior is missing")
+@wrong("fit", "no prior", "the prior does nothing in yours")
 def fit_without_prior(wins_NN, prior):
     s = by_gradient_descent(lambda s: summed_surprise(s, wins_NN), torch.zeros(len(wins_NN)).double(), 0.05, 400)
     return s - s.mean()
@@ -480,13 +480,13 @@ def fit_of_losses(wins_NN, prior):
     return newtons(lambda s: summed_surprise(s, wins_NN.T) + prior / 2 * (s ** 2).sum(), len(wins_NN))
 
 
-@wrong("fit", "50 steps of a small learning rate", "The minimum to three digits")
+@wrong("fit", "50 steps of a small learning rate", "There the slope of surprise and prior is 0")
 def fit_stopped_early(wins_NN, prior):
     return by_gradient_descent(lambda s: summed_surprise(s, wins_NN) + prior / 2 * (s ** 2).sum(),
                                torch.zeros(len(wins_NN)).double(), 1e-3, 50)
 
 
-@wrong("fit", "Adam, 100 steps of its default learning rate", "The minimum to three digits")
+@wrong("fit", "Adam, 100 steps of its default learning rate", "There the slope of surprise and prior is 0")
 def fit_by_adam_stopped_early(wins_NN, prior):
     s = torch.zeros(len(wins_NN), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([s])
@@ -677,7 +677,7 @@ def ranking_where(r_BK, rank_BK, mask_BK):
     return (loss.sum((1, 2)) / pair.sum((1, 2))).mean()
 
 
-@wrong("ranking_loss", "log of a sigmoid that underflows", "Far apart, log(sigmoid) is -inf: use logsigmoid")
+@wrong("ranking_loss", "log of a sigmoid that underflows", "Far apart, log(sigmoid) is -inf, and a clamp or 1e-8")
 def ranking_that_overflows(r_BK, rank_BK, mask_BK):
     r_BK = torch.where(mask_BK, r_BK, 0)
     pair = (rank_BK[:, :, None] < rank_BK[:, None, :]) & mask_BK[:, :, None] & mask_BK[:, None, :]
@@ -1190,7 +1190,7 @@ def slope_as_log_ratio(z_V, logq_V):
     return z_V.log_softmax(0) - logq_V
 
 
-@wrong("kl_slope", "not weighed by p", "p is missing: p (log p/q - KL)")
+@wrong("kl_slope", "not weighed by p", "p is missing: it weighs the slope of each word")
 def slope_without_p(z_V, logq_V):
     gap = z_V.log_softmax(0) - logq_V
     return gap - (z_V.softmax(0) * gap).sum()
@@ -1362,7 +1362,7 @@ def weights_of_an_enumeration(logp_N, logq_N):
     return logp_N.exp() * (logp_N - logq_N)
 
 
-@wrong("sample_weights", "ratios without log", "that is the ratio p/q: its logarithm is the weight")
+@wrong("sample_weights", "ratios without log", "that is the ratio p/q: KL is the mean of something else")
 def weights_of_ratios(logp_N, logq_N):
     return (logp_N - logq_N).exp() / len(logp_N)
 
@@ -1762,7 +1762,7 @@ def sft_of_probabilities(logits_BSV, label_BS):
     return F.nll_loss(logits_BSV.softmax(-1)[:, :-1].flatten(0, 1), label_BS[:, 1:].flatten())
 
 
-@wrong("sft_loss", "detached", "lost its gradient: is there a detach, item or tolist?")
+@wrong("sft_loss", "detached", "lost its gradient: a detach, item, tolist or torch.tensor of it?")
 def sft_detached(logits_BSV, label_BS):
     return F.cross_entropy(logits_BSV.detach()[:, :-1].flatten(0, 1), label_BS[:, 1:].flatten())
 
@@ -1912,7 +1912,7 @@ def length_until_zero(token_BT, end):
     return torch.tensor([row.index(0) + 1 if 0 in row else len(row) for row in token_BT.tolist()])
 
 
-@wrong("response_length", "one length for the batch", "a tensor is wanted. Up to the first end, the end included")
+@wrong("response_length", "one length for the batch", "a tensor is wanted")
 def length_of_the_first_row(token_BT, end):
     row = token_BT[0].tolist()
     return row.index(end) + 1 if end in row else len(row)
@@ -2186,7 +2186,7 @@ def grouped_without_log(r_N, prompt_N, rank_N):
     return grouped(r_N, prompt_N, rank_N, loss=lambda d: 1 - torch.sigmoid(d)).mean()
 
 
-@wrong("grouped_loss", "log of a sigmoid that underflows", "Far apart, log(sigmoid) is -inf: use logsigmoid")
+@wrong("grouped_loss", "log of a sigmoid that underflows", "Far apart, log(sigmoid) is -inf, and a clamp or 1e-8")
 def grouped_that_overflows(r_N, prompt_N, rank_N):
     return grouped(r_N, prompt_N, rank_N, loss=lambda d: -torch.log(torch.sigmoid(d))).mean()
 
@@ -2207,7 +2207,7 @@ def grouped_best_only(r_N, prompt_N, rank_N):
     return grouped(r_N, prompt_N, rank_N, pair=lambda a, b: (a == 1) & (b > 1)).mean()
 
 
-@wrong("grouped_loss", "detached rewards", "lost its gradient: is there a detach, item or tolist?")
+@wrong("grouped_loss", "detached rewards", "lost its gradient: a detach, item, tolist or torch.tensor of it?")
 def grouped_detached(r_N, prompt_N, rank_N):
     return grouped(r_N.detach(), prompt_N, rank_N).mean()
 
@@ -2465,7 +2465,7 @@ def reliability_of_losses(p_N, won_N, bins):
     return rows_of_bins(p_N, won_N, usual_bin(p_N, bins), lambda p, w: (p.mean(), 1 - w.mean(), len(p)), bins)
 
 
-@wrong("reliability", "without the count", "(3, 3) is wanted. Of each bin that holds anything")
+@wrong("reliability", "without the count", "3) is wanted. Of each bin that holds anything")
 def reliability_without_count(p_N, won_N, bins):
     return rows_of_bins(p_N, won_N, usual_bin(p_N, bins), lambda p, w: (p.mean(), w.mean()), bins)
 
@@ -3101,7 +3101,7 @@ def clipped_without_mask(logp_BT, old_BT, advantage_BT, mask_BT, clip):
     return -torch.min(ratio * advantage_BT, ratio.clamp(1 - clip, 1 + clip) * advantage_BT).mean()
 
 
-@wrong("clipped_loss", "a detached ratio", "lost its gradient: is there a detach, item or tolist?")
+@wrong("clipped_loss", "a detached ratio", "lost its gradient: a detach, item, tolist or torch.tensor of it?")
 def clipped_detached(logp_BT, old_BT, advantage_BT, mask_BT, clip):
     ratio, a = (logp_BT - old_BT).detach().exp()[mask_BT], advantage_BT[mask_BT]
     return -torch.min(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).mean()
@@ -3403,7 +3403,7 @@ def text_in_bits(logits_BSV, token_BS):
     return F.cross_entropy(logits_BSV[:, :-1].flatten(0, 1), token_BS[:, 1:].flatten()) / math.log(2)
 
 
-@wrong("text_loss", "detached", "lost its gradient: is there a detach, item or tolist?")
+@wrong("text_loss", "detached", "lost its gradient: a detach, item, tolist or torch.tensor of it?")
 def text_detached(logits_BSV, token_BS):
     with torch.no_grad():
         return F.cross_entropy(logits_BSV[:, :-1].flatten(0, 1), token_BS[:, 1:].flatten())
@@ -3744,7 +3744,7 @@ def errors_of(x):
     return x.std(1) / math.sqrt(x.size(1))
 
 
-@wrong("choose_gamma", "the mean tax within the budget", "a mean tax within the budget may be luck")
+@wrong("choose_gamma", "the mean tax within the budget", "a mean within the budget may be luck")
 def gamma_without_errors(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) <= budget)
 
@@ -3754,12 +3754,12 @@ def gamma_of_optimists(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) - 2 * errors_of(tax_GS) <= budget)
 
 
-@wrong("choose_gamma", "2 deviations", "2 standard errors of the mean, not 2 deviations of a run")
+@wrong("choose_gamma", "2 deviations", "2 standard errors of each gamma's own mean, not 2 deviations")
 def gamma_with_deviations(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) + 2 * tax_GS.std(1) <= budget)
 
 
-@wrong("choose_gamma", "1 standard error", "2 standard errors, not one")
+@wrong("choose_gamma", "1 standard error", "less than 2 standard errors in yours: each is stdev / sqrt(S)")
 def gamma_with_one_error(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) + errors_of(tax_GS) <= budget)
 
@@ -3839,3 +3839,209 @@ def gamma_of_net_rewards(gamma_G, reward_GS, tax_GS, budget):
 @wrong("choose_gamma", "the luckiest seed's reward", "the luckiest seed's reward is no measure: the mean")
 def gamma_of_the_luckiest(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.amax(1), tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget)
+
+
+# A second class, whose mistakes the first had not made
+
+@right("fit")
+def rounded_to_three_decimals(wins, prior):
+    return RIGHT["fit"][0](wins, prior).round(decimals=3)
+
+
+Estimates = namedtuple("Estimates", "k1 k2 k3")
+
+
+@right("estimates")
+def in_a_named_tuple(logp_N, logq_N):
+    k = logp_N - logq_N
+    return Estimates(k.mean(), (k ** 2 / 2).mean(), ((-k).exp() - 1 + k).mean())
+
+
+@wrong("estimates", "one of three without its mean", "returned parts of shapes (5,), (), (); () of each is wanted")
+def one_is_no_mean(logp_N, logq_N):
+    k = logp_N - logq_N
+    return k, (k ** 2 / 2).mean(), ((-k).exp() - 1 + k).mean()
+
+
+@wrong("mean_surprise", "margins clamped", "a clamp or 1e-8")
+def margins_clamped(strength_N, wins_NN):
+    margin = (strength_N[:, None] - strength_N).clamp(-30, 30)
+    return -(wins_NN * F.logsigmoid(margin)).sum() / wins_NN.sum()
+
+
+@wrong("mean_surprise", "one number in a list", "returned shape (1,); () is wanted")
+def in_one_row(strength_N, wins_NN):
+    return -(wins_NN * F.logsigmoid(strength_N[:, None] - strength_N)).sum()[None] / wins_NN.sum()
+
+
+def fitted(wins, prior, penalty):
+    return by_newton(lambda s: summed_surprise(s, wins) + prior * penalty(s), wins)
+
+
+def by_newton(loss, wins):
+    s = torch.zeros(len(wins)).double()
+    for _ in range(20):
+        bend = torch.autograd.functional.hessian(loss, s) + 1e-9 * torch.eye(len(s)).double()
+        s = s - torch.linalg.solve(bend, torch.autograd.functional.jacobian(loss, s))
+    return s
+
+
+@wrong("fit", "a prior on the sum", "the prior does nothing in yours: it is prior / 2 times each s_i squared")
+def prior_on_the_sum(wins_NN, prior):
+    return fitted(wins_NN, prior, lambda s: s.sum() ** 2 / 2)
+
+
+@wrong("fit", "wins counted for both sides", "all are 0: have they moved, and does a win count as often as it was won?")
+def wins_for_both(wins_NN, prior):
+    return fitted(wins_NN + wins_NN.T, prior, lambda s: s.pow(2).sum() / 2)
+
+
+@wrong("fit", "a step that is too long", "too few steps, too large ones, a zero_grad forgotten, or another loss?")
+def too_long_steps(wins_NN, prior):
+    return by_gradient_descent(lambda s: summed_surprise(s, wins_NN) + prior / 2 * s.pow(2).sum(),
+                               torch.zeros(len(wins_NN)).double(), 1.0, 400)
+
+
+@wrong("example", "labels by the id of padding", "where one id pads and ends, the end is still learned: go by place")
+def labels_by_padding(prompt, response, eos, pad, length):
+    answer = [*response, eos]
+    prompt = prompt[max(0, len(prompt) + len(answer) - length):]
+    tokens = [*prompt, *answer]
+    tokens += [pad] * (length - len(tokens))
+    return tokens, [-100 if s < len(prompt) or t == pad else t for s, t in enumerate(tokens)]
+
+
+@wrong("example", "labels by the ids of the response", "an id of the response may stand elsewhere, too: go by place")
+def labels_by_ids(prompt, response, eos, pad, length):
+    tokens = [*prompt[max(0, len(prompt) + len(response) + 1 - length):], *response, eos]
+    tokens += [pad] * (length - len(tokens))
+    return tokens, [t if t in response or t == eos else -100 for t in tokens]
+
+
+@wrong("sft_loss", "rows laid end to end", "the end of a row does not predict the start of the next")
+def loss_across_rows(logits_BSV, label_BS):
+    return F.cross_entropy(logits_BSV.flatten(0, 1)[:-1], label_BS.flatten()[1:])
+
+
+@wrong("sft_loss", "labels rolled", "the end of a row does not predict its own start")
+def loss_of_rolled_labels(logits_BSV, label_BS):
+    return F.cross_entropy(logits_BSV.flatten(0, 1), label_BS.roll(-1, 1).flatten())
+
+
+@wrong("sft_loss", "divided by the labels at place 0, too", "what stands at place 0 is in the number")
+def loss_over_first_labels(logits_BSV, label_BS):
+    total = F.cross_entropy(logits_BSV[:, :-1].flatten(0, 1), label_BS[:, 1:].flatten(), reduction="sum")
+    return total / (label_BS != -100).sum()
+
+
+@wrong("grouped_loss", "divided by n (n - 1) / 2", "divides by the pairs that so many responses would make")
+def over_possible_pairs(r_N, prompt_N, rank_N):
+    losses = []
+    for p in prompt_N.unique():
+        r, rank = r_N[prompt_N == p], rank_N[prompt_N == p]
+        pair = rank[:, None] < rank
+        if pair.any():
+            losses.append(-F.logsigmoid((r[:, None] - r)[pair]).sum() / (len(r) * (len(r) - 1) / 2))
+    return torch.stack(losses).mean()
+
+
+@wrong("grouped_loss", "margins clamped", "a clamp or 1e-8")
+def grouped_and_clamped(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N, loss=lambda d: -F.logsigmoid(d.clamp(-30, 30))).mean()
+
+
+def gae_without_a_mask(reward, value, lam):
+    out, ahead = torch.zeros_like(reward), 0.0
+    for t in reversed(range(reward.size(1))):
+        later = value[:, t + 1] if t + 1 < reward.size(1) else 0.0
+        ahead = reward[:, t] + later - value[:, t] + lam * ahead
+        out[:, t] = ahead
+    return out
+
+
+@wrong("advantage_and_return", "nan taken out, padding left in", "padding counts in yours: use the mask")
+def padding_left_in(reward_BT, value_BT, mask_BT, lam):
+    r, v = reward_BT.nan_to_num(), value_BT.nan_to_num()
+    a = gae_without_a_mask(r, v, lam)
+    return a * mask_BT, (a + v) * mask_BT
+
+
+@wrong("advantage_and_return", "no mask at all", "padding counts in yours: use the mask")
+def no_mask_at_all(reward_BT, value_BT, mask_BT, lam):
+    r, v = reward_BT.nan_to_num(), value_BT.nan_to_num()
+    a = gae_without_a_mask(r, v, lam)
+    return a, a + v
+
+
+@wrong("advantage_and_return", "a 0 in the place of the return", "returned parts of shapes (3, 5), (); (3, 5) of each")
+def no_return_at_all(reward_BT, value_BT, mask_BT, lam):
+    return gae_without_a_mask(reward_BT, value_BT, lam), 0
+
+
+@wrong("clipped_loss", "nan taken out, padding summed", "padding counts in yours: use the mask")
+def padding_summed(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+    logp, old, a = (x.nan_to_num() for x in (logp_BT, old_BT, advantage_BT))
+    ratio = (logp - old).exp()
+    return -torch.minimum(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).sum() / mask_BT.sum()
+
+
+@wrong("tax", "a rise that is no mean", "returned parts of shapes (5,), (); () of each is wanted")
+def rise_of_each(before_S, after_S):
+    rise = after_S - before_S
+    return rise, rise.std() / len(rise) ** 0.5
+
+
+def chosen_within(error):
+    def choose(gamma_G, reward_GS, tax_GS, budget):
+        return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) + 2 * error(tax_GS) <= budget)
+    return choose
+
+
+@wrong("choose_gamma", "stdev without S - 1", "stdev has S - 1 inside: the mean was estimated from the same seeds")
+def gamma_by_biased_errors(*case):
+    return chosen_within(lambda x: x.std(1, unbiased=False) / x.size(1) ** 0.5)(*case)
+
+
+@wrong("choose_gamma", "errors over the number of gammas", "less than 2 standard errors in yours")
+def gamma_by_errors_over_gammas(*case):
+    return chosen_within(lambda x: x.std(1) / len(x) ** 0.5)(*case)
+
+
+@wrong("choose_gamma", "errors over S", "less than 2 standard errors in yours: each is stdev / sqrt(S), of S seeds")
+def gamma_by_errors_over_S(*case):
+    return chosen_within(lambda x: x.std(1) / x.size(1))(*case)
+
+
+@wrong("choose_gamma", "one spread for all gammas", "2 standard errors of each gamma's own mean, not 2 deviations")
+def gamma_by_one_spread(*case):
+    return chosen_within(lambda x: x.std())(*case)
+
+
+@wrong("choose_gamma", "mean and error each within the budget", "it and 2 standard errors, together")
+def gamma_by_both_apart(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.mean(1), (tax_GS.mean(1) <= budget) & (2 * errors_of(tax_GS) <= budget))
+
+
+@wrong("choose_gamma", "the best so far begins at 0", "a reward may be negative: no 0 to begin with")
+def gamma_better_than_0(gamma_G, reward_GS, tax_GS, budget):
+    best, best_reward = None, 0
+    for gamma, reward, fits in zip(gamma_G.tolist(), reward_GS.mean(1), within_budget(tax_GS, budget)):
+        if fits and reward > best_reward:
+            best, best_reward = gamma, reward
+    return best
+
+
+def within_budget(tax, budget):
+    return tax.mean(1) + 2 * errors_of(tax) <= budget
+
+
+@wrong("choose_gamma", "0 for what does not fit", "a reward may be negative: no 0 to begin with")
+def gamma_of_zeroed_rewards(gamma_G, reward_GS, tax_GS, budget):
+    fits = within_budget(tax_GS, budget)
+    return gamma_G[(reward_GS.mean(1) * fits).argmax()].item() if fits.any() else None
+
+
+@wrong("choose_gamma", "the best first, its budget afterwards", "returned None; ")
+def gamma_of_the_best_or_none(gamma_G, reward_GS, tax_GS, budget):
+    best = reward_GS.mean(1).argmax()
+    return gamma_G[best].item() if within_budget(tax_GS, budget)[best] else None

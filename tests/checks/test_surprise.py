@@ -37,7 +37,7 @@ CHECKS = [checks.check_relative_surprise, checks.check_k3, checks.check_optimum,
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_an_exercise_left_open_is_told_that_nothing_came_back(check):
-    refused(check, lambda *_: None, "returned NoneType")
+    refused(check, lambda *_: None, "returned None")
 
 
 # Relative surprise

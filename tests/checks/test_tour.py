@@ -30,7 +30,7 @@ WRONG = {
         (len, "the number of answers"),
         (lambda r: sum(a == b for a, b in combinations(r, 2)), "you count only those"),
         (lambda r: 6, "returned 6 for [1, 2, 2, 3, 4]; 9 is right"),
-        (lambda r: None, "returned NoneType; a number")]),
+        (lambda r: None, "returned None; ")]),
     checks.check_chosen: (lambda r, g: g[best(r)], [
         (lambda r, g: g[1], "not always the second"),
         (lambda r, g: g[0], "not always the first"),
@@ -53,7 +53,7 @@ WRONG = {
         (lambda n: n * mean(K * (K + 1) / 2 for K in range(4, 10)), "with itself"),
         (lambda n: 6.5 * n, "the number of answers"),
         (lambda n: 10 * n, "the paper's round number"),
-        (lambda n: None, "returned NoneType; a number")]),
+        (lambda n: None, "returned None; ")]),
     checks.check_updates_until: (updates, [
         (lambda left, a: math.log(a) / math.log(left), "Turned round"),
         (lambda left, a: math.log(left, 1 - a), "not 1 - a"),
