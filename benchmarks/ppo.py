@@ -54,7 +54,7 @@ TINY = Workload("tiny preset", presets.tiny.ppo.batch_size, presets.tiny.ppo.max
 FIXED = Workload("4 layers of 128, fixed lengths", batch=64, length=48, chunk=64, goal=2)
 RAGGED = Workload("4 layers of 128, ragged prompts, EOS", batch=64, length=48, chunk=64, goal=5, ends=1 / 16)
 LARGE = Workload("SmolLM2-135M, fixed lengths", batch=64, length=16, chunk=8, goal=1.5, model="smollm2")
-LARGE_RAGGED = Workload("SmolLM2-135M, ragged prompts, EOS", batch=64, length=32, chunk=8, goal=3, ends=1 / 16,
+LARGE_RAGGED = Workload("SmolLM2-135M, ragged prompts, EOS", batch=32, length=32, chunk=8, goal=3, ends=1 / 16,
                         model="smollm2")
 CARD = Workload("GPT-2 124M, fixed lengths", batch=512, length=64, chunk=128, goal=3, model="gpt2-124m")
 WORKLOADS = {"gpt2": (TINY, FIXED, RAGGED), "smollm2": (LARGE, LARGE_RAGGED), "gpt2-124m": (CARD,)}

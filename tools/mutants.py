@@ -275,7 +275,8 @@ TRAINING = [
     Mutant("one-order-for-all-passes", LOOP, '"pass", step // steps)', '"pass")', "never shuffled again"),
     Mutant("batches-overlap", LOOP, "order[step % steps * batch_size:]", "order[step % steps:]",
            "off by a factor"),
-    Mutant("gradients-pile-up", LOOP, "        optimizer.zero_grad()\n", "", "zero_grad forgotten"),
+    Mutant("gradients-pile-up", LOOP, "            optimizer.zero_grad(set_to_none=not on_cpu)\n", "",
+           "zero_grad forgotten"),
     Mutant("guard-removed", LOOP,
            "    check_finite(stage, step, **norms)\n",
            "",
@@ -332,15 +333,17 @@ TRAINING = [
     Mutant("guard-after-the-step", LOOP,
            "    check_finite(stage, step, **norms)\n"
            "    for module, optimizers in networks.items():\n"
+           "        on_cpu = next(module.parameters()).device.type == \"cpu\"\n"
            "        for optimizer in optimizers:\n"
            "            if moving[module]:\n"
            "                optimizer.step()\n"
-           "            optimizer.zero_grad()\n",
+           "            optimizer.zero_grad(set_to_none=not on_cpu)\n",
            "    for module, optimizers in networks.items():\n"
+           "        on_cpu = next(module.parameters()).device.type == \"cpu\"\n"
            "        for optimizer in optimizers:\n"
            "            if moving[module]:\n"
            "                optimizer.step()\n"
-           "            optimizer.zero_grad()\n"
+           "            optimizer.zero_grad(set_to_none=not on_cpu)\n"
            "    check_finite(stage, step, **norms)\n",
            "says that weights are as they were, and they are not"),
     Mutant("newest-by-its-name", RESUME, 'glob("*.json"), key=_step, reverse=True)',
