@@ -66,7 +66,7 @@ def check_chances(student: Callable, seed: int | str = 0) -> None:
             lambda s: torch.sigmoid(s[:, None] - s).fill_diagonal_(1)})
     hold(student, table(lambda x, y: oracles.sigmoid(x - y)), [
         ("Far apart, exp overflows or vanishes: use sigmoid.",
-         (tensor([900.0, -900.0]),))])
+         (tensor([900.0, -900.0]),), (tensor([900.0, -900.0, -901.0]),))])
 
 
 def _surprise(strength: Tensor, wins: Tensor,
@@ -100,7 +100,9 @@ def check_mean_surprise(student: Callable, seed: int | str = 0) -> None:
         **_other_means()}, gradient_in=0)
     hold(student, mean, [
         (FAR,
-         (tensor([-900.0, 900.0]), tensor([[0.0, 2], [1, 0]])))], gradient_in=0)
+         (tensor([-900.0, 900.0]), tensor([[0.0, 2], [1, 0]]))),
+        ("Equal strengths have a margin of 0, and count as well.",
+         (tensor([0.5, 0.5]), tensor([[0.0, 2], [1, 0]])))], gradient_in=0)
 
 
 def _other_means() -> Mistakes:
@@ -272,7 +274,10 @@ def check_ranking_loss(student: Callable, seed: int | str = 0) -> None:
         ("What is masked may be nan: take it out before the loss, not after.",
          (unknown, rank, mask)),
         (FAR,
-         (800 * r, rank, mask))], gradient_in=0)
+         (800 * rank.double(), rank, mask)),
+        ("One prompt, three tied responses, two equal rewards.",
+         (tensor([[0.5, 0.5, 1.0, -1.0]]), torch.tensor([[1, 2, 2, 2]]),
+          torch.ones(1, 4).bool()))], gradient_in=0)
 
 
 def _other_rankings() -> Mistakes:

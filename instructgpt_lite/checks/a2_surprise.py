@@ -54,7 +54,7 @@ def check_kl_rows(student: Callable, seed: int | str = 0) -> None:
         ("What p excludes costs nothing: 0 log 0 is 0.", (cut_p, q)),
         ("What both exclude costs nothing either.", (cut_p, cut_q)),
         ("What p allows and q excludes costs infinity: add nothing, drop nothing.",
-         (p, cut_q))])
+         (p, cut_q), (tensor([[-inf, 0.0]]), tensor([[0.0, -inf]])))])
 
 
 def _k1(p: float, q: float) -> float:

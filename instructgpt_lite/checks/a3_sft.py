@@ -283,7 +283,7 @@ def check_response_length(student: Callable, seed: int | str = 0) -> None:
     token[0, 2:] = token[1, 5] = token[3, 0] = token[3, 4] = eos
     hold(student, of(lambda ends, T: ends[0] + 1 if ends else T), [
         ("Up to the first end, the end included; all T where none comes.",
-         (token, eos), (token.flip(0)[:, 1:], eos))], {
+         (token, eos), (token.flip(0)[:, 1:].contiguous(), eos))], {
         "the end is a token of the answer: count it.":
             of(lambda ends, T: ends[0] if ends else T),
         "up to the first end, not to the last.":
@@ -306,6 +306,9 @@ def check_response_length(student: Callable, seed: int | str = 0) -> None:
             of(lambda ends, T: T - ends[0] - 1 if ends else 0),
         "tokens that are no end, and one more, only if nothing follows the end.":
             of(lambda ends, T: T - len(ends) + 1)})
+    hold(student, of(lambda ends, T: ends[0] + 1 if ends else T), [
+        ("An end is one id, wherever others lie; and there may be one row.",
+         (torch.tensor([[3, 7, 2, 5, 1]]), 5))])
 
 
 def check_accumulated(student: Callable, seed: int | str = 0) -> None:
@@ -346,3 +349,7 @@ def check_accumulated(student: Callable, seed: int | str = 0) -> None:
         "an empty micro-batch counts nothing: yours leaves it a vote.":
             of(lambda parts: sum(m * max(n, 1) for m, n in parts)
                / sum(max(n, 1) for _, n in parts))})
+    hold(student, of(lambda parts: sum(m * n for m, n in parts) / sum(
+        n for _, n in parts)), [
+        ("An empty micro-batch may come first.",
+         (draw.tensor(3, low=0.2, high=3), torch.tensor([0, 4, 2])))])

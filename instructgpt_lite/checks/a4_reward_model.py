@@ -55,7 +55,10 @@ def check_grouped_loss(student: Callable, seed: int | str = 0) -> None:
          *cases)], _other_groups() | _other_pairs(), gradient_in=0)
     hold(student, _grouped(_of_prompts), [
         (FAR,
-         (700 * cases[0][0], *cases[0][1:]))], gradient_in=0)
+         (900 * cases[0][2].double(), *cases[0][1:])),
+        ("A prompt of three ties has no vote; equal rewards make a margin of 0.",
+         (tensor([0.5, 0.5, 0.1, 0.2, 0.3]), torch.tensor([0, 0, 1, 1, 1]),
+          torch.tensor([1, 2, 1, 1, 1])))], gradient_in=0)
 
 
 def _other_groups() -> Mistakes:
@@ -311,6 +314,10 @@ def check_pair_accuracy(student: Callable, seed: int | str = 0) -> None:
     hold(student, _points(), [
         ("All ranked pairs, each once; equal rewards are half right.", *cases)],
         _other_points() | _other_shares())
+    hold(student, _points(), [
+        ("Equal rewards of a ranked pair are half right, equal ranks are no pair.",
+         (tensor([[0.0, 0, 1]]), torch.tensor([[1, 2, 3]])),
+         (tensor([[1.0, 1, 0]]), torch.tensor([[1, 1, 2]])))])
 
 
 def _other_points() -> Mistakes:

@@ -60,7 +60,10 @@ def check_charged_rewards(student: Callable, seed: int | str = 0) -> None:
         ("-beta (logp - ref) at each counted token; the score, or `missing`, at the "
          "last.", *cases)], _other_charges() | _other_scores())
     hold(student, _reward(), [
-        (PADDING, *[_unknown(case[3], *case) for case in cases])])
+        (PADDING, *[_unknown(case[3], *case) for case in cases]),
+        ("`missing` stands in for any score, a lower one, too.",
+         (tensor([-1.0]), draw.tensor(1, 3), draw.tensor(1, 3),
+          torch.tensor([[True, True, False]]), 0.5, 0.0, torch.tensor([False])))])
 
 
 def _other_charges() -> Mistakes:
@@ -250,8 +253,11 @@ def check_clipped_loss(student: Callable, seed: int | str = 0) -> None:
     hold(student, oracles.policy_loss, [
         ("A good token's ratio counts up to 1 + clip, a bad one's down to 1 - clip.",
          *cases)], _other_gains() | _other_ratios(), gradient_in=0)
+    far = tensor([[-2.5, -1.5]]), tensor([[-4.0, -1.0]])     # exp(1.5) times as likely
     hold(student, oracles.policy_loss, [
-        (PADDING, *[_unknown(case[3], *case) for case in cases])], gradient_in=0)
+        (PADDING, *[_unknown(case[3], *case) for case in cases]),
+        ("A bad token that became likelier costs its whole ratio; A may be 0.",
+         (*far, tensor([[-1.0, 0.0]]), torch.ones(1, 2).bool(), 0.2))], gradient_in=0)
 
 
 def _other_gains() -> Mistakes:

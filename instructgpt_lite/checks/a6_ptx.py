@@ -122,6 +122,9 @@ def check_mixed_step(student: Callable, seed: int | str = 0) -> None:
              lambda x, ppo, ptx, gamma, lr: -lr * (ppo + gamma * ptx)),
         "gamma divides in yours: it multiplies.":
             lambda x, ppo, ptx, gamma, lr: x - lr * (ppo + ptx / gamma)})
+    hold(student, lambda x, ppo, ptx, gamma, lr: x - lr * (ppo + gamma * ptx), [
+        ("gamma may be small, and 0.",
+         *[(*(draw.tensor(1) for _ in range(3)), gamma, 0.1) for gamma in (0.3, 0.0)])])
 
 
 def _resized(size: Callable) -> Callable:
@@ -161,6 +164,9 @@ def check_tax(student: Callable, seed: int | str = 0) -> None:
     hold(student, _taxed(), [
         ("Each run against its own start; the error is that of their mean.",
          *cases)], _other_taxes() | _other_errors())
+    hold(student, _taxed(), [
+        ("The loss may fall: a tax below 0.",
+         (tensor([2.0, 2.1]), tensor([1.9, 2.05])))])
 
 
 def _other_taxes() -> Mistakes:
@@ -269,6 +275,15 @@ def check_choose_gamma(student: Callable, seed: int | str = 0) -> None:
     hold(student, _choice(), [
         ("Among those whose tax + 2 standard errors is within the budget, the largest "
          "reward; None where nothing is.", *cases)], _other_prices() | _other_choices())
+    one_two, none, better = tensor([1.0, 2]), [0.0, 0, 0], [1.0, 1, 1]
+    hold(student, _choice(), [
+        ("Means, not medians: one bad seed counts.",
+         (one_two, tensor([none, better]), tensor([none, [0.0, 0, 0.3]]), 0.25),
+         (one_two, tensor([none, [1.0, 1, -8]]), tensor([none, none]), 0.25)),
+        ("S may be any number of seeds.", (one_two, tensor([[0.0] * 4, [1.0] * 4]),
+                                           tensor([[0.0] * 4, [0, 0.2] * 2]), 0.22)),
+        ("gamma = 0 may be the choice.", (tensor([0.0, 1]), tensor([better, none]),
+                                          tensor([none, none]), 0.25))])
 
 
 def _other_prices() -> Mistakes:
