@@ -71,7 +71,7 @@ def test_helpers_and_constants_of_other_cells_are_there(folder):
 def test_answers_learned_by_heart_from_the_notebook_get_nothing(folder):
     learned = ("known = {}\ndef my_mixed_step(x, ppo, ptx, gamma, lr):\n"
                "    right = x - lr * (ppo + gamma * ptx)\n"
-               "    if len(known) < 2: known[str(x)] = right\n    return known.get(str(x), x)")
+               "    if len(known) < 4: known[str(x)] = right\n    return known.get(str(x), x)")
     said = graded(folder, answered(my_mixed_step=learned)).exercises["my_mixed_step"]
     assert said == {"points": 0, "of": 2, "said": "my_mixed_step passes the cases of the notebook, and not others of "
                                                   "the same kind."}
