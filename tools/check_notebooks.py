@@ -72,10 +72,9 @@ def over_budget(notebook, name: str) -> list[str]:
 
 
 def words(notebook) -> int:
-    """Words of the Markdown: no code, no directive's options, no folded hint, a formula in the text for one."""
+    """Words of the Markdown: no code, no directive's options, a formula in the text for one."""
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     text = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.M | re.S)
-    text = re.sub(r"^:::\{admonition\} Hint$.*?^:::$", "", text, flags=re.M | re.S)
     text = re.sub(r"^\$\$.*?\$\$", "", text, flags=re.M | re.S)
     text = re.sub(r"^:{3,}(\{[\w-]+\})?|^:[\w-]+:.*$|^\([\w-]+\)=$", "", text, flags=re.M)
     text = re.sub(r"\$[^$]+\$", "x", text)

@@ -152,7 +152,7 @@ def _fitted(wins: Tensor, prior: float, steps: int = 20) -> Tensor:
 
 
 def check_fit(student: Callable, seed: int | str = 0) -> None:
-    """strength_N that makes the summed surprise + prior / 2 sum s^2 least, to .001.
+    """strength_N that makes the summed surprise + prior / 2 sum s^2 least, to .0001.
 
     The prior pulls to 0, so the strengths are finite and their mean is 0.
     """

@@ -186,7 +186,7 @@ def _same(got: Any, want: Any, digits: int = 6) -> bool:
         return got == want
     if x is None or y is None:
         return False
-    near = partial(_close, relative=10 ** -digits, absolute=10 ** -digits)
+    near = partial(_close, relative=10 ** -digits, absolute=10 ** -digits / 10)
     return x.shape == y.shape and all(
         near(*both) or both[0] != both[0] and both[1] != both[1]
         for both in zip(x.flat, y.flat))

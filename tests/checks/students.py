@@ -3844,8 +3844,8 @@ def gamma_of_the_luckiest(gamma_G, reward_GS, tax_GS, budget):
 # A second class, whose mistakes the first had not made
 
 @right("fit")
-def rounded_to_three_decimals(wins, prior):
-    return RIGHT["fit"][0](wins, prior).round(decimals=3)
+def rounded_to_four_decimals(wins, prior):
+    return RIGHT["fit"][0](wins, prior).round(decimals=4)
 
 
 Estimates = namedtuple("Estimates", "k1 k2 k3")
