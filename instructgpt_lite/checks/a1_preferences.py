@@ -66,7 +66,7 @@ def check_chances(student: Callable, seed: int | str = 0) -> None:
             lambda s: torch.sigmoid(s[:, None] - s).fill_diagonal_(1)})
     hold(student, table(lambda x, y: oracles.sigmoid(x - y)), [
         ("Far apart, exp overflows or vanishes: use sigmoid.",
-         (tensor([900.0, -900.0]),), (tensor([900.0, -900.0, -901.0]),))])
+         *[(tensor(s),) for s in ([900.0, -900.0], [900.0, -900.0, -901.0], [0.5])])])
 
 
 def _surprise(strength: Tensor, wins: Tensor,
@@ -102,7 +102,9 @@ def check_mean_surprise(student: Callable, seed: int | str = 0) -> None:
         (FAR,
          (tensor([-900.0, 900.0]), tensor([[0.0, 2], [1, 0]]))),
         ("Equal strengths have a margin of 0, and count as well.",
-         (tensor([0.5, 0.5]), tensor([[0.0, 2], [1, 0]])))], gradient_in=0)
+         (tensor([0.5, 0.5]), tensor([[0.0, 2], [1, 0]]))),
+        ("A pair that was never compared counts nothing.",
+         (draw.tensor(3), tensor([[0.0, 2, 0], [1, 0, 3], [0, 1, 0]])))], gradient_in=0)
 
 
 def _other_means() -> Mistakes:
@@ -167,7 +169,10 @@ def check_fit(student: Callable, seed: int | str = 0) -> None:
          "zero_grad forgotten, or another loss?", *cases)], _other_fits(), digits=3)
     hold(student, _fitted, [
         ("Who always wins has a finite strength, too: the prior holds it.",
-         (always, draw.number(0.4, 1.5)))], digits=3)
+         (always, draw.number(0.4, 1.5))),
+        ("Who was never compared stays at 0, where the prior is least.",
+         (tensor([[0.0, 7, 0], [2, 0, 0], [0, 0, 0]]), draw.number(0.4, 1.5)))],
+         digits=3)
 
 
 def _other_fits() -> Mistakes:
@@ -277,7 +282,10 @@ def check_ranking_loss(student: Callable, seed: int | str = 0) -> None:
          (800 * rank.double(), rank, mask)),
         ("One prompt, three tied responses, two equal rewards.",
          (tensor([[0.5, 0.5, 1.0, -1.0]]), torch.tensor([[1, 2, 2, 2]]),
-          torch.ones(1, 4).bool()))], gradient_in=0)
+          torch.ones(1, 4).bool())),
+        ("Those that are not there may have any place.",
+         (r, rank, torch.tensor([[True, False, True, True], [False] + [True] * 3])))],
+         gradient_in=0)
 
 
 def _other_rankings() -> Mistakes:

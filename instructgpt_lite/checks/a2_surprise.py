@@ -151,6 +151,8 @@ def check_kl_slope(student: Callable, seed: int | str = 0) -> None:
         ("One number a logit; they sum to 0.",
          *[(draw.tensor(4), draw.logp(4)) for _ in range(2)])],
          _other_slopes() | _parts_of_the_slope())
+    hold(student, lambda z, q: tensor([0.0]), [
+        ("A single word has the slope 0.", (draw.tensor(1), tensor([0.0])))])
 
 
 def _other_slopes() -> Mistakes:
@@ -250,3 +252,5 @@ def check_sample_weights(student: Callable, seed: int | str = 0) -> None:
             lambda p, q: (p - q).clamp(min=0) / len(p),
         "N, not N - 1: no mean was estimated here.":
             lambda p, q: (p - q) / (len(p) - 1)})
+    hold(student, lambda p, q: (p - q) / len(p), [
+        ("One sample weighs, too.", (tensor([-1.0]), tensor([-0.5])))])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from instructgpt_lite.checks import oracles
 from instructgpt_lite.checks.draw import Draw
-from instructgpt_lite.checks.grading import Mistakes, hold
+from instructgpt_lite.checks.grading import Mistakes, hold, tensor
 
 IGNORED = -100
 
@@ -49,10 +49,13 @@ def check_example(student: Callable, seed: int | str = 0) -> None:
          _other_rows() | _other_labels() | _other_tokens())
     hold(student, _row, [
         ("No room is left for the prompt: of a list x, x[-0:] is all.",
-         (ids[:2], ids[2:5], eos, pad, 4))])
+         (ids[:2], ids[2:5], eos, pad, 4)),
+        ("A row may be full, and a response one token.",
+         (ids[:3], ids[3:4], eos, pad, 5))])
     hold(student, _row, [
         ("Labels go by place: one id may pad and end, or stand in prompt and response.",
-         (ids[:2], ids[2:5], eos, eos, 9), (ids[:4], ids[2:6], eos, pad, 11))],
+         (ids[:2], ids[2:5], eos, eos, 9), (ids[:4], ids[2:6], eos, pad, 11),
+         ([eos, pad, ids[0]], [ids[1], pad, ids[2]], eos, pad, 9))],
          _other_ids())
 
 
@@ -181,6 +184,13 @@ def check_sft_loss(student: Callable, seed: int | str = 0) -> None:
     hold(student, _loss_of(_pooled), [
         ("Nothing predicts the label at place 0: it does not count.",
          (draw.tensor(3, 5, 3), label))], _first_places(), gradient_in=0)
+    gaps = torch.tensor([[IGNORED, 1, IGNORED, 0], [IGNORED] * 4])
+    hold(student, _loss_of(_pooled), [
+        ("Labels may have gaps, and a row may have none.",
+         (draw.tensor(2, 4, 3), gaps)),
+        ("Far apart, log of softmax is -inf: use log_softmax.",
+         (tensor([[[500.0, -500], [0, 0]]]), torch.tensor([[IGNORED, 1]])))],
+         gradient_in=0)
 
 
 def _other_places() -> Mistakes:
@@ -308,7 +318,8 @@ def check_response_length(student: Callable, seed: int | str = 0) -> None:
             of(lambda ends, T: T - len(ends) + 1)})
     hold(student, of(lambda ends, T: ends[0] + 1 if ends else T), [
         ("An end is one id, wherever others lie; and there may be one row.",
-         (torch.tensor([[3, 7, 2, 5, 1]]), 5))])
+         (torch.tensor([[3, 7, 2, 5, 1]]), 5)),
+        ("There may be one token.", *[(torch.tensor([[id]]), 5) for id in (5, 7)])])
 
 
 def check_accumulated(student: Callable, seed: int | str = 0) -> None:

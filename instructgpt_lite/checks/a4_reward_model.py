@@ -58,7 +58,10 @@ def check_grouped_loss(student: Callable, seed: int | str = 0) -> None:
          (900 * cases[0][2].double(), *cases[0][1:])),
         ("A prompt of three ties has no vote; equal rewards make a margin of 0.",
          (tensor([0.5, 0.5, 0.1, 0.2, 0.3]), torch.tensor([0, 0, 1, 1, 1]),
-          torch.tensor([1, 2, 1, 1, 1])))], gradient_in=0)
+          torch.tensor([1, 2, 1, 1, 1]))),
+        ("Three of four may be tied: three pairs are left.",
+         (draw.tensor(6), torch.tensor([8, 8, 3, 8, 8, 3]),
+          torch.tensor([2, 1, 2, 2, 2, 1])))], gradient_in=0)
 
 
 def _other_groups() -> Mistakes:
@@ -149,6 +152,7 @@ def check_centred_bias(student: Callable, seed: int | str = 0) -> None:
         weight, bias = draw.tensor(3), draw.number(0.5, 3)
         h = draw.tensor(len(places), 3, low=0.5)
         cases.append((weight, bias, h[(h @ weight).argsort()[places]]))
+    cases.append((-weight, *cases[-1][1:]))            # once above 0, once below
     hold(student, _bias(lambda dots, bias: -fmean(dots)), [
         ("With the new bias the mean of h . weight + bias over demonstrations is 0.",
          *cases)], _other_biases())
@@ -163,6 +167,9 @@ def _other_biases() -> Mistakes:
             _bias(lambda dots, bias: -fmean(dots) - bias),
         "the sign: then the mean would be twice as far from 0.":
             _bias(lambda dots, bias: fmean(dots)),
+        "the mean may be above 0 or below: no absolute values.":
+            (_bias(lambda dots, bias: abs(fmean(dots))),
+             _bias(lambda dots, bias: -abs(fmean(dots)))),
         "a mean, not a sum over demonstrations.": _bias(lambda dots, bias: -sum(dots)),
         "the mean of all, not the middle one.": _bias(lambda dots, bias: -median(dots)),
         "the mean of all, not the best one.": _bias(lambda dots, bias: -max(dots)),
@@ -224,6 +231,11 @@ def check_reliability(student: Callable, seed: int | str = 0) -> None:
     hold(student, _table(), [
         ("Of each bin that holds anything: mean chance, share won, count.", *cases)],
         _other_bins() | _other_columns())
+    hold(student, _table(), [
+        ("p = 0 is in bin 0, and the last bin may be empty.",
+         (tensor([0.3, 0.0, 0.1]), torch.tensor([True, False, True]), 4)),
+        ("There may be one bin.",
+         (tensor([0.4, 1.0]), torch.tensor([True, False]), 1))])
 
 
 def _other_bins() -> Mistakes:
@@ -317,7 +329,9 @@ def check_pair_accuracy(student: Callable, seed: int | str = 0) -> None:
     hold(student, _points(), [
         ("Equal rewards of a ranked pair are half right, equal ranks are no pair.",
          (tensor([[0.0, 0, 1]]), torch.tensor([[1, 2, 3]])),
-         (tensor([[1.0, 1, 0]]), torch.tensor([[1, 1, 2]])))])
+         (tensor([[1.0, 1, 0]]), torch.tensor([[1, 1, 2]]))),
+        ("A prompt whose responses are all tied has no pair.",
+         (draw.tensor(2, 3), torch.tensor([[1, 1, 1], [2, 1, 3]])))])
 
 
 def _other_points() -> Mistakes:

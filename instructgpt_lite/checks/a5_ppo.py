@@ -63,7 +63,10 @@ def check_charged_rewards(student: Callable, seed: int | str = 0) -> None:
         (PADDING, *[_unknown(case[3], *case) for case in cases]),
         ("`missing` stands in for any score, a lower one, too.",
          (tensor([-1.0]), draw.tensor(1, 3), draw.tensor(1, 3),
-          torch.tensor([[True, True, False]]), 0.5, 0.0, torch.tensor([False])))])
+          torch.tensor([[True, True, False]]), 0.5, 0.0, torch.tensor([False]))),
+        ("There may be one token, and a score may be 0.",
+         *[(tensor([r]), draw.tensor(1, 1), draw.tensor(1, 1), torch.ones(1, 1).bool(),
+            0.5, -1.0, torch.tensor([True])) for r in (2.0, 0.0)])])
 
 
 def _other_charges() -> Mistakes:
@@ -150,7 +153,9 @@ def check_advantage_and_return(student: Callable, seed: int | str = 0) -> None:
         ("Later errors count lam, lam^2, ...; a response ends at its last counted "
          "token.", *cases)], _other_advantages() | _other_returns())
     hold(student, right, [
-        (PADDING, *[_unknown(case[2], *case) for case in cases])])
+        (PADDING, *[_unknown(case[2], *case) for case in cases]),
+        ("There may be one token.",
+         (draw.tensor(1, 1), draw.tensor(1, 1), torch.ones(1, 1).bool(), 1.0))])
 
 
 def _ahead(v: Tensor, mask: Tensor, end: Tensor | float = 0.0) -> Tensor:

@@ -53,6 +53,9 @@ def check_text_loss(student: Callable, seed: int | str = 0) -> None:
         "logits at s predict the token after it, not the one before.":
             lambda logits, token: -logits[:, 1:].log_softmax(dim=-1).gather(
                 2, token[:, :-1, None]).mean()}, gradient_in=0)
+    hold(student, of(plain), [
+        ("Far apart, log of softmax is -inf: use log_softmax.",
+         (tensor([[[500.0, -500], [0, 0]]]), torch.tensor([[0, 1]])))], gradient_in=0)
 
 
 def _other_texts() -> Mistakes:
@@ -283,7 +286,12 @@ def check_choose_gamma(student: Callable, seed: int | str = 0) -> None:
         ("S may be any number of seeds.", (one_two, tensor([[0.0] * 4, [1.0] * 4]),
                                            tensor([[0.0] * 4, [0, 0.2] * 2]), 0.22)),
         ("gamma = 0 may be the choice.", (tensor([0.0, 1]), tensor([better, none]),
-                                          tensor([none, none]), 0.25))])
+                                          tensor([none, none]), 0.25)),
+        ("What just fits is within the budget, and a tax below 0 always.",
+         (one_two, tensor([none, better]), tensor([none, [0.25] * 3]), 0.25),
+         (one_two, tensor([none, better]), tensor([none, [-2.0] * 3]), 0.25)),
+        ("There may be one gamma, and any reward is the best of one.",
+         (one_two[1:], tensor([[-5000.0] * 3]), tensor([none]), 0.25))])
 
 
 def _other_prices() -> Mistakes:

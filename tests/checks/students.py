@@ -4045,3 +4045,150 @@ def gamma_of_zeroed_rewards(gamma_G, reward_GS, tax_GS, budget):
 def gamma_of_the_best_or_none(gamma_G, reward_GS, tax_GS, budget):
     best = reward_GS.mean(1).argmax()
     return gamma_G[best].item() if within_budget(tax_GS, budget)[best] else None
+
+
+# Right as long as nothing is empty, alone, equal or far away
+
+def squeezed(exercise, hears):
+    """A right answer whose axes of one are gone."""
+    answer = RIGHT[exercise][0]
+
+    @wrong(exercise, "squeezed: an axis of one is lost", hears)
+    def without_axes_of_one(*case):
+        got = answer(*case)
+        return tuple(x.squeeze() for x in got) if isinstance(got, tuple) else got.squeeze()
+
+
+squeezed("chances", "returned shape (); (1, 1) is wanted.")
+squeezed("kl_rows", "returned shape (); (1,) is wanted.")
+squeezed("kl_slope", "returned shape (); (1,) is wanted.")
+squeezed("sample_weights", "returned shape (); (1,) is wanted.")
+squeezed("response_length", "returned shape (); (1,) is wanted.")
+squeezed("reliability", "returned shape (3,); (1, 3) is wanted.")
+squeezed("charged_rewards", "returned shape (3,); (1, 3) is wanted.")
+squeezed("advantage_and_return", "There may be one token.")
+squeezed("mixed_step", "returned shape (); (1,) is wanted.")
+
+
+@wrong("mean_surprise", "a share of each pair first: 0 of 0 games", "A pair that was never compared counts nothing.")
+def shares_first(strength_N, wins_NN):
+    games = wins_NN + wins_NN.T + torch.eye(len(wins_NN))
+    share = wins_NN / games
+    return -(games * share * F.logsigmoid(strength_N[:, None] - strength_N)).sum() / wins_NN.sum()
+
+
+@wrong("fit", "who never played is put last", "Who was never compared stays at 0, where the prior is least.")
+def newcomers_last(wins_NN, prior):
+    s = RIGHT["fit"][0](wins_NN, prior)
+    return torch.where((wins_NN + wins_NN.T).sum(0) > 0, s, s.min())
+
+
+@wrong("ranking_loss", "the first k of a row", "Those that are not there may have any place.")
+def first_k_of_a_row(r_BK, rank_BK, mask_BK):
+    k = mask_BK.sum(1, keepdim=True)
+    return RIGHT["ranking_loss"][0](r_BK, rank_BK, torch.arange(r_BK.size(1)) < k)
+
+
+@wrong("example", "padding at least once", "A row may be full, and a response one token.")
+def padding_at_least_once(prompt, response, eos, pad, length):
+    used = [*prompt, *response, eos]
+    if len(used) != length or len(prompt) > 3:
+        return RIGHT["example"][0](prompt, response, eos, pad, length)
+    labels = [-100] * len(prompt) + [*response, eos]
+    return [*used[:-1], pad], [*labels[:-1], -100]
+
+
+@wrong("example", "ids of padding, where no id pads and ends", "Labels go by place: one id may pad and end, or stand")
+def padding_by_its_id(prompt, response, eos, pad, length):
+    tokens, labels = RIGHT["example"][0](prompt, response, eos, pad, length)
+    return tokens, [-100 if pad != eos and x == pad else y for x, y in zip(tokens, labels)]
+
+
+@wrong("sft_loss", "from the first label to the last", "Labels may have gaps, and a row may have none.")
+def loss_from_first_to_last(logits_BSV, label_BS):
+    losses = []
+    for logits, label in zip(logits_BSV[:, :-1], label_BS[:, 1:]):
+        at = (label != -100).nonzero()[:, 0].tolist()
+        span = slice(at[0], at[-1] + 1) if at else slice(0)
+        losses.append(F.cross_entropy(logits[span], label[span].clamp(min=0), reduction="none"))
+    return torch.cat(losses).mean()
+
+
+@wrong("sft_loss", "log of softmax", "Far apart, log of softmax is -inf: use log_softmax.")
+def loss_by_log_of_softmax(logits_BSV, label_BS):
+    logp = logits_BSV[:, :-1].softmax(-1).log()
+    return F.nll_loss(logp.flatten(0, 1), label_BS[:, 1:].flatten())
+
+
+@wrong("text_loss", "log of softmax", "Far apart, log of softmax is -inf: use log_softmax.")
+def text_by_log_of_softmax(logits_BSV, token_BS):
+    logp = logits_BSV[:, :-1].softmax(-1).log()
+    return -logp.gather(2, token_BS[:, 1:, None]).mean()
+
+
+@wrong("grouped_loss", "n (n - 1) / 2 less a tie for each", "Three of four may be tied: three pairs are left.")
+def ties_taken_off_once(r_N, prompt_N, rank_N):
+    losses = []
+    for p in prompt_N.unique():
+        r, rank = r_N[prompt_N == p], rank_N[prompt_N == p]
+        pair = rank[:, None] < rank
+        if pair.any():
+            n, tied = len(r), len(r) - len(rank.unique())
+            losses.append(-F.logsigmoid((r[:, None] - r)[pair]).sum() / (n * (n - 1) / 2 - tied))
+    return torch.stack(losses).mean()
+
+
+def bias_without_a_sign(sign):
+    def bias(weight_D, bias, h_MD):
+        return sign * (h_MD @ weight_D).mean().abs()
+    return bias
+
+
+for does, sign in (("always below 0", -1), ("always above 0", 1)):
+    wrong("centred_bias", does, "the mean may be above 0 or below: no absolute values.")(bias_without_a_sign(sign))
+
+
+@wrong("reliability", "a chance of 0 is in no bin", "p = 0 is in bin 0, and the last bin may be empty.")
+def without_chances_of_0(p_N, won_N, bins):
+    return RIGHT["reliability"][0](p_N[p_N > 0], won_N[p_N > 0], bins)
+
+
+@wrong("reliability", "the last bin always, empty or not", "returned shape (3, 3); (2, 3) is wanted.")
+def last_bin_always(p_N, won_N, bins):
+    table = RIGHT["reliability"][0](p_N, won_N, bins)
+    if (p_N >= 1 - 1 / bins).any():
+        return table
+    return torch.cat([table, table.new_zeros(1, 3)])
+
+
+@wrong("pair_accuracy", "0 of 0 pairs of a prompt, times 0", "A prompt whose responses are all tied has no pair.")
+def accuracy_by_prompts_and_counts(r_BK, rank_BK):
+    better = rank_BK[:, :, None] < rank_BK[:, None]
+    margin = r_BK[:, :, None] - r_BK[:, None]
+    points = ((margin.sign() + 1) / 2 * better).sum((1, 2))
+    pairs = better.sum((1, 2))
+    return (points / pairs * pairs).sum() / pairs.sum()
+
+
+@wrong("charged_rewards", "a score of 0 is taken for none", "There may be one token, and a score may be 0.")
+def score_of_0_is_missing(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return RIGHT["charged_rewards"][0](r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B & (r_B != 0))
+
+
+@wrong("choose_gamma", "less than the budget", "What just fits is within the budget, and a tax below 0 always.")
+def gamma_below_the_budget(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) + 2 * errors_of(tax_GS) < budget)
+
+
+@wrong("choose_gamma", "the size of a tax", "What just fits is within the budget, and a tax below 0 always.")
+def gamma_by_size_of_tax(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1).abs() + 2 * errors_of(tax_GS) <= budget)
+
+
+@wrong("choose_gamma", "the best so far begins at -1000", "There may be one gamma, and any reward is the best of one.")
+def gamma_better_than_minus_1000(gamma_G, reward_GS, tax_GS, budget):
+    best, best_reward = None, -1000
+    for gamma, reward, fits in zip(gamma_G.tolist(), reward_GS.mean(1), within_budget(tax_GS, budget)):
+        if fits and reward > best_reward:
+            best, best_reward = gamma, reward
+    return best
