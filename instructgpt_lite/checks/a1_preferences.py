@@ -95,12 +95,13 @@ def check_mean_surprise(student: Callable, seed: int | str = 0) -> None:
         "divide by the number of comparisons, not by that of cells.":
             lambda s, wins: _surprise(s, wins) / wins.numel(),
         "divide by the number of comparisons, not by that of pairs.":
-            (lambda s, wins: _surprise(s, wins) / (len(s) * (len(s) - 1)),
+            (lambda s, wins: _surprise(s, wins) / (wins > 0).sum(),
+             lambda s, wins: _surprise(s, wins) / (len(s) * (len(s) - 1)),
              lambda s, wins: _surprise(s, wins) / (len(s) * (len(s) - 1) / 2)),
         **_other_means()}, gradient_in=0)
     hold(student, mean, [
         (FAR,
-         (tensor([-900.0, 900.0]), tensor([[0.0, 2], [1, 0]]))),
+         *[(tensor([-x, x]), tensor([[0.0, 2], [1, 0]])) for x in (900.0, 3.0)]),
         ("Equal strengths have a margin of 0, and count as well.",
          (tensor([0.5, 0.5]), tensor([[0.0, 2], [1, 0]]))),
         ("A pair that was never compared counts nothing.",
@@ -118,9 +119,10 @@ def _other_means() -> Mistakes:
             lambda s, wins: _surprise(s, wins) / len(s),
         "every comparison is counted twice: divide by the sum of wins_NN.":
             lambda s, wins: _surprise(s, wins) / wins.sum() / 2,
-        "only wins above the diagonal are in yours: those below count, too.":
-            (lambda s, wins: _surprise(s, wins.triu()) / wins.triu().sum(),
-             lambda s, wins: _surprise(s, wins.triu()) / wins.sum()),
+        "only wins on one side of the diagonal are in yours: the others count, too.":
+            tuple(lambda s, wins, half=half, all=all: _surprise(s, half(wins))
+                  / (wins if all else half(wins)).sum()
+                  for half in (torch.triu, torch.tril) for all in (True, False)),
         "that is a squared error: the loss is -log P.":
             lambda s, wins: _surprise(s, wins, lambda x: (1 - (-x).exp()) ** 2)
             / wins.sum(),
@@ -129,8 +131,10 @@ def _other_means() -> Mistakes:
         "count how often: a pair that was compared 5 times counts 5 times.":
             (lambda s, wins: _surprise(s, (wins > 0).double()) / (wins > 0).sum(),
              pairs_alike),
-        "that is the chance of the other outcome: a surprise has a logarithm.":
-            lambda s, wins: _surprise(s, wins, lambda x: 1 - (-x).exp()) / wins.sum(),
+        "that is a mean chance: a surprise has a logarithm.":
+            tuple(lambda s, wins, part=part: _surprise(s, wins, part) / wins.sum()
+                  for part in (lambda x: 1 - (-x).exp(), lambda x: (-x).exp(),
+                               lambda x: -(-x).exp())),
         "that is the margin: the loss is -log sigmoid of it.":
             (lambda s, wins: (wins * (s[:, None] - s)).sum() / wins.sum(),
              lambda s, wins: (wins * (s - s[:, None])).sum() / wins.sum()),
@@ -187,8 +191,9 @@ def _other_fits() -> Mistakes:
         "the winner has the larger strength: yours are turned round.":
             moved(lambda s: -s),
         "the prior does nothing in yours: it is prior / 2 times each s_i squared.":
-            lambda wins, prior: _fitted(wins, 1e-9),
-        "the prior is halved: prior / 2 times s^2 has the slope prior times s.":
+            tuple(lambda wins, prior, mine=mine: _fitted(wins, mine)
+                  for mine in (1e-9, 0.1, 1.0)),
+        "halve the prior, prior / 2 times s^2: it weighs twice as much in yours.":
             lambda wins, prior: _fitted(wins, 2 * prior),
         "beside the surprise your prior has half its weight: prior / 2 times s^2.":
             lambda wins, prior: _fitted(wins, prior / 2),
@@ -214,16 +219,17 @@ def _other_fits() -> Mistakes:
             moved(lambda s: s - s.min()),
         "strengths keep their spread: do not divide by it.":
             (moved(lambda s: s / s.std()), moved(lambda s: s / s.std(correction=0))),
+        **_more_fits()}
+
+
+def _more_fits() -> Mistakes:
+    """Mistakes of `check_fit` in what is counted, or after which nothing has moved."""
+    return {
         "only who won more often counts in yours: all comparisons do.":
             lambda wins, prior: _fitted((wins > wins.T).double(), prior),
-        "only wins above the diagonal are in yours: those below count, too.":
-            lambda wins, prior: _fitted(wins.triu(), prior),
-        **_never_moved()}
-
-
-def _never_moved() -> Mistakes:
-    """Mistakes of `check_fit` after which all strengths are 0, or hardly more."""
-    return {
+        "only wins on one side of the diagonal are in yours: the others count, too.":
+            (lambda wins, prior: _fitted(wins.triu(), prior),
+             lambda wins, prior: _fitted(wins.tril(), prior)),
         "one step is not the minimum: go on until the slope is 0.":
             lambda wins, prior: _fitted(wins, prior, steps=1),
         "all are 0: have they moved, and does a win count as often as it was won?":
@@ -274,14 +280,13 @@ def check_ranking_loss(student: Callable, seed: int | str = 0) -> None:
         ("Mean over a prompt's pairs, then over prompts; ties are no pairs.",
          (r, rank, mask), (r + draw.tensor(2, 4), other, mask.flip(0)))],
          _other_rankings() | _other_pairs(), gradient_in=0)
-    unknown = r.masked_fill(~mask, torch.nan)
     hold(student, _pairs(_nested), [
-        ("What is masked may be nan: take it out before the loss, not after.",
-         (unknown, rank, mask)),
+        ("What is masked may be nan or inf: take it out before the loss, not after.",
+         *[(r.masked_fill(~mask, x), rank, mask) for x in (torch.nan, torch.inf)]),
         (FAR,
-         (800 * rank.double(), rank, mask)),
+         *[(scale * rank.double(), rank, mask) for scale in (800, 6, -6)]),
         ("One prompt, three tied responses, two equal rewards.",
-         (tensor([[0.5, 0.5, 1.0, -1.0]]), torch.tensor([[1, 2, 2, 2]]),
+         (tensor([[0.5, 0.5, 0.0, -1.0]]), torch.tensor([[1, 2, 2, 2]]),
           torch.ones(1, 4).bool())),
         ("Those that are not there may have any place.",
          (r, rank, torch.tensor([[True, False, True, True], [False] + [True] * 3])))],
@@ -329,6 +334,10 @@ def _other_pairs() -> Mistakes:
     def indexed(r: Tensor, rank: Tensor, mask: Tensor) -> float:
         return listed(r.gather(1, (rank - 1) % rank.size(1)), rank, mask)
 
+    def filled(rule: Callable, x: float | None) -> Callable:
+        return lambda r, rank, mask: _pairs(_nested, masked=rule)(
+            r if x is None else r.masked_fill(~mask, x), rank, mask)
+
     return {
         "ties are no pairs: they count in yours.":
             (_pairs(_nested, lambda a, b: a <= b),
@@ -346,5 +355,5 @@ def _other_pairs() -> Mistakes:
         "responses come in any order: their ranks say which is better.": listed,
         "rank_BK[b, k] is the rank of response k, no index of a response.": indexed,
         "responses that are not there count: use the mask, on both of a pair.":
-            tuple(_pairs(_nested, masked=rule) for rule in (
+            tuple(filled(rule, x) for x in (None, 0.0, -1e9) for rule in (
                 lambda a, b: True, lambda a, b: a, lambda a, b: b))}

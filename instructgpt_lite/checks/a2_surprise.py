@@ -1,6 +1,7 @@
 """Assignment 2: KL, its estimators, and which of them one may differentiate."""
 
 from collections.abc import Callable
+from itertools import permutations
 from math import exp, inf, log
 from statistics import fmean
 
@@ -10,6 +11,9 @@ from torch import Tensor
 from instructgpt_lite.checks import oracles
 from instructgpt_lite.checks.draw import Draw
 from instructgpt_lite.checks.grading import Mistakes, hold, tensor
+
+TINY = "Chances may be tiny: the logarithm of a quotient is a difference of logarithms."
+FAR = tensor([-800.0, -801]), tensor([-801.0, -800])
 
 
 def check_kl_rows(student: Callable, seed: int | str = 0) -> None:
@@ -79,8 +83,9 @@ def check_estimates(student: Callable, seed: int | str = 0) -> None:
     draw = Draw(seed)
     hold(student, _means(_k1, _k2, _k3), [
         ("k1 = log p/q, k2 = (log p/q)^2 / 2, k3 = q/p - 1 - log q/p: each a mean.",
-         *[(draw.tensor(5, low=-3, high=0), draw.tensor(5, low=-3, high=0))
-           for _ in range(2)])], _one_wrong() | _all_wrong())
+         *[(draw.tensor(n, low=-3, high=0), draw.tensor(n, low=-3, high=0))
+           for n in (5, 4)])], _one_wrong() | _all_wrong())
+    hold(student, _means(_k1, _k2, _k3), [(TINY, FAR)])
 
 
 def _one_wrong() -> Mistakes:
@@ -132,7 +137,8 @@ def _all_wrong() -> Mistakes:
             lambda p, q: [[*map(k, p.tolist(), q.tolist())] for k in three],
         "samples came from p already: do not weigh them by p again.":
             (weighed(fmean), weighed(sum)),
-        "a trap: the three in the order k1, k2, k3.": _means(_k1, _k3, _k2)}
+        "the order is k1, k2, k3.":
+            tuple(_means(*order) for order in permutations(three))[1:]}
 
 
 def _with_p(of: Callable) -> Callable:
@@ -222,9 +228,9 @@ def check_sample_weights(student: Callable, seed: int | str = 0) -> None:
          *[(draw.tensor(n, low=-3, high=0), draw.tensor(n, low=-3, high=0))
            for n in (4, 6)])], {
         "that is what the gradient of k1 weighs by: its mean is 0, it teaches nothing.":
-            lambda p, q: torch.ones_like(p) / len(p),
+            (lambda p, q: torch.ones_like(p) / len(p), lambda p, q: torch.ones_like(p)),
         "that is what the gradient of k3 weighs by: it leads to KL(q || p).":
-            lambda p, q: (1 - (q - p).exp()) / len(p),
+            (lambda p, q: (1 - (q - p).exp()) / len(p), lambda p, q: 1 - (q - p).exp()),
         "divide by the number of samples.": lambda p, q: p - q,
         "the sign is turned: this would raise KL.": lambda p, q: (q - p) / len(p),
         "samples came from p already: do not weigh by p again.":
@@ -253,4 +259,4 @@ def check_sample_weights(student: Callable, seed: int | str = 0) -> None:
         "N, not N - 1: no mean was estimated here.":
             lambda p, q: (p - q) / (len(p) - 1)})
     hold(student, lambda p, q: (p - q) / len(p), [
-        ("One sample weighs, too.", (tensor([-1.0]), tensor([-0.5])))])
+        ("One sample weighs, too.", (tensor([-1.0]), tensor([-0.5]))), (TINY, FAR)])

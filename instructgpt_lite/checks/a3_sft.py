@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import reduce
 from math import log
-from statistics import fmean
+from statistics import fmean, median_low
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from instructgpt_lite.checks.draw import Draw
 from instructgpt_lite.checks.grading import Mistakes, hold, tensor
 
 IGNORED = -100
+FAR = ("Far apart, exp overflows, log of softmax is -inf, and a clamp hides who is "
+       "far: use log_softmax.")
+FAR_LOGITS = tensor([[x, [0, 0]] for x in ([1000, -1000], [-1000, -900], [9, -9])])
 
 
 def _row(prompt: list, response: list, eos: int, pad: int, length: int, *,
@@ -50,8 +53,11 @@ def check_example(student: Callable, seed: int | str = 0) -> None:
     hold(student, _row, [
         ("No room is left for the prompt: of a list x, x[-0:] is all.",
          (ids[:2], ids[2:5], eos, pad, 4)),
-        ("A row may be full, and a response one token.",
-         (ids[:3], ids[3:4], eos, pad, 5))])
+        ("A row may be full, a prompt or response empty, and an id 0 or that of the "
+         "end: the end comes all the same.",
+         (ids[:3], ids[3:4], eos, pad, 5), ([], ids[:2], eos, pad, 4),
+         (ids[:2], [], eos, pad, 4), (ids[:2], [0, ids[2]], eos, pad, 6),
+         (ids[:1], [eos, ids[1], eos], eos, pad, 6), (ids[:2], ids[2:4], 0, pad, 6))])
     hold(student, _row, [
         ("Labels go by place: one id may pad and end, or stand in prompt and response.",
          (ids[:2], ids[2:5], eos, eos, 9), (ids[:4], ids[2:6], eos, pad, 11),
@@ -75,8 +81,11 @@ def _other_rows() -> Mistakes:
             with_(learned=lambda end: [IGNORED]),
         "the prompt is learned, too: -100 there.": with_(prompt_label=list),
         "padding is learned: -100 there.": with_(padding=None),
-        "0 is a token: what is not learned is -100.":
-            with_(padding=0, prompt_label=lambda prompt: [0] * len(prompt)),
+        "what is not learned is -100, neither 0 nor -1.":
+            tuple(with_(padding=x, prompt_label=lambda prompt, x=x: [x] * len(prompt))
+                  for x in (0, -1)),
+        "the end and padding are exchanged.":
+            lambda p, r, eos, pad, n: _row(p, r, pad, eos, n),
         "do not shift: the loss does it.": shifted,
         "padding comes after the end here, not before the prompt.": with_(left=True),
         "too long a prompt loses its first tokens: the question is in its last.":
@@ -188,9 +197,7 @@ def check_sft_loss(student: Callable, seed: int | str = 0) -> None:
     hold(student, _loss_of(_pooled), [
         ("Labels may have gaps, and a row may have none.",
          (draw.tensor(2, 4, 3), gaps)),
-        ("Far apart, log of softmax is -inf: use log_softmax.",
-         (tensor([[[500.0, -500], [0, 0]]]), torch.tensor([[IGNORED, 1]])))],
-         gradient_in=0)
+        (FAR, (FAR_LOGITS, torch.tensor([[IGNORED, 1]] * 3)))], gradient_in=0)
 
 
 def _other_places() -> Mistakes:
@@ -198,7 +205,8 @@ def _other_places() -> Mistakes:
     total = _loss_of(lambda rows: sum(sum(rows, [])))
     return {
         "not shifted: logits at s predict the label at s + 1.":
-            _loss_of(_pooled, ahead=0),
+            (_loss_of(_pooled, ahead=0), lambda logits, label: _loss_of(
+                _pooled, ahead=0)(logits[:, :-1], label[:, :-1])),
         "shifted by two: one is enough, and transformers' models do it themselves.":
             _loss_of(_pooled, ahead=2),
         "a mean of rows' means: a token of a short answer weighs more.":
@@ -307,6 +315,8 @@ def check_response_length(student: Callable, seed: int | str = 0) -> None:
             of(lambda ends, T: ends[0] + 1 if ends else T - 1),
         "argmax counts from 0, and is 0 where no end comes: add 1, and T there.":
             of(lambda ends, T: ends[0] if ends else 0),
+        "an end may come at place 0: that is no missing end.":
+            of(lambda ends, T: ends[0] + 1 if ends and ends[0] else T),
         "that is how many ends there are.": of(lambda ends, T: len(ends)),
         "no end has length T, not T + 1.":
             of(lambda ends, T: ends[0] + 1 if ends else T + 1),
@@ -318,7 +328,7 @@ def check_response_length(student: Callable, seed: int | str = 0) -> None:
             of(lambda ends, T: T - len(ends) + 1)})
     hold(student, of(lambda ends, T: ends[0] + 1 if ends else T), [
         ("An end is one id, wherever others lie; and there may be one row.",
-         (torch.tensor([[3, 7, 2, 5, 1]]), 5)),
+         (torch.tensor([[3, 0, 2, 5, 1]]), 5)),
         ("There may be one token.", *[(torch.tensor([[id]]), 5) for id in (5, 7)])])
 
 
@@ -329,11 +339,10 @@ def check_accumulated(student: Callable, seed: int | str = 0) -> None:
         return lambda mean, count: total([*zip(mean.tolist(), count.tolist())])
 
     draw = Draw(seed)
-    cases = [(draw.tensor(n, low=0.2, high=3), torch.tensor(draw.integers(n, 1, 30)))
-             for n in (3, 4)]
-    cases[0][1][:2], cases[1][1][-1] = torch.tensor([40, 3]), 0
-    hold(student, of(lambda parts: sum(m * n for m, n in parts) / sum(
-        n for _, n in parts)), [("Every label weighs alike.", *cases)], {
+    cases = [(draw.tensor(len(n), low=0.2, high=3), torch.tensor(n)) for n in (
+        [3, 40, *draw.integers(1, 1, 30)], [*draw.integers(3, 1, 30), 0])]
+    right = of(lambda parts: sum(m * n for m, n in parts) / sum(n for _, n in parts))
+    hold(student, right, [("Every label weighs alike.", *cases)], {
         "a mean of means: a label of a small micro-batch weighs more.":
             (of(lambda parts: fmean(m for m, _ in parts)),
              of(lambda parts: fmean(m for m, n in parts if n))),
@@ -355,12 +364,16 @@ def check_accumulated(student: Callable, seed: int | str = 0) -> None:
             of(lambda parts: sum(m / (n or 1) for m, n in parts)
                / sum(1 / (n or 1) for _, n in parts)),
         "that is the last micro-batch alone.": of(lambda parts: parts[-1][0]),
+        "that is the first micro-batch alone.": of(lambda parts: parts[0][0]),
+        "the median of means weighs nothing.":
+            of(lambda parts: median_low(m for m, _ in parts)),
         "that is the largest micro-batch alone.":
             of(lambda parts: max(parts, key=lambda part: part[1])[0]),
         "an empty micro-batch counts nothing: yours leaves it a vote.":
             of(lambda parts: sum(m * max(n, 1) for m, n in parts)
                / sum(max(n, 1) for _, n in parts))})
-    hold(student, of(lambda parts: sum(m * n for m, n in parts) / sum(
-        n for _, n in parts)), [
+    hold(student, right, [
         ("An empty micro-batch may come first.",
-         (draw.tensor(3, low=0.2, high=3), torch.tensor([0, 4, 2])))])
+         (draw.tensor(3, low=0.2, high=3), torch.tensor([0, 4, 2]))),
+        ("There may be many, and a mean may be 0.", (
+            tensor([0.0, 2, 1, 0.5, 3]), torch.tensor([3, 1, 2, 5, 4])))])

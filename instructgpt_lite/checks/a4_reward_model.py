@@ -55,7 +55,7 @@ def check_grouped_loss(student: Callable, seed: int | str = 0) -> None:
          *cases)], _other_groups() | _other_pairs(), gradient_in=0)
     hold(student, _grouped(_of_prompts), [
         (FAR,
-         (900 * cases[0][2].double(), *cases[0][1:])),
+         *[(scale * cases[0][2].double(), *cases[0][1:]) for scale in (900, 6, -6)]),
         ("A prompt of three ties has no vote; equal rewards make a margin of 0.",
          (tensor([0.5, 0.5, 0.1, 0.2, 0.3]), torch.tensor([0, 0, 1, 1, 1]),
           torch.tensor([1, 2, 1, 1, 1]))),
@@ -129,7 +129,9 @@ def _other_pairs() -> Mistakes:
         "responses of a prompt may stand apart: sort, or compare ids.": neighbours,
         "only the best against the worst: all pairs count.": best_and_worst,
         "only the best against each other one: all pairs count.":
-            _grouped(_of_prompts, counts=lambda a, b: a == 1 < b)}
+            _grouped(_of_prompts, counts=lambda a, b: a == 1 < b),
+        "only neighbours in the ranking: all pairs count.":
+            _grouped(_of_prompts, counts=lambda a, b: b - a == 1)}
 
 
 def _bias(rule: Callable) -> Callable:
@@ -152,7 +154,7 @@ def check_centred_bias(student: Callable, seed: int | str = 0) -> None:
         weight, bias = draw.tensor(3), draw.number(0.5, 3)
         h = draw.tensor(len(places), 3, low=0.5)
         cases.append((weight, bias, h[(h @ weight).argsort()[places]]))
-    cases.append((-weight, *cases[-1][1:]))            # once above 0, once below
+    cases.append((-weight, bias, cases[-1][2][1:4]))   # once above 0, once below
     hold(student, _bias(lambda dots, bias: -fmean(dots)), [
         ("With the new bias the mean of h . weight + bias over demonstrations is 0.",
          *cases)], _other_biases())
@@ -245,6 +247,13 @@ def _other_bins() -> Mistakes:
         return [[p[part].mean().item(), won[part].double().mean().item(), len(part)]
                 for part in parts]
 
+    def stretched(p: Tensor, won: Tensor, bins: int) -> list:
+        place = (p - p.min()) / (p.max() - p.min())
+        table = _table(lambda x, b, n: _usual_bin(x[0], b, n),
+                       lambda both, won, at: [fmean(p for _, p in both), fmean(won),
+                                              float(len(both))])
+        return table(torch.stack([place, p], dim=1), won, bins)
+
     return {
         "bins that hold nothing are left out.":
             (_table(empty=[0.0] * 3), _table(empty=[nan, nan, 0.0])),
@@ -254,6 +263,9 @@ def _other_bins() -> Mistakes:
         "a bin holds its lower edge, not its upper one.":
             _table(lambda p, b, n: max(ceil(p * n) - 1, 0) == b),
         "bins are equally wide, not equally full.": quantiles,
+        "bins cut 0 to 1, not the least chance to the largest.": stretched,
+        "p * bins is cut off, not rounded.":
+            _table(lambda p, b, n: min(round(p * n), n - 1) == b),
         "one bin for all: sort by chance first.": _table(lambda p, b, n: b == 0),
         "the last bin comes last: yours are turned round.":
             lambda *case: _table()(*case)[::-1]}
@@ -279,6 +291,8 @@ def _other_columns() -> Mistakes:
             _table(row=lambda p, won, at: [sum(p), fmean(won), float(len(p))]),
         "the third is a count, not a share of all.":
             _table(row=lambda p, won, at: [fmean(p), fmean(won), len(p) / 9]),
+        "that is how often the likelier won: the share that came true is wanted.":
+            lambda p, won, bins: _table()(p, (p >= 0.5) == won, bins),
         "that is the share that was lost.":
             _table(row=lambda p, won, at: [fmean(p), 1 - fmean(won), float(len(p))]),
         "the gap is for the reader: give chance and share.":
@@ -330,6 +344,8 @@ def check_pair_accuracy(student: Callable, seed: int | str = 0) -> None:
         ("Equal rewards of a ranked pair are half right, equal ranks are no pair.",
          (tensor([[0.0, 0, 1]]), torch.tensor([[1, 2, 3]])),
          (tensor([[1.0, 1, 0]]), torch.tensor([[1, 1, 2]]))),
+        ("Nearly equal is not equal.",
+         (tensor([[1.0, 1.0001]]), torch.tensor([[2, 1]]))),
         ("A prompt whose responses are all tied has no pair.",
          (draw.tensor(2, 3), torch.tensor([[1, 1, 1], [2, 1, 3]])))])
 

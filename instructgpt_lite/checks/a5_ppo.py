@@ -37,7 +37,7 @@ def _reward(charge: Callable = lambda p, q: p - q, at: Callable | None = None,
     def of(r, p, q, mask, beta, missing, ended):
         last = mask & ~_goes_on(mask) if at is None else at(mask)
         paid = score(ended, r, tensor(missing))[:, None] * last
-        return paid - torch.where(paid_at(mask), beta_to(beta) * charge(p, q), 0)
+        return paid - torch.where(paid_at(mask), beta_to(beta) * charge(p, q), 0) + 0.0
     return of
 
 
@@ -64,6 +64,9 @@ def check_charged_rewards(student: Callable, seed: int | str = 0) -> None:
         ("`missing` stands in for any score, a lower one, too.",
          (tensor([-1.0]), draw.tensor(1, 3), draw.tensor(1, 3),
           torch.tensor([[True, True, False]]), 0.5, 0.0, torch.tensor([False]))),
+        ("Large or small, all is taken as it is: no clamp, and no sign turned.",
+         (tensor([-30.0, 30.0, 1.0]), 30 * draw.tensor(3, 2), draw.tensor(3, 2),
+          torch.ones(3, 2).bool(), 0.5, 2.5, torch.tensor([True, True, False]))),
         ("There may be one token, and a score may be 0.",
          *[(tensor([r]), draw.tensor(1, 1), draw.tensor(1, 1), torch.ones(1, 1).bool(),
             0.5, -1.0, torch.tensor([True])) for r in (2.0, 0.0)])])
@@ -107,6 +110,12 @@ def _other_scores() -> Mistakes:
     def behind(mask: Tensor) -> Tensor:
         return torch.arange(4) == mask.sum(1, keepdim=True)
 
+    def before(mask: Tensor) -> Tensor:
+        return torch.arange(4) == mask.sum(1, keepdim=True) - 2
+
+    def early(mask: Tensor) -> Tensor:
+        return torch.arange(4) == (mask.sum(1, keepdim=True) - 2) % 4
+
     def clamped(mask: Tensor) -> Tensor:
         return torch.arange(4) == mask.sum(1, keepdim=True).clamp(max=3)
 
@@ -117,8 +126,14 @@ def _other_scores() -> Mistakes:
             _reward(at=column(0)),
         "puts the score behind the last token: one place too late.":
             (_reward(at=behind), _reward(at=clamped)),
+        "puts the score before the last token: one place too early.":
+            (_reward(at=early), _reward(at=before)),
         "gives the score to every token: it is paid once.":
             _reward(at=lambda mask: mask),
+        "a response that did not end pays for its last token, too.":
+            lambda *case: torch.where(
+                case[3] & ~_goes_on(case[3]) & ~case[6][:, None], tensor(case[5]),
+                _reward()(*case)),
         "a response that did not end gets `missing`, not its score.":
             _reward(score=lambda ended, r, missing: r),
         "a response that did not end gets `missing`, not 0.":
@@ -154,8 +169,9 @@ def check_advantage_and_return(student: Callable, seed: int | str = 0) -> None:
          "token.", *cases)], _other_advantages() | _other_returns())
     hold(student, right, [
         (PADDING, *[_unknown(case[2], *case) for case in cases]),
-        ("There may be one token.",
-         (draw.tensor(1, 1), draw.tensor(1, 1), torch.ones(1, 1).bool(), 1.0))])
+        ("There may be one token, and lam may be 1.",
+         *[(draw.tensor(n, n), draw.tensor(n, n), torch.ones(n, n).bool(), 1.0)
+           for n in (1, 3)])])
 
 
 def _ahead(v: Tensor, mask: Tensor, end: Tensor | float = 0.0) -> Tensor:
@@ -202,6 +218,13 @@ def _other_returns() -> Mistakes:
     """Mistakes of `check_advantage_and_return` in the return, or in both."""
     right, of = oracles.gae, _advantage_and
 
+    def centred(first: bool) -> Callable:
+        def both(reward: Tensor, v: Tensor, mask: Tensor, lam: float) -> tuple:
+            a = tensor(right(reward, v, mask, lam))
+            mean = torch.where(mask, a - a[mask].mean(), 0)
+            return mean, (mean if first else a) + torch.where(mask, v, 0)
+        return lambda *case: tuple(x.tolist() for x in both(*case))
+
     def whitened(correction: int, first: bool) -> Callable:
         def both(reward: Tensor, v: Tensor, mask: Tensor, lam: float) -> tuple:
             a = tensor(right(reward, v, mask, lam))
@@ -214,6 +237,11 @@ def _other_returns() -> Mistakes:
         "the return is advantage + value: yours leaves the value out.":
             of(right, lambda v: 0 * v),
         "the return is advantage + value: yours subtracts it.": of(right, lambda v: -v),
+        "the return adds the token's own value, not that of the next.":
+            lambda *case: (of(right)(*case)[0], (tensor(right(*case)) + _ahead(
+                case[1], case[2]) * case[2]).tolist()),
+        "not centred here: an advantage keeps its mean.":
+            tuple(centred(first) for first in (False, True)),
         "padding counts in yours: use the mask.": (
             lambda *case: of(right)(*case[:2], case[2] | True, case[3]),
             lambda *case: tuple((tensor(x) * case[2]).tolist() for x in of(right)(
@@ -258,9 +286,11 @@ def check_clipped_loss(student: Callable, seed: int | str = 0) -> None:
     hold(student, oracles.policy_loss, [
         ("A good token's ratio counts up to 1 + clip, a bad one's down to 1 - clip.",
          *cases)], _other_gains() | _other_ratios(), gradient_in=0)
-    far = tensor([[-2.5, -1.5]]), tensor([[-4.0, -1.0]])     # exp(1.5) times as likely
+    far = tensor([[-0.5, -1.5]]), tensor([[-8.0, -1.0]])     # exp(7.5) times as likely
     hold(student, oracles.policy_loss, [
-        (PADDING, *[_unknown(case[3], *case) for case in cases]),
+        ("Padding may be nan: take it out before exp. Times 0 it stays nan, and "
+         "torch.where after exp leaves it in the gradient.",
+         *[_unknown(case[3], *case) for case in cases]),
         ("A bad token that became likelier costs its whole ratio; A may be 0.",
          (*far, tensor([[-1.0, 0.0]]), torch.ones(1, 2).bool(), 0.2))], gradient_in=0)
 
@@ -276,12 +306,18 @@ def _other_gains() -> Mistakes:
         "the sign: a loss falls as good tokens become likelier.":
             _gained(lambda *x: -_clipped(*x)),
         "not clipped.": _gained(lambda ratio, a, clip: ratio * a),
-        "clips without the minimum: a mistake could not be taken back.":
+        "multiply by A first: the minimum is of two gains, not of two ratios.":
+            _gained(lambda ratio, a, clip:
+                    torch.minimum(ratio, ratio.clamp(1 - clip, 1 + clip)) * a),
+        "clips below only: a good token's ratio counts up to 1 + clip.":
+            _gained(lambda ratio, a, clip: torch.minimum(
+                ratio * a, ratio.clamp(min=1 - clip) * a)),
+        "clips without the minimum of each token: mistakes could not be taken back.":
             _gained(lambda ratio, a, clip: ratio.clamp(1 - clip, 1 + clip) * a),
         "the larger of the two: take the smaller gain.":
             _gained(lambda ratio, a, clip: torch.maximum(
                 ratio * a, ratio.clamp(1 - clip, 1 + clip) * a)),
-        "clips above only: a bad token's ratio counts down to 1 - clip.":
+        "a bad token's ratio counts down to 1 - clip: no such bound in yours.":
             _gained(lambda ratio, a, clip: torch.minimum(
                 ratio * a, ratio.clamp(max=1 + clip) * a)),
         "whitens: the advantages are taken as they are.":
@@ -398,6 +434,13 @@ def _other_visits() -> Mistakes:
     def alike(at: Tensor, *tables: Tensor) -> Tensor:
         return torch.ones_like(at) / len(at)
 
+    def marginal(p: Tensor, q: Tensor) -> float:
+        total, here, there = 0.0, *(torch.eye(p.size(-1))[0].to(x) for x in (p, q))
+        for now, ref in zip(p.exp(), q.exp()):
+            here, there = here @ now, there @ ref
+            total += (here * (here / there).log()).sum().item()
+        return total
+
     def likeliest(at: Tensor, p: Tensor, q: Tensor) -> Tensor:
         return torch.eye(len(at))[(at @ p).argmax()].to(at)
 
@@ -411,6 +454,8 @@ def _other_visits() -> Mistakes:
         "before the first token v is 0: yours starts from any.": _visited(start=alike),
         "only along the likeliest response: all of them count.": _visited(likeliest),
         "from row v to column w: yours goes the other way.":
-            _visited(lambda at, p, q: p.exp() @ at),
+            (_visited(lambda at, p, q: p.exp() @ at),
+             lambda p, q: _enumerated(_gap)(p.transpose(1, 2), q.transpose(1, 2))),
+        "the chances of each place alone forget what was drawn before.": marginal,
         "how often pi is there follows from pi, not from the reference.":
             _visited(lambda at, p, q: at @ q.exp())}

@@ -1,13 +1,14 @@
 """Assignment 6: the pretraining gradient, its tax, and a gamma that one can defend."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import log, nan, sqrt
-from statistics import fmean, median, stdev
+from statistics import fmean, median, median_low, stdev
 
 import torch
 from torch import Tensor
 
 from instructgpt_lite.checks import oracles
+from instructgpt_lite.checks.a3_sft import FAR, FAR_LOGITS
 from instructgpt_lite.checks.draw import Draw
 from instructgpt_lite.checks.grading import Mistakes, hold, tensor
 
@@ -54,8 +55,7 @@ def check_text_loss(student: Callable, seed: int | str = 0) -> None:
             lambda logits, token: -logits[:, 1:].log_softmax(dim=-1).gather(
                 2, token[:, :-1, None]).mean()}, gradient_in=0)
     hold(student, of(plain), [
-        ("Far apart, log of softmax is -inf: use log_softmax.",
-         (tensor([[[500.0, -500], [0, 0]]]), torch.tensor([[0, 1]])))], gradient_in=0)
+        (FAR, (FAR_LOGITS, torch.tensor([[0, 1]] * 3)))], gradient_in=0)
 
 
 def _other_texts() -> Mistakes:
@@ -114,7 +114,8 @@ def check_mixed_step(student: Callable, seed: int | str = 0) -> None:
         "plain descent: the gradient's size is not changed.":
             tuple(_resized(size) for size in (
                 torch.abs, torch.norm, lambda g: g.norm().clamp(min=1))),
-        "gamma is forgotten.": lambda x, ppo, ptx, gamma, lr: x - lr * (ppo + ptx),
+        "gamma is forgotten, or cut off at 1.":
+            lambda x, ppo, ptx, gamma, lr: x - lr * (ppo + ptx),
         "lr is forgotten.": lambda x, ppo, ptx, gamma, lr: x - (ppo + gamma * ptx),
         "lr multiplies both gradients: it is on one alone.":
             lambda x, ppo, ptx, gamma, lr: x - lr * ppo - gamma * ptx,
@@ -169,7 +170,9 @@ def check_tax(student: Callable, seed: int | str = 0) -> None:
          *cases)], _other_taxes() | _other_errors())
     hold(student, _taxed(), [
         ("The loss may fall: a tax below 0.",
-         (tensor([2.0, 2.1]), tensor([1.9, 2.05])))])
+         (tensor([2.0, 2.1]), tensor([1.9, 2.05]))),
+        ("Where all rise alike the error is 0: no nan from a difference of squares, "
+         "and no floor.", (before, before + 0.1))])
 
 
 def _other_taxes() -> Mistakes:
@@ -186,7 +189,9 @@ def _other_taxes() -> Mistakes:
              lambda *case: (_taxed(rise=share)(*case)[0], _taxed()(*case)[1])),
         "that is the loss after: take the loss before off.": _loss_after,
         "the largest is not the mean.": _taxed(mean=max),
-        "the median is not the mean.": _taxed(mean=median),
+        "the median is not the mean.": (_taxed(mean=median), _taxed(mean=median_low)),
+        "the tax comes first, its standard error second.":
+            lambda *case: _taxed()(*case)[::-1],
         "a run may have become better: no absolute values.":
             (_taxed(mean=lambda rise: fmean(map(abs, rise))),
              _taxed(rise=lambda a, b: abs(a - b)))}
@@ -278,20 +283,28 @@ def check_choose_gamma(student: Callable, seed: int | str = 0) -> None:
     hold(student, _choice(), [
         ("Among those whose tax + 2 standard errors is within the budget, the largest "
          "reward; None where nothing is.", *cases)], _other_prices() | _other_choices())
-    one_two, none, better = tensor([1.0, 2]), [0.0, 0, 0], [1.0, 1, 1]
     hold(student, _choice(), [
-        ("Means, not medians: one bad seed counts.",
-         (one_two, tensor([none, better]), tensor([none, [0.0, 0, 0.3]]), 0.25),
-         (one_two, tensor([none, [1.0, 1, -8]]), tensor([none, none]), 0.25)),
-        ("S may be any number of seeds.", (one_two, tensor([[0.0] * 4, [1.0] * 4]),
-                                           tensor([[0.0] * 4, [0, 0.2] * 2]), 0.22)),
-        ("gamma = 0 may be the choice.", (tensor([0.0, 1]), tensor([better, none]),
-                                          tensor([none, none]), 0.25)),
-        ("What just fits is within the budget, and a tax below 0 always.",
-         (one_two, tensor([none, better]), tensor([none, [0.25] * 3]), 0.25),
-         (one_two, tensor([none, better]), tensor([none, [-2.0] * 3]), 0.25)),
+        ("Means, not medians: one bad seed counts.", _second([0.0, 0, 0.3], 0.25),
+         _second([0.0] * 3, 0.25, reward=[1.0, 1, -8])),
+        ("The bound is mean + 2 stdev / sqrt(S), of any number S of seeds.",
+         _second([0, 0.2] * 2, 0.22), _second([0.26, 0.3], 0.3199),
+         _second([0.26, 0.3], 0.3201)),
+        ("The mean reward alone decides: nothing is added to it, nothing comes off.",
+         _second([0.0] * 2, 0.25, reward=[3.0, -1]),
+         _second([0.0] * 2, 0.25, reward=[3.0, -3.2])),
+        ("gamma = 0 may be the choice.", _second([0.0] * 2, 0.25, gamma=0.0)),
+        ("A bound equal to the budget is within it; a tax may be below 0.",
+         _second([0.25] * 3, 0.25), _second([-2.0] * 3, 0.25),
+         _second([-0.3, 0, 0.3, 0.3], 0.34)),
         ("There may be one gamma, and any reward is the best of one.",
-         (one_two[1:], tensor([[-5000.0] * 3]), tensor([none]), 0.25))])
+         (tensor([1.0]), tensor([[-5000.0] * 3]), tensor([[0.0] * 3]), 0.25))])
+
+
+def _second(tax: list, budget: float, reward: Sequence[float] = (),
+            gamma: float = 1.0) -> tuple:
+    """A case of two gammas, the first with rewards and taxes of 0."""
+    both = tensor([[0.0] * len(tax), reward or [1.0] * len(tax)])
+    return tensor([2.0, gamma]), both, tensor([[0.0] * len(tax), tax]), budget
 
 
 def _other_prices() -> Mistakes:
@@ -303,17 +316,18 @@ def _other_prices() -> Mistakes:
         return _choice(lambda tax: fmean(tax) + 2 * case[2].std().item())(*case)
 
     return {
-        "a mean within the budget may be luck: it and 2 standard errors, together.":
+        "your bound is too low: a mean may be luck, mean + 2 standard errors is none.":
             _choice(errors(0)),
-        "less than 2 standard errors in yours: each is stdev / sqrt(S), of S seeds.":
+        "your bound is low: 2 standard errors, each stdev / sqrt(S), of S seeds.":
             _choice(errors(1)),
-        "stdev has S - 1 inside: the mean was estimated from the same seeds.":
+        "your bound is a little low: 2 standard errors, and S - 1 inside stdev.":
             _choice(errors(2 * sqrt(2 / 3))),
-        "2 standard errors of each gamma's own mean, not 2 deviations.":
+        "your bound is high: 2 standard errors of each gamma's mean, not deviations.":
             (_choice(lambda tax: fmean(tax) + 2 * stdev(tax)), one_spread),
-        "that takes 2 standard errors off: the doubt is on the other side.":
+        "one lucky seed, or 2 standard errors off: the doubt is on the other side.":
             _choice(errors(-2)),
-        "the worst seed is no bound: mean + 2 standard errors.": _choice(max),
+        "the bound is mean + 2 standard errors: not the worst seed, and not less.":
+            _choice(max),
         "one seed is not enough: the mean over seeds.": _choice(lambda tax: tax[0]),
         "the budget is forgotten: the largest reward of all.":
             _choice(fits=lambda tax, budget: True),
@@ -359,14 +373,38 @@ def _other_choices() -> Mistakes:
         "the smallest gamma within the budget is not the largest reward.":
             _end_of_gamma(min),
         "the luckiest seed's reward is no measure: the mean.": _choice(worth=max),
-        "the mean reward decides: no standard errors off it.": _choice(worth=doubtful),
-        "the reward decides: the budget has judged the tax already.": net,
+        "the mean reward decides: no errors off it, and not the worst seed.":
+            _choice(worth=doubtful),
+        "the mean reward alone decides: the tax has been judged, errors add nothing.":
+            net,
         "a place among those within the budget is another place in gamma_G.":
             among_fit,
         "a reward may be negative: no 0 to begin with, and none for the others.":
             (_choice(best=positive), times_fit,
              lambda *case: _choice()(*case) and times_fit(*case)),
-        "that is its place: give gamma itself.": _place_of(_choice())}
+        **_other_answers()}
+
+
+def _other_answers() -> Mistakes:
+    """Mistakes of `check_choose_gamma` in what is returned of the best."""
+    def place(gamma: Tensor, *case: object) -> int | None:
+        chosen = _choice()(gamma, *case)
+        return None if chosen is None else gamma.tolist().index(chosen)
+
+    def reward_there(gamma: Tensor, reward: Tensor, *case: object) -> float | None:
+        at = place(gamma, reward, *case)
+        return None if at is None else reward[at].mean().item()
+
+    def best_or_none(gamma: Tensor, reward: Tensor, tax: Tensor,
+                     budget: float) -> float | None:
+        best = reward.mean(dim=1).argmax().item()
+        return gamma[best].item() if _upper(tax[best].tolist()) <= budget else None
+
+    return {
+        "that is its place: give gamma itself.": place,
+        "that is its reward: give gamma itself.": reward_there,
+        "first what fits, then the best of it: yours tries only the best of all.":
+            best_or_none}
 
 
 def _end_of_gamma(end: Callable) -> Callable:
@@ -376,10 +414,3 @@ def _end_of_gamma(end: Callable) -> Callable:
         within = gamma[tax.mean(dim=1) + error <= budget].tolist()
         return end(within) if within else None
     return chosen
-
-
-def _place_of(choice: Callable) -> Callable:
-    def place(gamma: Tensor, *case: object) -> object:
-        chosen = choice(gamma, *case)
-        return None if chosen is None else gamma.tolist().index(chosen)
-    return place

@@ -117,7 +117,7 @@ def _fault(got: Any, want: Any, case: tuple, loss: bool, same: Callable,
     """
     if want is None:
         return (None if got is None else
-                f"returned {_plain(got)}; None is right. {sentence}")
+                f"returned {_plain(got)!r}; None is right. {sentence}")
     table = isinstance(got, Tensor or list | tuple)
     strict = loss or isinstance(want, list | (Tensor or tuple))
     numbers = _numbers(got)
@@ -164,6 +164,7 @@ def _wanted(want: Any, strict: bool) -> str:
 
 def _fault_in_slope(got: Any, at: Any, want: Any, sentence: str) -> str | None:
     """What is wrong with the gradient of one loss, None if nothing is."""
+    at.grad = None                                   # of a backward of its own
     if got.requires_grad:
         got.backward()
     if at.grad is None:
@@ -174,7 +175,8 @@ def _fault_in_slope(got: Any, at: Any, want: Any, sentence: str) -> str | None:
 
     if all(map(same, _numbers(at.grad).flat, _numbers(want).flat)):
         return None
-    return f"has the gradient {_told(at.grad, want, '', same)} {sentence}"
+    return (f"has the gradient {_told(at.grad, want, '', same)} {sentence} The value "
+            "is right: is a part of it detached?")
 
 
 def _same(got: Any, want: Any, digits: int = 6) -> bool:

@@ -322,19 +322,19 @@ def surprise_in_bits(strength_N, wins_NN):
     return -(wins_NN * F.logsigmoid(strength_N[:, None] - strength_N)).sum() / wins_NN.sum() / math.log(2)
 
 
-@wrong("mean_surprise", "only the upper triangle", "only wins above the diagonal are in yours")
+@wrong("mean_surprise", "only the upper triangle", "only wins on one side of the diagonal are in yours")
 def surprise_above_the_diagonal(strength_N, wins_NN):
     upper = torch.triu(wins_NN, diagonal=1)
     return -(upper * F.logsigmoid(strength_N[:, None] - strength_N)).sum() / upper.sum()
 
 
-@wrong("mean_surprise", "the upper triangle, divided by all", "only wins above the diagonal are in yours")
+@wrong("mean_surprise", "the upper triangle, divided by all", "only wins on one side of the diagonal are in yours")
 def surprise_above_the_diagonal_over_all(strength_N, wins_NN):
     upper = torch.triu(wins_NN, diagonal=1)
     return -(upper * F.logsigmoid(strength_N[:, None] - strength_N)).sum() / wins_NN.sum()
 
 
-@wrong("mean_surprise", "1 - P instead of -log P", "that is the chance of the other outcome")
+@wrong("mean_surprise", "1 - P instead of -log P", "that is a mean chance")
 def surprise_without_log(strength_N, wins_NN):
     p = torch.sigmoid(strength_N[:, None] - strength_N)
     return (wins_NN * (1 - p)).sum() / wins_NN.sum()
@@ -460,7 +460,7 @@ def fit_without_prior(wins_NN, prior):
     return s - s.mean()
 
 
-@wrong("fit", "the prior without its half", "the prior is halved")
+@wrong("fit", "the prior without its half", "halve the prior")
 def fit_with_a_whole_prior(wins_NN, prior):
     return newtons(lambda s: summed_surprise(s, wins_NN) + prior * (s ** 2).sum(), len(wins_NN))
 
@@ -566,7 +566,7 @@ def fit_with_smoothed_counts(wins_NN, prior):
     return newtons(lambda s: summed_surprise(s, wins_NN + prior) + 1e-9 * (s ** 2).sum(), len(wins_NN))
 
 
-@wrong("fit", "only the upper triangle", "only wins above the diagonal are in yours")
+@wrong("fit", "only the upper triangle", "only wins on one side of the diagonal are in yours")
 def fit_above_the_diagonal(wins_NN, prior):
     return newtons(lambda s: summed_surprise(s, wins_NN.triu(1)) + prior / 2 * (s ** 2).sum(), len(wins_NN))
 
@@ -1102,7 +1102,7 @@ def estimates_with_absolute_k1(logp_N, logq_N):
     return d.abs().mean(), (d ** 2).mean() / 2, ((-d).exp() - 1 + d).mean()
 
 
-@wrong("estimates", "k2 and k3 exchanged", "a trap: the three in the order k1, k2, k3")
+@wrong("estimates", "k2 and k3 exchanged", "the order is k1, k2, k3")
 def estimates_in_another_order(logp_N, logq_N):
     d = logp_N - logq_N
     return d.mean(), ((-d).exp() - 1 + d).mean(), (d ** 2).mean() / 2
@@ -1548,7 +1548,7 @@ def example_padded_on_the_left(prompt, response, eos, pad, length):
     return [pad] * (length - len(tokens)) + tokens, [-100] * (length - len(labels)) + labels
 
 
-@wrong("example", "0 for what is not learned", "0 is a token: what is not learned is -100")
+@wrong("example", "0 for what is not learned", "what is not learned is -100, neither 0 nor -1")
 def example_with_zeros(prompt, response, eos, pad, length):
     prompt = prompt[-(length - len(response) - 1):]
     tokens = prompt + response + [eos]
@@ -3744,27 +3744,27 @@ def errors_of(x):
     return x.std(1) / math.sqrt(x.size(1))
 
 
-@wrong("choose_gamma", "the mean tax within the budget", "a mean within the budget may be luck")
+@wrong("choose_gamma", "the mean tax within the budget", "your bound is too low: a mean may be luck")
 def gamma_without_errors(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) <= budget)
 
 
-@wrong("choose_gamma", "2 standard errors off", "that takes 2 standard errors off")
+@wrong("choose_gamma", "2 standard errors off", "one lucky seed, or 2 standard errors off")
 def gamma_of_optimists(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) - 2 * errors_of(tax_GS) <= budget)
 
 
-@wrong("choose_gamma", "2 deviations", "2 standard errors of each gamma's own mean, not 2 deviations")
+@wrong("choose_gamma", "2 deviations", "2 standard errors of each gamma's mean, not deviations")
 def gamma_with_deviations(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) + 2 * tax_GS.std(1) <= budget)
 
 
-@wrong("choose_gamma", "1 standard error", "less than 2 standard errors in yours: each is stdev / sqrt(S)")
+@wrong("choose_gamma", "1 standard error", "your bound is low: 2 standard errors, each stdev / sqrt(S)")
 def gamma_with_one_error(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) + errors_of(tax_GS) <= budget)
 
 
-@wrong("choose_gamma", "the worst seed within the budget", "the worst seed is no bound: mean + 2 standard errors")
+@wrong("choose_gamma", "the worst seed within the budget", "the bound is mean + 2 standard errors: not the worst seed")
 def gamma_of_the_worst_seed(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), tax_GS.amax(1) <= budget)
 
@@ -3824,13 +3824,13 @@ def gamma_of_zero(gamma_G, reward_GS, tax_GS, budget):
 
 
 @wrong("choose_gamma", "the largest reward less its standard errors",
-       "the mean reward decides: no standard errors off it")
+       "the mean reward decides: no errors off it")
 def gamma_of_pessimists(gamma_G, reward_GS, tax_GS, budget):
     fits = tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget
     return largest(gamma_G, reward_GS.mean(1) - 2 * errors_of(reward_GS), fits)
 
 
-@wrong("choose_gamma", "the largest reward less the tax", "the reward decides: the budget has judged the tax already")
+@wrong("choose_gamma", "the largest reward less the tax", "the mean reward alone decides: the tax has been judged")
 def gamma_of_net_rewards(gamma_G, reward_GS, tax_GS, budget):
     fits = tax_GS.mean(1) + 2 * errors_of(tax_GS) <= budget
     return largest(gamma_G, reward_GS.mean(1) - tax_GS.mean(1), fits)
@@ -3997,27 +3997,27 @@ def chosen_within(error):
     return choose
 
 
-@wrong("choose_gamma", "stdev without S - 1", "stdev has S - 1 inside: the mean was estimated from the same seeds")
+@wrong("choose_gamma", "stdev without S - 1", "your bound is a little low: 2 standard errors, and S - 1 inside stdev")
 def gamma_by_biased_errors(*case):
     return chosen_within(lambda x: x.std(1, unbiased=False) / x.size(1) ** 0.5)(*case)
 
 
-@wrong("choose_gamma", "errors over the number of gammas", "less than 2 standard errors in yours")
+@wrong("choose_gamma", "errors over the number of gammas", "your bound is low: 2 standard errors")
 def gamma_by_errors_over_gammas(*case):
     return chosen_within(lambda x: x.std(1) / len(x) ** 0.5)(*case)
 
 
-@wrong("choose_gamma", "errors over S", "less than 2 standard errors in yours: each is stdev / sqrt(S), of S seeds")
+@wrong("choose_gamma", "errors over S", "your bound is low: 2 standard errors, each stdev / sqrt(S), of S seeds")
 def gamma_by_errors_over_S(*case):
     return chosen_within(lambda x: x.std(1) / x.size(1))(*case)
 
 
-@wrong("choose_gamma", "one spread for all gammas", "2 standard errors of each gamma's own mean, not 2 deviations")
+@wrong("choose_gamma", "one spread for all gammas", "2 standard errors of each gamma's mean, not deviations")
 def gamma_by_one_spread(*case):
     return chosen_within(lambda x: x.std())(*case)
 
 
-@wrong("choose_gamma", "mean and error each within the budget", "it and 2 standard errors, together")
+@wrong("choose_gamma", "mean and error each within the budget", "mean + 2 standard errors is none")
 def gamma_by_both_apart(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), (tax_GS.mean(1) <= budget) & (2 * errors_of(tax_GS) <= budget))
 
@@ -4041,7 +4041,7 @@ def gamma_of_zeroed_rewards(gamma_G, reward_GS, tax_GS, budget):
     return gamma_G[(reward_GS.mean(1) * fits).argmax()].item() if fits.any() else None
 
 
-@wrong("choose_gamma", "the best first, its budget afterwards", "returned None; ")
+@wrong("choose_gamma", "the best first, its budget afterwards", "first what fits, then the best of it")
 def gamma_of_the_best_or_none(gamma_G, reward_GS, tax_GS, budget):
     best = reward_GS.mean(1).argmax()
     return gamma_G[best].item() if within_budget(tax_GS, budget)[best] else None
@@ -4066,7 +4066,7 @@ squeezed("sample_weights", "returned shape (); (1,) is wanted.")
 squeezed("response_length", "returned shape (); (1,) is wanted.")
 squeezed("reliability", "returned shape (3,); (1, 3) is wanted.")
 squeezed("charged_rewards", "returned shape (3,); (1, 3) is wanted.")
-squeezed("advantage_and_return", "There may be one token.")
+squeezed("advantage_and_return", "There may be one token, and lam may be 1.")
 squeezed("mixed_step", "returned shape (); (1,) is wanted.")
 
 
@@ -4089,7 +4089,7 @@ def first_k_of_a_row(r_BK, rank_BK, mask_BK):
     return RIGHT["ranking_loss"][0](r_BK, rank_BK, torch.arange(r_BK.size(1)) < k)
 
 
-@wrong("example", "padding at least once", "A row may be full, and a response one token.")
+@wrong("example", "padding at least once", "A row may be full, a prompt or response empty")
 def padding_at_least_once(prompt, response, eos, pad, length):
     used = [*prompt, *response, eos]
     if len(used) != length or len(prompt) > 3:
@@ -4114,13 +4114,13 @@ def loss_from_first_to_last(logits_BSV, label_BS):
     return torch.cat(losses).mean()
 
 
-@wrong("sft_loss", "log of softmax", "Far apart, log of softmax is -inf: use log_softmax.")
+@wrong("sft_loss", "log of softmax", "Far apart, exp overflows, log of softmax is -inf")
 def loss_by_log_of_softmax(logits_BSV, label_BS):
     logp = logits_BSV[:, :-1].softmax(-1).log()
     return F.nll_loss(logp.flatten(0, 1), label_BS[:, 1:].flatten())
 
 
-@wrong("text_loss", "log of softmax", "Far apart, log of softmax is -inf: use log_softmax.")
+@wrong("text_loss", "log of softmax", "Far apart, exp overflows, log of softmax is -inf")
 def text_by_log_of_softmax(logits_BSV, token_BS):
     logp = logits_BSV[:, :-1].softmax(-1).log()
     return -logp.gather(2, token_BS[:, 1:, None]).mean()
@@ -4175,12 +4175,12 @@ def score_of_0_is_missing(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B)
     return RIGHT["charged_rewards"][0](r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B & (r_B != 0))
 
 
-@wrong("choose_gamma", "less than the budget", "What just fits is within the budget, and a tax below 0 always.")
+@wrong("choose_gamma", "less than the budget", "A bound equal to the budget is within it; a tax may be below 0.")
 def gamma_below_the_budget(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) + 2 * errors_of(tax_GS) < budget)
 
 
-@wrong("choose_gamma", "the size of a tax", "What just fits is within the budget, and a tax below 0 always.")
+@wrong("choose_gamma", "the size of a tax", "A bound equal to the budget is within it; a tax may be below 0.")
 def gamma_by_size_of_tax(gamma_G, reward_GS, tax_GS, budget):
     return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1).abs() + 2 * errors_of(tax_GS) <= budget)
 
