@@ -9,7 +9,7 @@ import pytest
 
 import assignments as tool
 from instructgpt_lite.desk.assignments import ASSIGNMENTS
-from instructgpt_lite.desk.submissions import defines
+from instructgpt_lite.desk.cells import defines
 
 ROOT = Path(__file__).parent.parent
 SOURCES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "assignments").glob("*.ipynb"))}

@@ -19,8 +19,10 @@ from html import escape
 from pathlib import Path
 
 from instructgpt_lite.desk.assignments import Exercise
-from instructgpt_lite.desk.sandbox import Clock, Ended, Process, Remote, known
-from instructgpt_lite.desk.submissions import Submission, is_open, shown
+from instructgpt_lite.desk.cells import is_open
+from instructgpt_lite.desk.remote import Remote, known
+from instructgpt_lite.desk.sandbox import Clock, Ended, Process
+from instructgpt_lite.desk.submissions import Submission, shown
 from instructgpt_lite.files import write_bytes, write_json
 
 HIDDEN = 3                                               # draws of each hidden check
@@ -55,6 +57,7 @@ class Desk:
         self.process: Process | None = None
         self.starts = 0
         self.broken: dict[str, str] = {}                 # of each cell, what it did
+        self.trouble = ""                                # the first error of a cell
 
     def try_out(self, exercise: Exercise, seed: int | str) -> str:
         """What the check says with the numbers of `seed`; "" if all is right."""
@@ -62,15 +65,20 @@ class Desk:
         try:
             if self.process is None:
                 self._begin()
-            if name in self.broken:
-                return self.broken[name]
+        except Ended as ended:
+            return f"{name} {ended}"
+        if name in self.broken:
+            return self.broken[name]
+        try:
             exercise.check(Remote(self.process, name, SECONDS), seed)
         except Ended as ended:
             self.process = None
             self.broken[name] = f"{name} {ended}"
             return self.broken[name]
         except AssertionError as wrong:
-            return shown(str(wrong))[:LONGEST]
+            said = shown(str(wrong))[:LONGEST]
+            more = self.trouble and said.endswith("raised NameError.")
+            return f"{said} A cell before it raised {self.trouble}." if more else said
         except CANNOT as error:
             return f"{name} returned what cannot be compared ({type(error).__name__})."
         return ""
@@ -87,16 +95,18 @@ class Desk:
             if name in self.broken:
                 continue
             try:
-                request = {"cell": source, "wanted": [name]}
+                request = {"cell": source, "wanted": name}
                 answer = self.process.ask(request, 2 * SECONDS)
             except Ended as ended:
                 self.broken[name] = f"the cell of {name} {ended}"
+                self.process = None
                 return self._begin()
-            if "error" in answer:
-                self.broken[name] = (f"the cell of {name} raised "
-                                     f"{known(answer['error'])}.")
-            elif name.startswith("my_") and name not in answer.get("defined", []):
-                self.broken[name] = f"no function {name} is defined."
+            if answer.get("error"):
+                self.trouble = self.trouble or known(answer["error"])
+            if name.startswith("my_") and answer.get("defined") is not True:
+                error = answer.get("error")
+                self.broken[name] = (f"the cell of {name} raised {known(error)}."
+                                     if error else f"no function {name} is defined.")
 
     def clear(self) -> None:
         """End what still runs."""

@@ -5,30 +5,33 @@ reads the Python installation and nothing else, writes nothing, starts no other,
 ends when its time is over. Expected values never enter it.
 """
 
-import builtins
 import json
 import os
+import platform
 import select
 import subprocess
 import sys
 import time
 from importlib.util import find_spec
-from math import prod
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from instructgpt_lite.desk import runner
+from instructgpt_lite.desk import preload, runner
 
 # torch's compiler, which its optimizers import, wants a folder that is there already.
 SET = {"OMP_NUM_THREADS": "1", "TORCHINDUCTOR_CACHE_DIR": "/usr"}
 START = 120.0                                            # seconds to import torch
 LONGEST = 2 ** 20                                        # bytes of one answer
 MEMORY = 3 * 2 ** 30  # address space, most of it torch
-ERRORS = {name for name, each in vars(builtins).items()
-          if isinstance(each, type) and issubclass(each, Exception)}
+# What reaches other processes of this user, files by name, or memory uncounted.
+DENIED = ("prlimit64 setpriority ioprio_set sched_setaffinity "
+          "sched_setscheduler sched_setparam sched_setattr pidfd_open "
+          "pidfd_send_signal migrate_pages move_pages fchmod fchmodat "
+          "fchmodat2 fchown fchownat utimensat setxattr lsetxattr fsetxattr "
+          "removexattr lremovexattr fremovexattr getxattr lgetxattr fgetxattr "
+          "listxattr llistxattr flistxattr chroot fanotify_init syslog "
+          "memfd_create memfd_secret").split()
+OLD = "chmod chown lchown utime utimes futimesat".split()     # of x86 alone
 
 
 class Ended(Exception):
@@ -67,18 +70,21 @@ class Process:
         """
         self.clock, self._rest = clock, b""
         source = "import tempfile\ntempfile.tempdir = '/'\n"  # no folder to write to
+        source += Path(preload.__file__).read_text() + "receive()\n"
         source += "import torch._dynamo\n" * optim
         source += Path(runner.__file__).read_text()
         command = [sys.executable, "-I", "-B", "-c", source]
-        self._process = _confined(command) if isolated else subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self._process = _confined([*command, "confined"]) if isolated else \
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, start_new_session=True, env=os.environ | SET)
         try:
-            self._line(time.monotonic() + START)
-        except Ended:
+            until = time.monotonic() + START
+            self._send(preload.modules(optim), until)
+            self._line(until)
+        except (Ended, BrokenPipeError) as ended:
             self.end()
-            raise OSError("Python and torch do not start in the sandbox within "
-                          f"{START:.0f} s: can it read {sys.prefix}?") from None
+            raise OSError("Python and torch do not start in the sandbox: this one "
+                          f"{ended} Can it read {sys.prefix}?") from None
 
     def ask(self, request: dict, seconds: float) -> dict:
         """Its answer to a request; Ended if none comes in time."""
@@ -103,18 +109,15 @@ class Process:
         """Write to a pipe that nobody may be reading any more."""
         pipe = self._process.stdin.fileno()
         os.set_blocking(pipe, False)
-        while line:
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([], [pipe], [], left)[1]:
-                raise Ended("did not return in time: is there a loop without end?")
-            line = line[os.write(pipe, line):]
+        left = memoryview(line)
+        while left:
+            _wait(pipe, select.POLLOUT, until)
+            left = left[os.write(pipe, left):]
 
     def _line(self, until: float) -> bytes:
         pipe = self._process.stdout.fileno()
         while b"\n" not in self._rest:
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([pipe], [], [], left)[0]:
-                raise Ended("did not return in time: is there a loop without end?")
+            _wait(pipe, select.POLLIN, until)
             new = os.read(pipe, LONGEST)
             self._rest += new
             if not new or len(self._rest) > LONGEST:
@@ -130,6 +133,15 @@ class Process:
             pipe.close()
 
 
+def _wait(pipe: int, event: int, until: float) -> None:
+    """Until a pipe is ready; Ended if it is not in time."""
+    ready = select.poll()
+    ready.register(pipe, event)
+    left = until - time.monotonic()
+    if left <= 0 or not ready.poll(left * 1000):
+        raise Ended("did not return in time: is there a loop without end?")
+
+
 def _confined(command: list[str]) -> Any:
     """The command in its sandbox, with pipes to and from it."""
     from sandlock import Sandbox, StdioMode
@@ -141,89 +153,10 @@ def _confined(command: list[str]) -> Any:
     denied = [ours] if any(map(ours.is_relative_to, readable)) else []
     box = Sandbox(fs_readable=[*map(str, readable)], fs_writable=["/dev/null"],
                   fs_denied=[*map(str, denied)], max_memory=MEMORY, max_processes=1,
-                  extra_deny_syscalls=["memfd_create"],  # memory that is not counted
-                  max_open_files=256, no_coredump=True, clean_env=True, cwd="/",
-                  env=SET)
+                  extra_deny_syscalls=DENIED + OLD * (platform.machine() == "x86_64"),
+                  no_coredump=True, clean_env=True, cwd="/", env=SET)
     try:
         return box.popen(command, stdin=StdioMode.PIPED, stdout=StdioMode.PIPED,
                          stderr=StdioMode.NULL)
     except RuntimeError as error:                        # no fault of the student
         raise OSError(f"the sandbox does not start ({error})") from None
-
-
-class Remote:
-    """A student's function, called in its process: what `hold` takes for a function.
-
-    AssertionError tells what it did instead of returning.
-    """
-
-    def __init__(self, process: Process, name: str, seconds: float) -> None:
-        self.process, self.__name__, self.seconds = process, name, seconds
-
-    def __call__(self, *arguments: Any) -> Any:
-        """What the function returns for these, as plain numbers and tensors."""
-        slope = [n for n, x in enumerate(arguments)
-                 if torch.is_tensor(x) and x.requires_grad]
-        answer = self.process.ask({
-            "call": self.__name__, "given": [_sent(x) for x in arguments],
-            "slope": slope[0] if slope else None}, self.seconds)
-        error = answer.get("error")
-        assert error is None, f"{self.__name__} raised {known(error)}."
-        assert answer.get("changed") is False, (
-            f"{self.__name__} changed what it was given: work on a copy.")
-        got = received(answer.get("value"))
-        if slope and torch.is_tensor(got):
-            at, push = arguments[slope[0]], received(answer.get("slope"))
-            if torch.is_tensor(push) and push.shape == at.shape:
-                got = _WithSlope.apply(at, got, push)
-        return got
-
-
-class _WithSlope(torch.autograd.Function):
-    """A value whose gradient in `at` has been computed elsewhere."""
-
-    @staticmethod
-    def forward(context: Any, at: Tensor, value: Tensor, push: Tensor) -> Tensor:
-        """The value; the gradient is kept."""
-        context.push = push
-        return value.clone()
-
-    @staticmethod
-    def backward(context: Any, slope: Tensor) -> tuple[Tensor, None, None]:
-        """That gradient times what comes from behind."""
-        return slope * context.push, None, None
-
-
-def known(error: Any) -> str:
-    """The name of an error that Python has: a student's own may say anything."""
-    return error if error in ERRORS else "an error of its own"
-
-
-def _sent(x: Any) -> Any:
-    if not torch.is_tensor(x):
-        return x
-    kind = str(x.dtype).removeprefix("torch.")
-    return {"tensor": x.detach().tolist(), "dtype": kind, "shape": list(x.shape)}
-
-
-def received(x: Any) -> Any:
-    """An answer as numbers, lists, tuples and tensors; an object where it is none."""
-    try:
-        return _received(x)
-    except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError):
-        return type("an object", (), {})()
-
-
-def _received(x: Any) -> Any:
-    if x is None or isinstance(x, bool | int | float | str):
-        return x
-    if set(x) == {"tensor", "shape"}:
-        shape = x["shape"]
-        if len(shape) > 9 or prod(max(n, 1) for n in shape) > runner.LARGEST:
-            raise ValueError("a table of this shape is no answer")
-        return torch.tensor(x["tensor"], dtype=torch.float64).view(shape)
-    (kind, content), = x.items()
-    if kind not in ("list", "tuple"):
-        raise ValueError(f"a {kind} is no answer")
-    made = [_received(each) for each in content]
-    return made if kind == "list" else tuple(made)

@@ -1,17 +1,17 @@
 """Submissions: whose they are, and the student's own code out of a notebook.
 
 Moodle, Canvas and nbgrader name files and folders each in their way; Colab adds "Copy
-of" and numbers. Of a notebook only code counts that defines something: tests and
-experiments of the notebook are never run.
+of" and numbers.
 """
 
-import ast
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from instructgpt_lite.desk.assignments import ASSIGNMENTS, Assignment
+from instructgpt_lite.desk.cells import defines, definitions, is_open
 
 MOODLE = re.compile(r"(?P<student>.+?)_(?P<id>\d+)_assignsubmission_file_?.*")
 CANVAS = re.compile(r"(?P<student>[^_]+?)(?:_LATE)?_(?P<id>\d{2,})_\d{2,}_.+")
@@ -19,6 +19,8 @@ COPY = re.compile(r"^(Copy of |Kopie von )+")
 AGAIN = re.compile(r"(?:-(\d+)|\s*\((\d+)\))$")          # name-1, name (1)
 LARGEST = 20 * 2 ** 20                                   # bytes of a notebook
 CODE = 200_000                                           # characters in its cells
+CELLS = 1_000
+NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)
 
 
 @dataclass
@@ -41,14 +43,14 @@ def find(folder: Path) -> list[Submission]:
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder: name the one with the notebooks")
-    paths = [path for path in sorted(folder.rglob("*.ipynb"))
-             if not any(part.startswith((".", "__MACOSX"))
-                        for part in path.relative_to(folder).parts)]
+    paths = [path for path in sorted(folder.rglob("*")) if NOTEBOOK.search(path.name)
+             and not any(part.startswith((".", "__MACOSX"))
+                         for part in path.relative_to(folder).parts)]
     if not paths:
         raise ValueError(f"{folder} has no notebook (.ipynb): unpack the archive first")
     latest: dict[tuple, Submission] = {}
     for each in (_read(path, folder) for path in paths):
-        key = (each.student, each.assignment and each.assignment.name)
+        key = (each.student, each.assignment and each.assignment.name, each.path.parent)
         before = latest.get(key)
         if before:
             first, last = sorted((before, each), key=lambda one: one.attempt)
@@ -56,23 +58,31 @@ def find(folder: Path) -> list[Submission]:
                               "not graded")
             each = last
         latest[key] = each
+    once = Counter(key[:2] for key in latest)
+    for (*who, parent), each in latest.items():
+        if once[tuple(who)] > 1:                         # nobody's replaces another's
+            each.student += f" ({shown(parent.relative_to(folder).as_posix())})"
+            each.notes.append("another folder has one of this name: whose is it?")
     return [latest[key] for key in sorted(latest, key=str)]
 
 
 def named(path: Path, folder: Path) -> tuple[str, int]:
     """Whose a notebook is and which attempt, by the names of its file and folders."""
-    parts = path.relative_to(folder).with_suffix("").parts
+    *folders, last = path.relative_to(folder).parts
+    parts = [*folders, NOTEBOOK.sub("", last)]
     again = AGAIN.search(parts[-1])
     attempt = int(again[1] or again[2]) if again else 0
     for part in parts:
         found = MOODLE.fullmatch(part) or CANVAS.fullmatch(part)
         if found:
             return f"{found['student'].strip()} {found['id']}", attempt
-    name = COPY.sub("", AGAIN.sub("", parts[-1]))
-    alone = len(list(path.parent.glob("*.ipynb"))) < 2
-    if len(parts) > 1 and (alone or any(name.startswith(each) for each in ASSIGNMENTS)):
+    names = [COPY.sub("", AGAIN.sub("", NOTEBOOK.sub("", each.name))) or each.name
+             for each in (path, *path.parent.glob("*")) if NOTEBOOK.search(each.name)]
+    own = len(names) < 3 or any(name.startswith(each) for name in names
+                                for each in ASSIGNMENTS)
+    if folders and own:
         return parts[0], attempt                         # a folder for each student
-    return name, attempt
+    return names[0], attempt
 
 
 def shown(text: str) -> str:
@@ -88,7 +98,11 @@ def _read(path: Path, folder: Path) -> Submission:
         if (path.is_symlink() or not path.is_file()
                 or path.stat().st_size > LARGEST):
             raise ValueError("a link, no file, or larger than 20 MB: not read")
-        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook = json.loads(path.read_text(encoding="utf-8-sig"))
+        if "worksheets" in notebook:
+            raise ValueError("of an old format: open it in Jupyter and save it")
+        if len(notebook["cells"]) > CELLS:
+            raise ValueError(f"more than {CELLS:,} cells")
         sources = [(_grade_id(cell), "".join(cell["source"]))
                    for cell in notebook["cells"] if cell["cell_type"] == "code"]
         if sum(len(source) for _, source in sources) > CODE:
@@ -139,77 +153,13 @@ def take_cells(found: Submission, sources: list[tuple[str, str]]) -> None:
         elif defining and not marked:
             found.notes.append(f"the mark of {name}'s cell is lost: found by its name")
         chosen = marked or defining or by_id[name]
+        solved = [s for s in defining if not is_open(s, name)]
+        if marked and solved and is_open(marked[-1], name):
+            found.notes.append(f"the cell of {name} is as it was given: another that "
+                               "defines it counts")
+            chosen = solved
         found.cells[name] = definitions(chosen[-1], whole=True) if chosen else ""
     ours = {*names, *(f"test_{name}" for name in names)}
     others = [definitions(s) for grade_id, s in sources if grade_id not in ours
               and not defines(s) & set(names)]
     found.cells = {f"cell {n}": s for n, s in enumerate(others) if s} | found.cells
-
-
-def _parsed(source: str) -> ast.Module | None:
-    """A cell without the lines that only notebooks understand; None if it is broken."""
-    if source.lstrip().startswith("%%"):
-        source = ""
-    lines = ["" if line.lstrip().startswith(("%", "!")) else line
-             for line in source.splitlines()]
-    try:
-        return ast.parse("\n".join(lines))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def defines(source: str) -> set[str]:
-    """Names that a cell binds at its top level."""
-    tree = _parsed(source)
-    if tree is None:                                     # it tells nothing but its text
-        return set(re.findall(r"^(?:def|class)\s+(\w+)", source, re.MULTILINE))
-    names = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        for target in getattr(node, "targets", [getattr(node, "target", None)]):
-            names |= {target.id} if isinstance(target, ast.Name) else set()
-    return names
-
-
-def definitions(source: str, whole: bool = False) -> str:
-    """The imports, functions, classes and constants of a cell; broken code as it is.
-
-    whole: everything but bare calls, for a cell that holds an exercise.
-    """
-    tree = _parsed(source)
-    if tree is None:
-        return source if whole else ""
-    kept = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
-    tree.body = [node for node in tree.body if not _ours(node) and (
-        isinstance(node, kept) or whole and not isinstance(node, ast.Expr)
-        or isinstance(node, ast.Assign) and _constant(node.value))]
-    try:
-        return ast.unparse(tree)
-    except (ValueError, RecursionError):                 # parsed, but too long or deep
-        return source if whole else ""
-
-
-def is_open(source: str, name: str) -> bool:
-    """Whether the function there is still `...`, perhaps under its docstring."""
-    tree = _parsed(source)
-    for node in tree.body if tree else []:
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            body = [each for each in node.body if not isinstance(each, ast.Expr)
-                    or not isinstance(each.value, ast.Constant)]
-            return not body
-    return False
-
-
-def _constant(node: ast.expr) -> bool:
-    plain = (ast.Constant, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.Tuple,
-             ast.List, ast.expr_context)
-    return isinstance(node, ast.Lambda) or all(
-        isinstance(each, plain) for each in ast.walk(node))
-
-
-def _ours(node: ast.stmt) -> bool:
-    """Whether it imports this package, which is not there when graded."""
-    names = [node.module] if isinstance(node, ast.ImportFrom) else [
-        each.name for each in getattr(node, "names", []) if isinstance(each, ast.alias)]
-    return any(str(name).split(".")[0] == "instructgpt_lite" for name in names)

@@ -16,6 +16,7 @@ from instructgpt_lite.__main__ import main
 from instructgpt_lite.desk import grade as desk
 from instructgpt_lite.desk import sandbox
 from instructgpt_lite.desk.grade import Grade, grade, grade_all, page, table
+from instructgpt_lite.desk.remote import known
 from instructgpt_lite.desk.sandbox import Process
 from instructgpt_lite.desk.submissions import find
 
@@ -263,3 +264,38 @@ def test_cells_that_end_one_process_after_another_are_not_tried_for_ever(folder,
     found = graded(folder, [*ends, *answered()])
     assert len(begun) == 3 and found.points == 0
     assert "ended too many processes" in found.exercises["my_tax"]["said"]
+
+
+TAX = "def my_tax(before, after):\n    rise = after - before\n    return rise.mean(), rise.std() / len(rise) ** 0.5"
+
+
+@pytest.mark.parametrize("source", [
+    f"{TAX}\nopen('/tmp/plot.png', 'w')", f"from google.colab import files\n{TAX}", f"name = input()\n{TAX}",
+    f"{TAX}\nfor seed in range(3): checks.check_tax(my_tax, seed)", f"{TAX}\nverdict = checks.confirm(my_tax)",
+    f"{TAX}\nraise SystemExit"])
+def test_what_else_fails_in_a_cell_costs_nothing(folder, source):
+    assert graded(folder, answered(my_tax=source)).points == 10
+
+
+def test_a_helper_that_two_cells_name_alike_is_each_cells_own(folder):
+    helped = TAX.replace("len(rise)", "of(rise)").replace("def my_tax", "def of(x):\n    return len(x)\ndef my_tax")
+    other = RIGHT["my_choose_gamma"] + "\ndef of(x):\n    return 1"
+    assert graded(folder, answered(my_tax=helped, my_choose_gamma=other)).points == 10
+
+
+def test_a_function_of_an_earlier_cell_and_a_helper_of_a_later_one_can_be_called(folder):
+    later = TAX.replace("len(rise)", "below(rise)")
+    step = "def below(x):\n    return len(x)\n" + RIGHT["my_choose_gamma"].replace(
+        "tax.mean(1)", "torch.stack([my_tax(0 * row, row)[0] for row in tax])")
+    assert graded(folder, answered(my_tax=later, my_choose_gamma=step)).points == 10
+
+
+def test_a_name_that_a_failing_cell_should_have_made_is_traced_to_it(folder):
+    cells = [cell("SIZES = torch.load('sizes.pt')"), *answered(my_tax=TAX.replace("len(rise)", "SIZES"))]
+    assert graded(folder, cells).exercises["my_tax"]["said"] == (
+        "my_tax raised NameError. A cell before it raised FileNotFoundError.")
+
+
+@pytest.mark.parametrize("error", [{}, [], 5, "Nonsense", None])
+def test_an_error_that_is_no_name_is_an_error_of_its_own(error):
+    assert known(error) == "an error of its own"

@@ -1,11 +1,13 @@
 """Whose a notebook is, and which code of it counts."""
 
+import ast
 import json
 
 import pytest
 from desks import RIGHT, answered, cell, notebook
 
-from instructgpt_lite.desk.submissions import defines, definitions, find, is_open, named
+from instructgpt_lite.desk.cells import defines, definitions, is_open
+from instructgpt_lite.desk.submissions import find, named
 
 
 @pytest.mark.parametrize("path, student, attempt", [
@@ -139,3 +141,88 @@ def test_the_variant_of_a_notebook_is_read(tmp_path):
         text["metadata"]["instructgpt_lite"]["variant"] = variant
         hand_in(tmp_path, f"{student}.ipynb", json.dumps(text))
     assert [each.variant for each in find(tmp_path)] == [7, 0, 0]
+
+
+@pytest.mark.parametrize("name, student", [
+    ("ADA.IPYNB", "ADA"), ("ada.ipynb.txt", "ada"), ("ada.ipynb.json", "ada"), ("-1.ipynb", "-1.ipynb"),
+    ("(2).ipynb", "(2).ipynb")])
+def test_notebooks_that_a_browser_or_a_hand_renamed_are_read(tmp_path, name, student):
+    hand_in(tmp_path, name, notebook(answered()))
+    assert [(each.student, each.assignment.name) for each in find(tmp_path)] == [(student, "a6_ptx")]
+
+
+def test_nobody_can_hand_in_for_another(tmp_path):
+    hand_in(tmp_path, "ann/a6_ptx.ipynb", notebook(answered()))
+    hand_in(tmp_path, "ann/bob-9.ipynb", notebook([]))
+    hand_in(tmp_path, "bob/a6_ptx.ipynb", notebook(answered()))
+    bob = [each for each in find(tmp_path) if each.student.startswith("bob")]
+    assert [each.cells["my_tax"] != "" for each in bob] == [True]
+
+
+def test_two_folders_with_one_name_are_both_graded_and_said(tmp_path):
+    for place in ("one", "two"):
+        for name in ("bob.ipynb", "cat.ipynb", "dan.ipynb"):
+            hand_in(tmp_path / place, name, notebook(answered()))
+    found = find(tmp_path)
+    assert [each.student for each in found] == [f"{name} ({place})" for name in ("bob", "cat", "dan")
+                                                for place in ("one", "two")]
+    assert all("another folder has one of this name" in each.notes[0] for each in found)
+
+
+def test_the_solution_in_a_new_cell_counts_where_the_given_one_is_open(tmp_path):
+    cells = answered(my_tax="def my_tax(before, after):\n    ...") + [cell(RIGHT["my_tax"])]
+    hand_in(tmp_path, "ada.ipynb", notebook(cells))
+    found, = find(tmp_path)
+    assert "rise" in found.cells["my_tax"] and "is as it was given" in found.notes[0]
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    (tmp_path / "ada.ipynb").write_text(notebook(answered()), encoding="utf-8-sig")
+    assert find(tmp_path)[0].assignment.name == "a6_ptx"
+
+
+def test_so_many_cells_or_an_old_format_are_said(tmp_path):
+    hand_in(tmp_path, "many.ipynb", notebook([cell("")] * 1_001))
+    hand_in(tmp_path, "old.ipynb", json.dumps({"worksheets": [{"cells": []}]}))
+    many, old = find(tmp_path)
+    assert "more than 1,000 cells" in many.notes[0] and "open it in Jupyter and save it" in old.notes[0]
+
+
+@pytest.mark.parametrize("kept", [
+    "DTYPE = torch.float64", "INF = float('inf')", "HALF: float = 0.5", "F = torch.nn.functional", "D = {'a': 1}",
+    "EYE = torch.eye(3).double()", "N = len([1, 2])", "SEED = torch.Generator().manual_seed(0)"])
+def test_a_constant_is_what_calls_nothing_of_the_notebook(kept):
+    assert definitions(kept) != ""
+
+
+@pytest.mark.parametrize("left", [
+    "fit = my_fit(wins, 1.0)", "runs = [train(n) for n in range(9)]", "x: float", "x = model.generate()", "train()",
+    "try:\n    import a\n    train()\nexcept ImportError: pass"])
+def test_an_experiment_is_no_constant(left):
+    assert definitions(left) == ""
+
+
+def test_an_import_that_may_fail_is_kept():
+    assert "import scipy" in definitions("try:\n    import scipy\nexcept ImportError:\n    scipy = None")
+
+
+@pytest.mark.parametrize("source", [
+    "%%time\ndef f(x):\n    return x", "%%capture out\ndef f(x):\n    return x",
+    "torch.sigmoid?\ndef f(x):\n    return x", "?torch\ndef f(x):\n    return x",
+    "!pip list\r\ndef f(x):\r\n    return x",
+    "%matplotlib inline\rdef f(x):\r    return x"])
+def test_what_only_notebooks_understand_is_left_out(source):
+    assert definitions(source, whole=True) == "def f(x):\n    return x"
+
+
+@pytest.mark.parametrize("source", ["%%bash\ndef f(x):\n    return x", "%%writefile f.py\ndef f(x):\n    return x"])
+def test_a_cell_in_another_language_defines_nothing(source):
+    assert defines(source) == set()
+
+
+@pytest.mark.parametrize("source", [
+    "def f(x, y):\n    return (\n        x\n        != y\n    )",
+    "def f(x, n):\n    return (\n        x\n        % n\n    )",
+    "def f():\n    return \"\"\"\n%time\n\"\"\"", "def f():  # a\u2028b\n    return 'a\x0cb'"])
+def test_a_program_is_never_changed(source):
+    assert ast.dump(ast.parse(definitions(source))) == ast.dump(ast.parse(source))
