@@ -964,7 +964,7 @@ DESK = [                             # grades that are too kind, or say too much
            "a limit that nobody reaches"),
     Mutant("network-and-files-for-all", "desk/sandbox.py", "_confined([*command, \"confined\"]) if isolated else",
            "None or", "the sandbox is never used"),
-    Mutant("calls-reach-the-grader", "desk/sandbox.py", 'DENIED = ("prlimit64 setpriority', 'DENIED = ("setpriority',
+    Mutant("calls-reach-the-grader", "desk/sandbox.py", 'DENIED = ("prlimit64 setrlimit', 'DENIED = ("setrlimit',
            "one line of a student ends the grader"),
     Mutant("old-calls-go-through", "desk/sandbox.py", "DENIED + OLD *", "DENIED + [] *",
            "chmod of the teacher's files"),

@@ -24,7 +24,7 @@ START = 120.0                                            # seconds to import tor
 LONGEST = 2 ** 20                                        # bytes of one answer
 MEMORY = 3 * 2 ** 30  # address space, most of it torch
 # What reaches other processes of this user, files by name, or memory uncounted.
-DENIED = ("prlimit64 setpriority ioprio_set sched_setaffinity "
+DENIED = ("prlimit64 setrlimit setpriority ioprio_set sched_setaffinity "
           "sched_setscheduler sched_setparam sched_setattr pidfd_open "
           "pidfd_send_signal migrate_pages move_pages fchmod fchmodat "
           "fchmodat2 fchown fchownat utimensat setxattr lsetxattr fsetxattr "
