@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import reduce
 from math import log
-from statistics import fmean, median_low
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -365,8 +365,6 @@ def check_accumulated(student: Callable, seed: int | str = 0) -> None:
                / sum(1 / (n or 1) for _, n in parts)),
         "that is the last micro-batch alone.": of(lambda parts: parts[-1][0]),
         "that is the first micro-batch alone.": of(lambda parts: parts[0][0]),
-        "the median of means weighs nothing.":
-            of(lambda parts: median_low(m for m, _ in parts)),
         "that is the largest micro-batch alone.":
             of(lambda parts: max(parts, key=lambda part: part[1])[0]),
         "an empty micro-batch counts nothing: yours leaves it a vote.":

@@ -7,7 +7,7 @@ and a piece of the sentence that its author is to read.
 import math
 from collections import defaultdict, namedtuple
 from functools import partial
-from itertools import combinations, groupby, permutations, takewhile
+from itertools import combinations, groupby, permutations, product, takewhile
 from statistics import mean, stdev
 
 import numpy as np
@@ -4192,3 +4192,346 @@ def gamma_better_than_minus_1000(gamma_G, reward_GS, tax_GS, budget):
         if fits and reward > best_reward:
             best, best_reward = gamma, reward
     return best
+
+
+# From two examiners, who had read the texts alone
+
+def turned(exercise, does, hears):
+    """A decorator: the right answer, changed by a function of it and its case."""
+    def keep(change):
+        answer = RIGHT[exercise][0]
+        wrong(exercise, does, hears)(lambda *case: change(answer(*case), *case))
+        return change
+    return keep
+
+
+def fed(exercise, does, hears):
+    """A decorator: the right answer for a case that was changed before."""
+    def keep(change):
+        answer = RIGHT[exercise][0]
+        wrong(exercise, does, hears)(lambda *case: answer(*change(*case)))
+        return change
+    return keep
+
+
+def surprise(strength_N):
+    return -F.logsigmoid(strength_N[:, None] - strength_N)
+
+
+@wrong("mean_surprise", "divided by cells with a win", "divide by the number of comparisons, not by that of pairs")
+def over_cells_with_wins(strength_N, wins_NN):
+    return (wins_NN * surprise(strength_N)).sum() / (wins_NN > 0).sum()
+
+
+@wrong("mean_surprise", "the mean of P", "that is a mean chance: a surprise has a logarithm.")
+def mean_of_chances(strength_N, wins_NN):
+    return (wins_NN * (-surprise(strength_N)).exp()).sum() / wins_NN.sum()
+
+
+@fed("mean_surprise", "only the lower triangle", "only wins on one side of the diagonal are in yours")
+def below_the_diagonal(strength_N, wins_NN):
+    return strength_N, wins_NN.tril()
+
+
+@fed("fit", "only the lower triangle", "only wins on one side of the diagonal are in yours")
+def fit_below_the_diagonal(wins_NN, prior):
+    return wins_NN.tril(), prior
+
+
+@fed("fit", "a prior of 1, whatever is given", "the prior does nothing in yours")
+def fit_with_a_prior_of_its_own(wins_NN, prior):
+    return wins_NN, 1.0
+
+
+def ranked(r_BK, pair, weight):
+    losses = torch.nan_to_num(F.softplus(r_BK[:, None] - r_BK[:, :, None]), nan=0.0)
+    return (torch.where(pair, losses, 0.0).sum((1, 2)) / weight).mean()
+
+
+@wrong("ranking_loss", "cleaned, then masked on the better alone", "responses that are not there count: use the mask")
+def cleaned_and_half_masked(r_BK, rank_BK, mask_BK):
+    r = torch.where(mask_BK, r_BK, 0.0)
+    pair = (rank_BK[:, :, None] < rank_BK[:, None]) & mask_BK[:, :, None]
+    return ranked(r, pair, pair.sum((1, 2)))
+
+
+@fed("ranking_loss", "only nan is taken out", "What is masked may be nan or inf")
+def without_nan_alone(r_BK, rank_BK, mask_BK):
+    return torch.where(mask_BK | r_BK.isinf(), r_BK, 0.0) * 1.0, rank_BK, mask_BK | r_BK.isinf()
+
+
+@fed("ranking_loss", "a reward of 0 is none", "One prompt, three tied responses, two equal rewards.")
+def without_rewards_of_0(r_BK, rank_BK, mask_BK):
+    return r_BK, rank_BK, mask_BK & (r_BK != 0)
+
+
+@wrong("ranking_loss", "margins cut off at 5", "a clamp or 1e-8 hides who is far")
+def margins_cut_off_at_5(r_BK, rank_BK, mask_BK):
+    r = torch.where(mask_BK, r_BK, 0.0)
+    pair = (rank_BK[:, :, None] < rank_BK[:, None]) & mask_BK[:, :, None] & mask_BK[:, None]
+    losses = -F.logsigmoid((r[:, :, None] - r[:, None]).clamp(max=5))
+    return (torch.where(pair, losses, 0.0).sum((1, 2)) / pair.sum((1, 2))).mean()
+
+
+for order in permutations(range(3)):
+    if order != (0, 1, 2):
+        turned("estimates", f"in the order {order}", "the order is k1, k2, k3.")(
+            lambda got, *case, order=order: tuple(got[n] for n in order))
+
+
+@wrong("estimates", "through probabilities", "the logarithm of a quotient is a difference of logarithms")
+def estimates_through_probabilities(logp_N, logq_N):
+    ratio = logq_N.exp() / logp_N.exp()
+    return -ratio.log().mean(), (ratio.log() ** 2).mean() / 2, (ratio - 1 - ratio.log()).mean()
+
+
+@wrong("sample_weights", "through probabilities", "the logarithm of a quotient is a difference of logarithms")
+def weights_through_probabilities(logp_N, logq_N):
+    return (logp_N.exp() / logq_N.exp()).log() / len(logp_N)
+
+
+@wrong("sample_weights", "the gradient of the sum of k3", "that is what the gradient of k3 weighs by")
+def weights_of_summed_k3(logp_N, logq_N):
+    return 1 - (logq_N - logp_N).exp()
+
+
+@wrong("sample_weights", "the gradient of the sum of k1", "that is what the gradient of k1 weighs by")
+def weights_of_summed_k1(logp_N, logq_N):
+    return torch.ones_like(logp_N)
+
+
+@turned("example", "-1 for what is not learned", "what is not learned is -100, neither 0 nor -1")
+def minus_one_for_none(got, *case):
+    return got[0], [-1 if x == -100 else x for x in got[1]]
+
+
+@fed("example", "end and padding exchanged", "the end and padding are exchanged.")
+def end_and_padding_exchanged(prompt, response, eos, pad, length):
+    return prompt, response, pad, eos, length
+
+
+@turned("example", "0 is no label", "A row may be full, a prompt or response empty, and an id 0")
+def no_label_of_0(got, *case):
+    return got[0], [x or -100 for x in got[1]]
+
+
+@fed("example", "cut at the first end inside", "A row may be full, a prompt or response empty, and an id 0")
+def cut_at_an_end_inside(prompt, response, eos, pad, length):
+    return prompt, response[:response.index(eos)] if eos in response else response, eos, pad, length
+
+
+@wrong("example", "no end after nothing", "A row may be full, a prompt or response empty, and an id 0")
+def no_end_after_nothing(prompt, response, eos, pad, length):
+    tokens, labels = RIGHT["example"][0](prompt, response, eos, pad, length)
+    if response:
+        return tokens, labels
+    return prompt + [pad] * (length - len(prompt)), [-100] * length
+
+
+@wrong("sft_loss", "both cut at the end", "not shifted: logits at s predict the label at s + 1.")
+def both_cut_at_the_end(logits_BSV, label_BS):
+    return F.cross_entropy(logits_BSV[:, :-1].flatten(0, 1), label_BS[:, :-1].flatten())
+
+
+def far(exercise, does):
+    """One loss with the log of a sum of exp that is not safe, or with a clamp."""
+    def keep(logp):
+        @wrong(exercise, does, "Far apart, exp overflows, log of softmax is -inf")
+        def loss(logits_BSV, label_BS):
+            kept = label_BS[:, 1:] != -100
+            ids = label_BS[:, 1:].clamp(min=0)[..., None]
+            return -logp(logits_BSV[:, :-1]).gather(-1, ids)[..., 0][kept].mean()
+        return logp
+    return keep
+
+
+for each in ("sft_loss", "text_loss"):
+    far(each, "the log of the sum of exp")(lambda x: x - x.exp().sum(-1, keepdim=True).log())
+    far(each, "one largest for all rows")(lambda x: (x - x.max()) - (x - x.max()).exp().sum(-1, keepdim=True).log())
+    far(each, "logits cut off at 100")(lambda x: x.clamp(-100, 100).log_softmax(-1))
+    far(each, "1e-12 inside the log")(lambda x: (x.softmax(-1) + 1e-12).log())
+
+
+@wrong("response_length", "an end at place 0 is none", "an end may come at place 0: that is no missing end.")
+def end_at_place_0_is_none(token_BT, eos):
+    first = (token_BT == eos).int().argmax(1)
+    return torch.where(first > 0, first + 1, token_BT.size(1))
+
+
+@wrong("response_length", "0 ends an answer, too", "An end is one id, wherever others lie")
+def ended_by_0(token_BT, eos):
+    return RIGHT["response_length"][0](torch.where(token_BT == 0, eos, token_BT), eos)
+
+
+@wrong("accumulated", "the first alone", "that is the first micro-batch alone.")
+def first_alone(mean_M, count_M):
+    return mean_M[0]
+
+
+@wrong("accumulated", "a mean of 0 is an empty one", "There may be many, and a mean may be 0.")
+def without_means_of_0(mean_M, count_M):
+    kept = mean_M != 0
+    return (mean_M * count_M)[kept].sum() / count_M[kept].sum()
+
+
+@wrong("grouped_loss", "only neighbouring ranks", "only neighbours in the ranking: all pairs count.")
+def grouped_neighbours(r_N, prompt_N, rank_N):
+    losses = []
+    for p in prompt_N.unique():
+        r, rank = r_N[prompt_N == p], rank_N[prompt_N == p]
+        pair = rank - rank[:, None] == 1
+        if pair.any():
+            losses.append(-F.logsigmoid((r[:, None] - r)[pair]).mean())
+    return torch.stack(losses).mean()
+
+
+@wrong("grouped_loss", "margins cut off at 5", "a clamp or 1e-8 hides who is far")
+def grouped_and_cut_off_at_5(r_N, prompt_N, rank_N):
+    return grouped(r_N, prompt_N, rank_N, loss=lambda d: -F.logsigmoid(d.clamp(max=5))).mean()
+
+
+def in_bins(place, bins, p, won):
+    rows = [[p[place == b].mean(), won[place == b].double().mean(), (place == b).sum()]
+            for b in range(bins) if (place == b).any()]
+    return torch.tensor([[float(x) for x in row] for row in rows], dtype=torch.float64)
+
+
+@wrong("reliability", "bins from the least to the largest", "bins cut 0 to 1, not the least chance to the largest.")
+def bins_that_stretch(p_N, won_N, bins):
+    place = ((p_N - p_N.min()) / (p_N.max() - p_N.min()) * bins).long().clamp(max=bins - 1)
+    return in_bins(place, bins, p_N, won_N)
+
+
+@wrong("reliability", "rounded", "p * bins is cut off, not rounded.")
+def bins_by_rounding(p_N, won_N, bins):
+    return in_bins((p_N * bins).round().long().clamp(max=bins - 1), bins, p_N, won_N)
+
+
+@fed("reliability", "how often the likelier won", "that is how often the likelier won")
+def likelier_won(p_N, won_N, bins):
+    return p_N, (p_N >= 0.5) == won_N, bins
+
+
+@fed("pair_accuracy", "rewards of half precision", "Nearly equal is not equal.")
+def rewards_of_half_precision(r_BK, rank_BK):
+    return r_BK.half().double(), rank_BK
+
+
+def charged(r, p, q, mask, beta, missing, ended, place=1, keep=True):
+    at = torch.arange(mask.size(1)) == mask.sum(1, keepdim=True) - place
+    charge = torch.where(mask & (keep | ended[:, None] | ~at), -beta * (p - q), 0)
+    return charge + torch.where(ended, r, missing)[:, None] * at
+
+
+@wrong("charged_rewards", "an unfinished last token is free", "a response that did not end pays for its last token")
+def unfinished_for_free(*case):
+    return charged(*case, keep=False)
+
+
+@wrong("charged_rewards", "one place too early", "puts the score before the last token: one place too early.")
+def score_too_early(*case):
+    return charged(*case, place=2)
+
+
+@fed("charged_rewards", "the log-ratio cut off at 5", "Large or small, all is taken as it is")
+def log_ratio_cut_off(r_B, logp_BT, ref_BT, *more):
+    return r_B, (logp_BT - ref_BT).clamp(-5, 5), 0 * ref_BT, *more
+
+
+@fed("charged_rewards", "`missing` is always negative", "Large or small, all is taken as it is")
+def missing_made_negative(r_B, logp_BT, ref_BT, mask_BT, beta, missing, ended_B):
+    return r_B, logp_BT, ref_BT, mask_BT, beta, -abs(missing), ended_B
+
+
+@turned("advantage_and_return", "the next value added", "the return adds the token's own value, not that of the next.")
+def next_value_added(got, reward_BT, value_BT, mask_BT, lam):
+    ahead = F.pad(torch.where(mask_BT, value_BT, 0)[:, 1:], (0, 1))
+    return got[0], torch.where(mask_BT, got[0] + ahead, 0)
+
+
+@turned("advantage_and_return", "centred", "not centred here: an advantage keeps its mean.")
+def centred_advantages(got, reward_BT, value_BT, mask_BT, lam):
+    return torch.where(mask_BT, got[0] - got[0][mask_BT].mean(), 0), got[1]
+
+
+@fed("advantage_and_return", "lam is .95 at most", "There may be one token, and lam may be 1.")
+def lam_is_small(reward_BT, value_BT, mask_BT, lam):
+    return reward_BT, value_BT, mask_BT, min(lam, 0.95)
+
+
+def clipped(gain):
+    def loss(logp_BT, old_BT, advantage_BT, mask_BT, clip):
+        ratio, a = (logp_BT - old_BT)[mask_BT].exp(), advantage_BT[mask_BT]
+        return -gain(ratio, a, clip).mean()
+    return loss
+
+
+wrong("clipped_loss", "the smaller ratio, times A", "multiply by A first: the minimum is of two gains")(clipped(
+    lambda ratio, a, clip: torch.minimum(ratio, ratio.clamp(1 - clip, 1 + clip)) * a))
+wrong("clipped_loss", "clipped below only", "clips below only: a good token's ratio counts up to 1 + clip.")(clipped(
+    lambda ratio, a, clip: torch.minimum(ratio * a, ratio.clamp(min=1 - clip) * a)))
+wrong("clipped_loss", "clipped twice, as dual-clip PPO does", "A bad token that became likelier costs its whole ratio")(
+    clipped(lambda ratio, a, clip: torch.maximum(
+        torch.minimum(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a), 10 * a.clamp(max=0) - 1e9 * (a >= 0))))
+
+
+@wrong("sequence_kl", "the chances of each place", "the chances of each place alone forget what was drawn before.")
+def kl_of_marginals(logp_TVV, ref_TVV):
+    here = there = torch.eye(logp_TVV.size(-1), dtype=logp_TVV.dtype)[0]
+    total = 0.0
+    for now, ref in zip(logp_TVV.exp(), ref_TVV.exp()):
+        here, there = here @ now, there @ ref
+        total = total + (here * (here / there).log()).sum()
+    return total
+
+
+@wrong("sequence_kl", "rows and columns exchanged", "from row v to column w: yours goes the other way.")
+def from_column_to_row(logp_TVV, ref_TVV):
+    total, steps = 0.0, range(len(logp_TVV))
+    for response in product(range(logp_TVV.size(-1)), repeat=len(logp_TVV)):
+        before = (0, *response)
+        p, q = (sum(x[t, response[t], before[t]] for t in steps) for x in (logp_TVV, ref_TVV))
+        total = total + p.exp() * (p - q)
+    return total
+
+
+@turned("tax", "exchanged", "the tax comes first, its standard error second.")
+def error_first(got, *case):
+    return got[::-1]
+
+
+@wrong("tax", "a difference of squares", "Where all rise alike the error is 0")
+def error_by_squares(before_S, after_S):
+    rise, n = after_S - before_S, len(before_S)
+    return rise.mean(), ((rise.square().sum() - rise.sum() ** 2 / n) / (n - 1) / n).clamp(min=1e-6).sqrt()
+
+
+@wrong("choose_gamma", "1.96 standard errors", "The bound is mean + 2 stdev / sqrt(S), of any number S of seeds.")
+def gamma_by_1_96(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.mean(1), tax_GS.mean(1) + 1.96 * errors_of(tax_GS) <= budget)
+
+
+@wrong("choose_gamma", "a reward less half its error", "The mean reward alone decides")
+def gamma_by_doubtful_reward(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.mean(1) - errors_of(reward_GS) / 2, within_budget(tax_GS, budget))
+
+
+@wrong("choose_gamma", "a reward and half its error", "The mean reward alone decides")
+def gamma_by_hopeful_reward(gamma_G, reward_GS, tax_GS, budget):
+    return largest(gamma_G, reward_GS.mean(1) + errors_of(reward_GS) / 2, within_budget(tax_GS, budget))
+
+
+@fed("choose_gamma", "taxes below 0 cut off", "A bound equal to the budget is within it; a tax may be below 0.")
+def taxes_cut_off(gamma_G, reward_GS, tax_GS, budget):
+    return gamma_G, reward_GS, tax_GS.clamp(min=0), budget
+
+
+@fed("choose_gamma", "gamma sorted, its runs not", "returned")
+def gamma_sorted_alone(gamma_G, reward_GS, tax_GS, budget):
+    return gamma_G.sort().values, reward_GS, tax_GS, budget
+
+
+@wrong("choose_gamma", "the reward of the best", "that is its reward: give gamma itself.")
+def reward_of_the_best(gamma_G, reward_GS, tax_GS, budget):
+    fits = within_budget(tax_GS, budget)
+    return reward_GS.mean(1)[fits].max().item() if fits.any() else None
