@@ -12,9 +12,6 @@ from instructgpt_lite.checks import oracles
 from instructgpt_lite.checks.draw import Draw
 from instructgpt_lite.checks.grading import Mistakes, hold, tensor
 
-TINY = "Chances may be tiny: the logarithm of a quotient is a difference of logarithms."
-FAR = tensor([-800.0, -801]), tensor([-801.0, -800])
-
 
 def check_kl_rows(student: Callable, seed: int | str = 0) -> None:
     """KL(p || q) of each row, nats, from logp_BV and logq_BV; 0 log 0 is 0."""
@@ -85,7 +82,6 @@ def check_estimates(student: Callable, seed: int | str = 0) -> None:
         ("k1 = log p/q, k2 = (log p/q)^2 / 2, k3 = q/p - 1 - log q/p: each a mean.",
          *[(draw.tensor(n, low=-3, high=0), draw.tensor(n, low=-3, high=0))
            for n in (5, 4)])], _one_wrong() | _all_wrong())
-    hold(student, _means(_k1, _k2, _k3), [(TINY, FAR)])
 
 
 def _one_wrong() -> Mistakes:
@@ -259,4 +255,4 @@ def check_sample_weights(student: Callable, seed: int | str = 0) -> None:
         "N, not N - 1: no mean was estimated here.":
             lambda p, q: (p - q) / (len(p) - 1)})
     hold(student, lambda p, q: (p - q) / len(p), [
-        ("One sample weighs, too.", (tensor([-1.0]), tensor([-0.5]))), (TINY, FAR)])
+        ("One sample weighs, too.", (tensor([-1.0]), tensor([-0.5])))])

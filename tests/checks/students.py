@@ -4279,17 +4279,6 @@ for order in permutations(range(3)):
             lambda got, *case, order=order: tuple(got[n] for n in order))
 
 
-@wrong("estimates", "through probabilities", "the logarithm of a quotient is a difference of logarithms")
-def estimates_through_probabilities(logp_N, logq_N):
-    ratio = logq_N.exp() / logp_N.exp()
-    return -ratio.log().mean(), (ratio.log() ** 2).mean() / 2, (ratio - 1 - ratio.log()).mean()
-
-
-@wrong("sample_weights", "through probabilities", "the logarithm of a quotient is a difference of logarithms")
-def weights_through_probabilities(logp_N, logq_N):
-    return (logp_N.exp() / logq_N.exp()).log() / len(logp_N)
-
-
 @wrong("sample_weights", "the gradient of the sum of k3", "that is what the gradient of k3 weighs by")
 def weights_of_summed_k3(logp_N, logq_N):
     return 1 - (logq_N - logp_N).exp()
