@@ -29,10 +29,17 @@ sys.stdout.buffer.write(marshal.dumps({
 
 @cache
 def modules(optim: bool) -> bytes:
-    """The modules that a sandbox starts with, with torch's optimizers or without."""
+    """The modules that a sandbox starts with, with torch's optimizers or without.
+
+    OSError where Python does not find torch by itself.
+    """
     command = [sys.executable, "-I", "-B", "-c", COLLECT, *["optim"] * optim]
     made = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
-                          check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+                          env=os.environ | {"OMP_NUM_THREADS": "1"})
+    if made.returncode:
+        why = made.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise OSError(f"{sys.executable} -I does not start torch ({why}): install this "
+                      "package and torch into its own environment")
     return len(made.stdout).to_bytes(8, "little") + made.stdout
 
 

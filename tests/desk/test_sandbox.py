@@ -132,3 +132,10 @@ def test_other_modules_are_imported_as_ever():
               "    x = torch.tensor(scipy.special.log_softmax(x.numpy(), -1))\n"
               "    return x.gather(-1, t[..., None])[..., 0]")
     assert desk.grade(handed_in(source), b"s").points == 10
+
+
+def test_a_python_that_does_not_find_torch_is_said(monkeypatch):
+    monkeypatch.setattr(preload, "COLLECT", "import torch_of_nobody")
+    preload.modules.cache_clear()
+    with pytest.raises(OSError, match="does not start torch .*No module named 'torch_of_nobody'"):
+        preload.modules(False)
