@@ -175,8 +175,10 @@ def _fault_in_slope(got: Any, at: Any, want: Any, sentence: str) -> str | None:
 
     if all(map(same, _numbers(at.grad).flat, _numbers(want).flat)):
         return None
-    return (f"has the gradient {_told(at.grad, want, '', same)} {sentence} The value "
-            "is right: is a part of it detached?")
+    told = f"has the gradient {_told(at.grad, want, '', same)} {sentence}"
+    if any(map(math.isnan, _numbers(at.grad).flat)):
+        return told
+    return f"{told} The value is right: is a part of it detached?"
 
 
 def _same(got: Any, want: Any, digits: int = 6) -> bool:
