@@ -1,7 +1,7 @@
 """What of a notebook's cell counts: code that defines something.
 
-Tests and experiments of a notebook are never run; lines that only notebooks understand
-are left out.
+A cell with an exercise runs whole, but for bare calls; of the others only imports,
+functions, classes and constants do. Lines that only notebooks understand are left out.
 """
 
 import ast

@@ -101,11 +101,10 @@ class Desk:
                 self.broken[name] = f"the cell of {name} {ended}"
                 self.process = None
                 return self._begin()
-            if answer.get("error"):
-                self.trouble = self.trouble or known(answer["error"])
+            error = known(answer["error"]) if answer.get("error") else ""
+            self.trouble = self.trouble or error
             if name.startswith("my_") and answer.get("defined") is not True:
-                error = answer.get("error")
-                self.broken[name] = (f"the cell of {name} raised {known(error)}."
+                self.broken[name] = (f"the cell of {name} raised {error}."
                                      if error else f"no function {name} is defined.")
 
     def clear(self) -> None:

@@ -19,11 +19,10 @@ found = {}
 for name, module in list(sys.modules.items()):
     spec = getattr(module, "__spec__", None)
     if spec and spec.name == name and str(spec.origin).endswith(".py"):
+        inside = spec.submodule_search_locations
         code = marshal.dumps(spec.loader.get_code(name))
-        found[name] = spec.origin, spec.submodule_search_locations, code
-sys.stdout.buffer.write(marshal.dumps({
-    name: (origin, inside and list(inside), code)
-    for name, (origin, inside, code) in found.items()}))
+        found[name] = spec.origin, inside and list(inside), code
+sys.stdout.buffer.write(marshal.dumps(found))
 """
 
 

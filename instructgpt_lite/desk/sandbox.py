@@ -26,11 +26,10 @@ MEMORY = 3 * 2 ** 30  # address space, most of it torch
 # What reaches other processes of this user, files by name, or memory uncounted.
 DENIED = ("prlimit64 setrlimit setpriority ioprio_set sched_setaffinity "
           "sched_setscheduler sched_setparam sched_setattr pidfd_open "
-          "pidfd_send_signal migrate_pages move_pages fchmod fchmodat "
-          "fchmodat2 fchown fchownat utimensat setxattr lsetxattr fsetxattr "
-          "removexattr lremovexattr fremovexattr getxattr lgetxattr fgetxattr "
-          "listxattr llistxattr flistxattr chroot fanotify_init syslog "
-          "memfd_create memfd_secret").split()
+          "pidfd_send_signal migrate_pages move_pages fchmod fchmodat fchmodat2 fchown "
+          "fchownat utimensat setxattr lsetxattr fsetxattr removexattr lremovexattr "
+          "fremovexattr getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr "
+          "chroot fanotify_init syslog memfd_create memfd_secret").split()
 OLD = "chmod chown lchown utime utimes futimesat".split()     # of x86 alone
 
 

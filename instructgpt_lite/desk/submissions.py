@@ -76,13 +76,17 @@ def named(path: Path, folder: Path) -> tuple[str, int]:
         found = MOODLE.fullmatch(part) or CANVAS.fullmatch(part)
         if found:
             return f"{found['student'].strip()} {found['id']}", attempt
-    names = [COPY.sub("", AGAIN.sub("", NOTEBOOK.sub("", each.name))) or each.name
-             for each in (path, *path.parent.glob("*")) if NOTEBOOK.search(each.name)]
-    own = len(names) < 3 or any(name.startswith(each) for name in names
-                                for each in ASSIGNMENTS)
-    if folders and own:
+    beside = [_plain(each.name) for each in path.parent.glob("*")
+              if NOTEBOOK.search(each.name)]
+    if folders and (len(beside) < 2 or any(
+            name.startswith(each) for name in beside for each in ASSIGNMENTS)):
         return parts[0], attempt                         # a folder for each student
-    return names[0], attempt
+    return _plain(last), attempt
+
+
+def _plain(name: str) -> str:
+    """The name of a notebook without what Colab, a browser or an attempt adds."""
+    return COPY.sub("", AGAIN.sub("", NOTEBOOK.sub("", name))) or name
 
 
 def shown(text: str) -> str:

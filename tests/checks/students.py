@@ -4218,6 +4218,13 @@ def surprise(strength_N):
     return -F.logsigmoid(strength_N[:, None] - strength_N)
 
 
+@wrong("mean_surprise", "a backward of its own, and a detached loss", "lost its gradient: a detach, item")
+def backward_of_its_own(strength_N, wins_NN):
+    loss = (wins_NN * surprise(strength_N)).sum() / wins_NN.sum()
+    loss.backward()
+    return loss.detach()
+
+
 @wrong("mean_surprise", "divided by cells with a win", "divide by the number of comparisons, not by that of pairs")
 def over_cells_with_wins(strength_N, wins_NN):
     return (wins_NN * surprise(strength_N)).sum() / (wins_NN > 0).sum()
